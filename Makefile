@@ -1,0 +1,61 @@
+# Everything here sets up what it needs: Python 3.11 or newer and make are enough.
+#
+#   make scan PHOTOS=/some/folder   scan that folder (without PHOTOS: a few sample pictures)
+#   make test                       run the tests
+#   make check                      format, lint, types, documentation
+#   make docs                       write the generated parts of the documentation anew
+#   make lock                       choose the newest versions of all dependencies anew
+#   make clean                      remove what the above have made
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SAMPLES := build/samples
+PHOTOS ?= $(SAMPLES)
+
+.PHONY: scan test check docs lock clean
+.DELETE_ON_ERROR:
+
+ifeq ($(PHOTOS),$(SAMPLES))
+scan: $(SAMPLES)
+endif
+scan: $(VENV)/scan.done
+	@$(BIN)/nsfwscan --exit-zero "$(PHOTOS)"
+
+test: $(VENV)/dev.done
+	$(BIN)/pytest
+
+check: $(VENV)/dev.done
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+
+docs: $(VENV)/dev.done
+	$(BIN)/python docs/generate.py
+
+lock: $(VENV)/dev.done
+	$(call compile,scan) --extra cpu
+	$(call compile,dev) --extra cpu --extra dev --constraint locks/scan.txt
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+
+compile = $(BIN)/uv pip compile pyproject.toml locks/build.in --output-file locks/$(1).txt \
+  --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
+  --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+$(SAMPLES): $(VENV)/scan.done docs/samples.py
+	@$(BIN)/python docs/samples.py $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "nsfwscan needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A lock names every file by its hash, so that an install today is the install of tomorrow.
+$(VENV)/%.done: locks/%.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --no-build-isolation --editable .
+	@touch $@

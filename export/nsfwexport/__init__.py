@@ -1,0 +1,1 @@
+"""Turn trained models into ONNX files, and prove that both say the same."""

@@ -1,0 +1,43 @@
+"""What a model file of ours must be, and what of it does not hold for a given one."""
+
+from nsfwscan import Classifier, InputSpec, OutputSpec
+
+
+def violations(model: Classifier) -> list[str]:
+    """List what keeps a model from being one self-contained file of ours.
+
+    It must carry its manifest, take uint8 ``image`` [N, S, S, 3] in RGB with any N, and give
+    float32 ``probability`` [N, 1]: exactly one input and one output.
+
+    Parameters
+    ----------
+    model
+        The model, loaded with the manifest that it carries or is given.
+
+    Returns
+    -------
+    list of str
+        One sentence for each rule that is broken; empty if the contract holds.
+    """
+    broken = []
+    manifest, size = model.manifest, model.manifest.preprocess.size
+    if model.manifest_origin != "embedded":
+        broken.append(f"the manifest is not embedded in the file but {model.manifest_origin}")
+    if manifest.input != InputSpec():
+        broken.append("the manifest asks the caller for more than RGB pixels: scaling, or an order")
+    if manifest.output != OutputSpec():
+        broken.append("the manifest asks the caller to make a probability of the output")
+    if manifest.preprocess.resize is not None:
+        broken.append("the manifest crops pictures; ours are resized whole")
+    (given,) = model.inputs  # a classifier has one input
+    if (given.name, given.dtype, given.shape[1:]) != ("image", "uint8", (size, size, 3)):
+        broken.append(f"the input is {given}, not image: uint8 [N, {size}, {size}, 3]")
+    if isinstance(given.shape[0], int):
+        broken.append(f"the input takes batches of {given.shape[0]} only")
+    outputs = ", ".join(map(str, model.outputs))
+    first = model.outputs[0]
+    if len(model.outputs) != 1 or (first.name, first.dtype, first.shape[1:]) != (
+        "probability", "float32", (1,),
+    ):  # fmt: skip
+        broken.append(f"the output is {outputs}, not probability: float32 [N, 1]")
+    return broken

@@ -1,0 +1,92 @@
+"""Find indecent pictures in folders, on your own machine.
+
+>>> from nsfwscan import Classifier, scan
+>>> for record in scan("photos", Classifier.load()):  # doctest: +SKIP
+...     print(record.path, record.status, record.score)
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nsfwscan.classifier import Classifier
+    from nsfwscan.discover import Selection
+    from nsfwscan.errors import (
+        ConfigError,
+        DeviceError,
+        EngineError,
+        InputError,
+        ManifestError,
+        ModelError,
+        NsfwScanError,
+        OutputError,
+        PictureError,
+        Reason,
+    )
+    from nsfwscan.manifest import InputSpec, Manifest, OutputSpec
+    from nsfwscan.preprocess import Picture, Preprocess, decode
+    from nsfwscan.record import Record
+    from nsfwscan.scanner import Scan, scan
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "classifier": ("Classifier",),
+    "discover": ("Selection",),
+    "errors": (
+        "ConfigError",
+        "DeviceError",
+        "EngineError",
+        "InputError",
+        "ManifestError",
+        "ModelError",
+        "NsfwScanError",
+        "OutputError",
+        "PictureError",
+        "Reason",
+    ),
+    "manifest": ("InputSpec", "Manifest", "OutputSpec"),
+    "preprocess": ("Picture", "Preprocess", "decode"),
+    "record": ("Record",),
+    "scanner": ("Scan", "scan"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Classifier",
+    "ConfigError",
+    "DeviceError",
+    "EngineError",
+    "InputError",
+    "InputSpec",
+    "Manifest",
+    "ManifestError",
+    "ModelError",
+    "NsfwScanError",
+    "OutputError",
+    "OutputSpec",
+    "Picture",
+    "PictureError",
+    "Preprocess",
+    "Reason",
+    "Record",
+    "Scan",
+    "Selection",
+    "__version__",
+    "decode",
+    "scan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module that defines it."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return __all__

@@ -1,0 +1,218 @@
+"""What the project's command lines share: help by panels, variables, a default command, errors."""
+
+import difflib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from nsfwscan.errors import ConfigError, NsfwScanError
+from nsfwscan.escape import printable
+
+USAGE_ERROR = 2
+BROKEN_PIPE = 141  # as a shell sees a program that SIGPIPE ends
+
+
+def option(
+    *names: str,
+    panel: str,
+    help: str,  # noqa: A002 - typer's word
+    **more: Any,
+) -> Any:
+    """Declare an option that the variable ``NSFWSCAN_<NAME>`` can set too.
+
+    Parameters
+    ----------
+    names
+        The option as it is written, its long name last.
+    panel
+        Heading that it stands under in the help.
+    help
+        What it does, in a sentence.
+    more
+        What else `typer.Option` takes.
+    """
+    variable = re.sub(r"\W+", "_", names[-1].removeprefix("--")).upper()
+    return typer.Option(
+        *names,
+        help=help,
+        rich_help_panel=panel,
+        envvar=f"NSFWSCAN_{variable}",
+        show_envvar=False,
+        **more,
+    )
+
+
+class CommandWithPanels(TyperCommand):
+    """A command whose plain help groups the options by their panels."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options, one section a panel, in the order of their declaration."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                is_argument = parameter.param_type_name == "argument"
+                panel = getattr(parameter, "rich_help_panel", None)
+                heading = "Arguments" if is_argument else panel or "Options"
+                name = parameter.metavar if is_argument and parameter.metavar else record[0]
+                sections.setdefault(heading, []).append((name, record[1]))
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records, col_max=28)
+
+
+class GroupWithDefault(TyperGroup):
+    """Commands of which the first is run where none is named.
+
+    A word that is a command's name is that command; ``./name`` is always a path.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default command's name before arguments that name none."""
+        own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
+        if args and args[0] not in {*self.commands, *own}:
+            args = [self._default(ctx).name or "", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write the default command's usage, and that there are others."""
+        pieces = " ".join(self._default(ctx).collect_usage_pieces(ctx))
+        formatter.write_usage(ctx.command_path, pieces)
+        formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS]...", "       ")
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the default command's options, then this group's own, then the commands."""
+        default = self._default(ctx)
+        hidden, default.add_help_option = default.add_help_option, False
+        try:
+            default.format_options(ctx, formatter)
+        finally:
+            default.add_help_option = hidden
+        super().format_options(ctx, formatter)
+
+    def _default(self, ctx: Any) -> Any:
+        return self.get_command(ctx, self.list_commands(ctx)[0])
+
+
+def checked_defaults(
+    values: Mapping[str, Any],
+    source: Path,
+    command: Any,
+    context: typer.Context,
+) -> dict[str, Any]:
+    """Check the values of an options file as if they stood on the command line.
+
+    Parameters
+    ----------
+    values
+        By option name.
+    source
+        The file, for the error message.
+    command
+        The command whose options they are.
+    context
+        The context of its group.
+
+    Returns
+    -------
+    dict
+        Values by parameter name: what typer takes as a context's ``default_map``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such option, or the value is none of its.
+    """
+    options = {
+        name.removeprefix("--"): parameter
+        for parameter in command.params
+        for name in parameter.opts
+        if name.startswith("--")
+    }
+    defaults = {}
+    for key, value in values.items():
+        if key not in options:
+            near = difflib.get_close_matches(key, options, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"see {context.command_path} --help"
+            raise ConfigError(f"{source}: there is no option {key!r}; {hint}")
+        parameter = options[key]
+        if parameter.is_flag != isinstance(value, bool):
+            wanted = "true or false" if parameter.is_flag else "a value, not true or false"
+            raise ConfigError(f"{source}: {key} takes {wanted}")
+        given = [value] if parameter.multiple and isinstance(value, str) else value
+        try:
+            parameter.process_value(context, given)
+        except typer.BadParameter as error:
+            raise ConfigError(f"{source}: {key}: {error.message}") from error
+        defaults[parameter.name] = given
+    return defaults
+
+
+@contextmanager
+def silent_libraries() -> Iterator[None]:
+    """Keep what libraries written in C print on standard error from the terminal.
+
+    File descriptor 2 leads nowhere until the end of the block; what Python prints on `sys.stderr`
+    goes where it always went.
+    """
+    if sys.stderr is None:  # closed by the caller: there is nothing to keep quiet
+        yield
+        return
+    sys.stderr.flush()
+    before, descriptor = sys.stderr, 2
+    kept = os.dup(descriptor)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    with open(kept, "w", buffering=1, encoding=before.encoding, errors=before.errors) as stream:
+        sys.stderr = stream
+        try:
+            yield
+        finally:
+            stream.flush()
+            sys.stderr = before
+            os.dup2(kept, descriptor)
+
+
+@contextmanager
+def errors_as_exit_codes(program: str = "nsfwscan", *, verbose: bool = False) -> Iterator[None]:
+    """Turn exceptions into one sentence on standard error and an exit code.
+
+    Parameters
+    ----------
+    program
+        The name that the sentence begins with.
+    verbose
+        Show the traceback of an error that nobody foresaw.
+
+    Raises
+    ------
+    typer.Exit
+        In place of the exception.
+    """
+    try:
+        yield
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except NsfwScanError as error:
+        typer.echo(f"{program}: {printable(str(error))}", err=True)
+        raise typer.Exit(USAGE_ERROR) from error
+    except BrokenPipeError as error:
+        # Nobody reads any more; without this the interpreter would complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(BROKEN_PIPE) from error
+    except Exception as error:
+        if verbose:
+            traceback.print_exc()
+        said = printable(f"{type(error).__name__}: {error}")
+        hint = "" if verbose else "; run again with --verbose for the details"
+        typer.echo(f"{program}: internal error, please report it: {said}{hint}", err=True)
+        raise typer.Exit(USAGE_ERROR) from error

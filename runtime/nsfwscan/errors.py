@@ -1,0 +1,101 @@
+"""What can go wrong, as types.
+
+A set-up that cannot work raises one of these; a picture that cannot be scored
+does not end a scan but becomes an ``error`` record (see `nsfwscan.record`)::
+
+    NsfwScanError
+    ├── ModelError          no model, no ONNX, or not what its manifest says
+    │   └── ManifestError   a manifest that is missing or does not hold together
+    ├── EngineError         no usable ONNX Runtime is installed
+    ├── DeviceError         the device asked for does not come up
+    ├── ConfigError         an options file that cannot be read or understood
+    ├── InputError          a list of files that cannot be read, a glob that is none
+    ├── OutputError         a report that cannot be written
+    └── PictureError        one picture that cannot be scored, and why
+
+Every message is one sentence for the user: it names the file or the option,
+says what was found there and what to do about it.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a file has no score: the stable words of the record's ``reason``."""
+
+    NOT_FOUND = "not-found"
+    VANISHED = "vanished"
+    DANGLING_LINK = "dangling-link"
+    SPECIAL_FILE = "special-file"
+    UNREADABLE = "unreadable"
+    EMPTY = "empty"
+    NOT_A_PICTURE = "not-a-picture"
+    UNSUPPORTED = "unsupported"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    TOO_LARGE = "too-large"
+
+
+# What each reason means, for the documentation and the help.
+REASONS = {
+    Reason.NOT_FOUND: "a path that was named does not exist",
+    Reason.VANISHED: "the file was there when it was listed and gone when it was opened",
+    Reason.DANGLING_LINK: "a symbolic link whose target does not exist",
+    Reason.SPECIAL_FILE: "a pipe, socket or device; such files are never opened",
+    Reason.UNREADABLE: "no permission, or the disk failed",
+    Reason.EMPTY: "the name promises a picture, the file has no bytes",
+    Reason.NOT_A_PICTURE: "the name promises a picture, the content is something else",
+    Reason.UNSUPPORTED: "a picture in a format that is not decoded",
+    Reason.TRUNCATED: "the file ends before the picture does",
+    Reason.CORRUPT: "the picture's data is damaged",
+    Reason.TOO_LARGE: "more pixels, or more bytes, than the limits allow",
+}
+
+
+class NsfwScanError(Exception):
+    """Base of all errors that this project raises on purpose."""
+
+
+class ModelError(NsfwScanError):
+    """A model that is missing, is no ONNX file, or contradicts its manifest."""
+
+
+class ManifestError(ModelError):
+    """A manifest that is missing, malformed, or inconsistent."""
+
+
+class EngineError(NsfwScanError):
+    """ONNX Runtime is missing or broken."""
+
+
+class DeviceError(NsfwScanError):
+    """The device asked for does not exist or does not come up."""
+
+
+class ConfigError(NsfwScanError):
+    """An options file that cannot be read or understood."""
+
+
+class InputError(NsfwScanError):
+    """A list of files that cannot be read, or a glob that is none."""
+
+
+class OutputError(NsfwScanError):
+    """A report that cannot be written."""
+
+
+class PictureError(NsfwScanError):
+    """One picture that cannot be scored.
+
+    Parameters
+    ----------
+    reason
+        The stable word for it.
+    detail
+        One sentence for a person, without the file's name.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

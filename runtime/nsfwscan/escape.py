@@ -1,0 +1,44 @@
+"""Make text from strangers safe to show: file names above all."""
+
+import json
+import re
+from typing import Any
+
+# Control characters (C0, DEL, C1), line and paragraph separators, bidirectional and zero-width
+# marks, which disguise a name, and the lone surrogates that stand for bytes that are not UTF-8.
+UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]"
+)
+# JSON text has escapes for C0 already; what is left of them there is its own white space.
+_IN_JSON = re.compile(UNPRINTABLE.pattern.replace("\x00-\x1f", ""))
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def printable(text: str) -> str:
+    r"""Write as an escape what could move a cursor or disguise a name.
+
+    Bytes that are not UTF-8 show as ``\xff``, as do control characters; others as ``\u202e``.
+    """
+
+    def escape(match: re.Match[str]) -> str:
+        code = ord(match[0])
+        if 0xDC80 <= code <= 0xDCFF:
+            code -= 0xDC00  # how os.fsdecode keeps a byte
+        return _NAMED.get(match[0]) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+    return UNPRINTABLE.sub(escape, text)
+
+
+def to_json(value: dict[str, Any], *, indent: int | None = None) -> str:
+    """Write an object as JSON that is valid UTF-8 and moves no cursor.
+
+    Parameters
+    ----------
+    value
+        The object. A byte of a name that is not UTF-8, which `os.fsdecode` keeps as a lone
+        surrogate, is written as that surrogate's escape: ``os.fsencode`` gives the name back.
+    indent
+        Spaces a level; None is all on one line.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    return _IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

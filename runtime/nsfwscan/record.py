@@ -1,0 +1,73 @@
+"""The result record: one for each picture that was found, whatever happened to it.
+
+The fields, their order and their JSON names are a contract that scripts rely on.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from nsfwscan.errors import Reason
+
+SCHEMA = 1
+
+Status = Literal["safe", "flagged", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What became of one file.
+
+    Attributes
+    ----------
+    schema
+        Version of this record's layout.
+    path
+        The file, as found: the path that was named, joined with what lies below it. Bytes that
+        are not UTF-8 stand as lone surrogates (`os.fsdecode`).
+    status
+        ``flagged`` if ``score >= threshold``, else ``safe``; ``error`` if there is no score.
+    score
+        Probability of the positive class in [0, 1], rounded to 6 decimals: of an animation the
+        maximum over its frames. None on error.
+    threshold
+        What the score was compared with, in [0, 1].
+    reason
+        Why there is no score: a stable word. None unless ``status`` is ``error``.
+    detail
+        The same as a sentence for a person, or None.
+    sha256, sha1
+        Lower-case hex digests of the file's bytes; None where they were not read.
+    width, height
+        Size in pixels as displayed, EXIF orientation applied; None where it is not known.
+    frames
+        How many frames were scored: 0 on error, 1 for a still picture.
+    model
+        First 12 hex digits of the model's SHA-256.
+    device
+        Where the model ran: ``cpu`` or ``cuda:N``.
+    cached
+        Whether the score came from an earlier scan.
+    """
+
+    schema: int = SCHEMA
+    path: str
+    status: Status
+    score: float | None
+    threshold: float
+    reason: Reason | None
+    detail: str | None
+    sha256: str | None
+    sha1: str | None
+    width: int | None
+    height: int | None
+    frames: int
+    model: str
+    device: str
+    cached: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the record's fields by name, in the order of the contract."""
+        return asdict(self)
+
+
+FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Record))

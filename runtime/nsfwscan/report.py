@@ -1,0 +1,259 @@
+"""Write records as text, JSON lines, JSON, CSV, or bare paths.
+
+File names come from strangers: nothing that a terminal obeys leaves here for a terminal, a CSV
+cell is never a formula, and one JSON line is one line whatever a name holds.
+"""
+
+import csv
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Literal, Protocol, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from nsfwscan.errors import OutputError
+from nsfwscan.escape import printable, to_json
+from nsfwscan.record import FIELDS, Record
+from nsfwscan.summary import Summary
+
+Format = Literal["text", "jsonl", "json", "csv"]
+Color = Literal["auto", "always", "never"]
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def console(stream: TextIO, color: Color) -> Console:
+    """Make a console that wraps nothing and interprets nothing in what it prints."""
+    plain = color == "never" or (color == "auto" and bool(os.environ.get("NO_COLOR")))
+    return Console(
+        file=stream,
+        color_system=None if plain else "standard" if color == "always" else "auto",
+        force_terminal=True if color == "always" else None,
+        no_color=False if color == "always" else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=True,
+    )
+
+
+class Report(Protocol):
+    """What takes the records of a scan."""
+
+    def add(self, record: Record) -> None:
+        """Take one record."""
+
+    def close(self, summary: Summary) -> None:
+        """Take the end of the scan."""
+
+
+class TextReport:
+    """For people: what is flagged, highest score first, then what failed, then one line."""
+
+    def __init__(self, out: Console, *, quiet: bool = False) -> None:
+        self._out = out
+        self._quiet = quiet
+        self._flagged: list[tuple[float, str]] = []
+        self._errors: list[tuple[str, str, str]] = []
+
+    def add(self, record: Record) -> None:
+        """Keep a record that will be shown."""
+        if record.status == "flagged" and record.score is not None:
+            self._flagged.append((-record.score, record.path))
+        elif record.status == "error":
+            self._errors.append((record.path, str(record.reason), str(record.detail)))
+
+    def close(self, summary: Summary) -> None:
+        """Print everything."""
+        for negative, path in sorted(self._flagged):
+            line = Text.assemble(("flagged", "bold red"), f"  {-negative:.3f}  {printable(path)}")
+            self._out.print(line)
+        for path, reason, detail in self._errors:
+            self._out.print(error_line(path, reason, detail))
+        if not self._quiet:
+            self._out.print(Text(summary.line(), "bold"))
+
+
+def error_line(path: str, reason: str, detail: str) -> Text:
+    """Write what failed, for people."""
+    return Text.assemble(
+        ("error", "bold yellow"), f"    {reason}  {printable(path)}: {printable(detail)}"
+    )
+
+
+class JsonLinesReport:
+    """One JSON object a line, as soon as it is known."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def add(self, record: Record) -> None:
+        """Write one line."""
+        self._out.write(to_json(record.to_dict()) + "\n")
+        self._out.flush()
+
+    def close(self, summary: Summary) -> None:  # noqa: ARG002 - every line stands by itself
+        """Flush."""
+        self._out.flush()
+
+
+class JsonReport:
+    """One JSON array of all records, one a line."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._before = "["
+
+    def add(self, record: Record) -> None:
+        """Write one element."""
+        self._out.write(f"{self._before}\n{to_json(record.to_dict())}")
+        self._before = ","
+
+    def close(self, summary: Summary) -> None:  # noqa: ARG002 - the array holds records only
+        """End the array."""
+        self._out.write("[]\n" if self._before == "[" else "\n]\n")
+        self._out.flush()
+
+
+class CsvReport:
+    """Comma-separated values (RFC 4180 but for the line ends), with a header."""
+
+    def __init__(self, out: TextIO, clean: Callable[[str], str]) -> None:
+        self._out = out
+        self._clean = clean
+        self._writer = csv.writer(out, lineterminator="\n")
+        self._writer.writerow(FIELDS)
+
+    def add(self, record: Record) -> None:
+        """Write one row."""
+        self._writer.writerow([self._cell(value) for value in record.to_dict().values()])
+        self._out.flush()
+
+    def close(self, summary: Summary) -> None:  # noqa: ARG002 - every row stands by itself
+        """Flush."""
+        self._out.flush()
+
+    def _cell(self, value: object) -> object:
+        if isinstance(value, bool):
+            return str(value).lower()
+        if not isinstance(value, str):
+            return value
+        text = self._clean(value)
+        # A spreadsheet would run such a cell as a formula; the quote makes it text.
+        return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+class PathsReport:
+    """The paths of flagged pictures, byte for byte; errors go to `errors`."""
+
+    def __init__(self, out: TextIO, clean: Callable[[str], str], end: str, errors: Console) -> None:
+        self._out = out
+        self._clean = clean
+        self._end = end
+        self._errors = errors
+
+    def add(self, record: Record) -> None:
+        """Write the path of a flagged picture."""
+        if record.status == "flagged":
+            self._out.write(self._clean(record.path) + self._end)
+            self._out.flush()
+        elif record.status == "error":
+            line = error_line(record.path, str(record.reason), str(record.detail))
+            self._errors.print(line)
+
+    def close(self, summary: Summary) -> None:  # noqa: ARG002 - paths only
+        """Flush."""
+        self._out.flush()
+
+
+def open_report(
+    out: TextIO,
+    format_: Format,
+    *,
+    paths: Literal["", "\n", "\0"] = "",
+    color: Color = "auto",
+    quiet: bool = False,
+) -> Report:
+    r"""Make the report for a format.
+
+    Parameters
+    ----------
+    out
+        Where it goes, as `open_output` opens it.
+    format_
+        Its format.
+    paths
+        Print bare paths of flagged pictures instead, each ended by this; empty: do not.
+    color
+        Whether text is coloured.
+    quiet
+        Leave the summary line of the text out.
+    """
+    clean = printable if out.isatty() else str
+    if paths:
+        raw = str if paths == "\0" else clean
+        return PathsReport(out, raw, paths, console(sys.stderr, color))
+    if format_ == "jsonl":
+        return JsonLinesReport(out)
+    if format_ == "json":
+        return JsonReport(out)
+    if format_ == "csv":
+        return CsvReport(out, clean)
+    return TextReport(console(out, color), quiet=quiet)
+
+
+@contextmanager
+def open_output(target: Path | None, format_: Format, *, raw: bool) -> Iterator[TextIO]:
+    """Open where a report goes: standard output, or a file.
+
+    A file is written beside its final name and renamed at the end, so that a report that was there
+    before stays whole until then; JSON lines stream into the file itself.
+
+    Parameters
+    ----------
+    target
+        The file; None is standard output.
+    format_
+        The report's format.
+    raw
+        Whether names are written byte for byte rather than as valid UTF-8.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    encoding = sys.getfilesystemencoding() if raw else "utf-8"
+    errors = sys.getfilesystemencodeerrors() if raw else "backslashreplace"
+    try:
+        if target is None:
+            stream = TextIOWrapper(
+                sys.stdout.buffer, encoding=encoding, errors=errors, newline="", write_through=True
+            )
+            try:
+                yield stream
+            finally:
+                stream.detach()
+            return
+        final = target.resolve()
+        direct = format_ == "jsonl" or (final.exists() and not stat.S_ISREG(final.stat().st_mode))
+        written = final if direct else final.with_name(f".{final.name}.{os.getpid()}.tmp")
+        try:
+            with written.open("w", encoding=encoding, errors=errors, newline="") as file:
+                yield file
+            if not direct:
+                written.replace(final)
+        finally:
+            if not direct:
+                written.unlink(missing_ok=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = "standard output" if target is None else target
+        raise OutputError(f"cannot write {where}: {error.strerror or error}") from error

@@ -1,0 +1,91 @@
+"""What a scan comes to: counts that add up, one line to say them, and the exit code."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from nsfwscan.filetype import Kind
+from nsfwscan.record import Record
+
+
+class ExitCode(IntEnum):
+    """How a scan ends, for scripts. The larger one wins where two apply."""
+
+    SAFE = 0
+    FLAGGED = 1
+    ERROR = 2
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+EXIT_CODES = {
+    ExitCode.SAFE: "every picture found is safe",
+    ExitCode.FLAGGED: "at least one picture is flagged, and there were no errors",
+    ExitCode.ERROR: "wrong usage, or something could not be scored; findings are printed all the "
+    "same",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; what was found until then is printed",
+    ExitCode.BROKEN_PIPE: "the reader of the output went away (`| head`)",
+}
+
+
+@dataclass(kw_only=True)
+class Summary:
+    """The counts of a scan.
+
+    Attributes
+    ----------
+    safe, flagged, errors
+        Records by status.
+    left_alone
+        Entries that were found and are no picture, or were not wanted, by kind.
+    seconds
+        Wall-clock time of the scan.
+    interrupted
+        Whether it ended before its end.
+    """
+
+    safe: int = 0
+    flagged: int = 0
+    errors: int = 0
+    left_alone: Counter[Kind] = field(default_factory=Counter)
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    def add(self, record: Record) -> None:
+        """Count one record."""
+        if record.status == "safe":
+            self.safe += 1
+        elif record.status == "flagged":
+            self.flagged += 1
+        else:
+            self.errors += 1
+
+    @property
+    def records(self) -> int:
+        """How many records there are."""
+        return self.safe + self.flagged + self.errors
+
+    @property
+    def found(self) -> int:
+        """How many entries there are: records and what was left alone."""
+        return self.records + self.left_alone.total()
+
+    def exit_code(self, *, exit_zero: bool = False) -> ExitCode:
+        """Give the exit code; `exit_zero` makes a flagged picture no reason for another than 0."""
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        if self.errors:
+            return ExitCode.ERROR
+        return ExitCode.FLAGGED if self.flagged and not exit_zero else ExitCode.SAFE
+
+    def line(self) -> str:
+        """Say it in one line, in numbers that add up."""
+        errors = f"{self.errors:,} error" + ("" if self.errors == 1 else "s")
+        parts = [f"{self.safe:,} safe", f"{self.flagged:,} flagged", errors]
+        said = ", ".join(parts)
+        if self.left_alone:
+            kinds = ", ".join(kind.counted(count) for kind, count in self.left_alone.most_common())
+            said += f", {self.left_alone.total():,} left alone ({kinds})"
+        rate = self.records / self.seconds if self.seconds > 0 else 0.0
+        end = "Interrupted: " if self.interrupted else ""
+        return f"{end}{self.found:,} found: {said}; {self.seconds:.1f} s, {rate:.1f} pictures/s"

@@ -1,0 +1,53 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import mean_model
+from onnx import TensorProto
+
+from nsfwexport.contract import violations
+from nsfwscan import Classifier, InputSpec, Manifest, OutputSpec, Preprocess
+
+OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
+
+
+def test_a_model_of_ours_holds(tmp_path: Path) -> None:
+    assert violations(Classifier.load(mean_model(tmp_path / "m.onnx", OURS))) == []
+
+
+@pytest.mark.parametrize(
+    ("manifest", "options", "sentence"),
+    [
+        (OURS, {"shape": (4, 8, 8, 3)}, "the input takes batches of 4 only"),
+        (
+            replace(OURS, input=InputSpec(dtype="float32")),
+            {"dtype": TensorProto.FLOAT},
+            "the input is image: float32 [N, 8, 8, 3], not image: uint8 [N, 8, 8, 3]",
+        ),
+        (
+            replace(OURS, output=OutputSpec(name="y")),
+            {"output_name": "y"},
+            "the output is y: float32 [N, 1], not probability: float32 [N, 1]",
+        ),
+        (
+            OURS,
+            {"weights": ((0, 0), (0, 0), (0, 0)), "bias": (0, 0)},
+            "the output is probability: float32 [N, 2], not probability: float32 [N, 1]",
+        ),
+        (
+            replace(OURS, preprocess=Preprocess(size=8, resize=10)),
+            {},
+            "the manifest crops pictures; ours are resized whole",
+        ),
+    ],
+)
+def test_each_rule_that_is_broken_is_named(
+    tmp_path: Path, manifest: Manifest, options: dict[str, object], sentence: str
+) -> None:
+    path = mean_model(tmp_path / "m.onnx", manifest, **options)  # type: ignore[arg-type]
+    assert sentence in violations(Classifier.load(path))
+
+
+def test_a_manifest_beside_the_file_is_not_in_it(tmp_path: Path) -> None:
+    (sentence,) = violations(Classifier.load(mean_model(tmp_path / "m.onnx"), manifest=OURS))
+    assert sentence == "the manifest is not embedded in the file but given"

@@ -1,0 +1,75 @@
+"""Small real inputs that tests make: pictures, models, folders."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import skimage
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from nsfwscan import Manifest
+from nsfwscan.manifest import METADATA_KEY
+
+PHOTOS = Path(skimage.__file__).parent / "data"
+RGB_PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+
+
+def load_photo(name: str) -> Image.Image:
+    """Open a real photo as RGB."""
+    with Image.open(PHOTOS / name) as image:
+        return image.convert("RGB")
+
+
+def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
+    """Encode an image."""
+    buffer = io.BytesIO()
+    image.save(buffer, format_, **options)
+    return buffer.getvalue()
+
+
+def mean_model(
+    path: Path,
+    manifest: Manifest | None = None,
+    *,
+    input_name: str = "image",
+    output_name: str = "probability",
+    dtype: int = TensorProto.UINT8,
+    shape: Sequence[int | str] = ("N", 8, 8, 3),
+    weights: Sequence[Sequence[float]] = ((1 / 255,), (0.0,), (0.0,)),
+    bias: Sequence[float] = (0.0,),
+    opset: int = 18,
+) -> Path:
+    """Write a model that scores a picture by its mean colour: with the default weights, red/255.
+
+    The mean over both spatial axes, times `weights` (channels x columns), plus `bias`.
+    """
+    axes = [1, 2] if shape[-1] == 3 else [2, 3]
+    nodes = [
+        helper.make_node("Cast", [input_name], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Gemm", ["mean", "weights", "bias"], [output_name]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "mean",
+        [helper.make_tensor_value_info(input_name, dtype, list(shape))],
+        [
+            helper.make_tensor_value_info(
+                output_name, TensorProto.FLOAT, [shape[0], len(weights[0])]
+            )
+        ],
+        [
+            numpy_helper.from_array(np.array(axes, np.int64), "axes"),
+            numpy_helper.from_array(np.array(weights, np.float32), "weights"),
+            numpy_helper.from_array(np.array(bias, np.float32), "bias"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+    if manifest is not None:
+        helper.set_model_props(model, {METADATA_KEY: manifest.to_json()})
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path

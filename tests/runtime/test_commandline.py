@@ -1,0 +1,136 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from nsfwscan import ConfigError, ModelError
+from nsfwscan.commandline import (
+    CommandWithPanels,
+    GroupWithDefault,
+    checked_defaults,
+    errors_as_exit_codes,
+    option,
+)
+
+app = typer.Typer(cls=GroupWithDefault, rich_markup_mode=None)
+
+
+@app.command(cls=CommandWithPanels)
+def walk(
+    paths: list[str],
+    steps: Annotated[int, option("-s", "--max-steps", panel="Pace", help="How far.", min=1)] = 5,
+    fast: Annotated[bool, option("--fast", panel="Pace", help="How fast.")] = False,
+    tag: Annotated[list[str] | None, option("--tag", panel="Other", help="A tag.")] = None,
+) -> None:
+    """Walk somewhere."""
+    typer.echo(f"walk {paths} {steps} {fast} {tag}")
+
+
+@app.command()
+def sit() -> None:
+    """Sit down."""
+    typer.echo("sit")
+
+
+def invoke(*arguments: str, **environment: str) -> str:
+    result = CliRunner().invoke(app, arguments, env=environment)
+    return result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["home"], "walk ['home'] 5 False None"),
+        (["walk", "home"], "walk ['home'] 5 False None"),
+        (["--fast", "home"], "walk ['home'] 5 True None"),
+        (["home", "-s", "2"], "walk ['home'] 2 False None"),
+        (["./sit"], "walk ['./sit'] 5 False None"),
+        (["--", "-home"], "walk ['-home'] 5 False None"),
+        (["sit"], "sit"),
+    ],
+)
+def test_the_first_command_is_the_default(arguments: list[str], expected: str) -> None:
+    assert invoke(*arguments) == expected + "\n"
+
+
+def test_variables_set_options_and_flags_win() -> None:
+    assert invoke("home", NSFWSCAN_MAX_STEPS="7", NSFWSCAN_FAST="1").strip() == (
+        "walk ['home'] 7 True None"
+    )
+    assert "5 False" in invoke("home", "-s", "5", NSFWSCAN_MAX_STEPS="7")
+
+
+def test_help_shows_the_default_command_s_options_by_panel() -> None:
+    text = invoke("--help")
+    assert text.index("Arguments:") < text.index("Pace:") < text.index("Other:")
+    assert text.index("Other:") < text.index("Options:") < text.index("Commands:")
+    assert text.count("--help") == 1
+    assert "[OPTIONS] PATHS" in text or "[OPTIONS] {paths}" in text
+
+
+def check(values: dict[str, object]) -> dict[str, object]:
+    group = typer.main.get_command(app)
+    context = group.make_context("t", ["walk", "x"])
+    command = group.commands["walk"]  # type: ignore[attr-defined]
+    return checked_defaults(values, Path("x.toml"), command, context)  # type: ignore[arg-type]
+
+
+def test_defaults_of_a_file_go_by_parameter_name() -> None:
+    given = {"max-steps": 3, "fast": True, "tag": "a"}
+    assert check(given) == {"steps": 3, "fast": True, "tag": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"max-step": 3}, r"x\.toml: there is no option 'max-step'; did you mean 'max-steps'\?"),
+        ({"colour-of-socks": 3}, r"there is no option 'colour-of-socks'; see t --help"),
+        ({"max-steps": 0}, r"x\.toml: max-steps: "),
+        ({"max-steps": "many"}, r"x\.toml: max-steps: "),
+        ({"max-steps": True}, r"x\.toml: max-steps takes a value, not true or false"),
+        ({"max-steps": [1]}, r"x\.toml: max-steps: "),
+        ({"max-steps": {"a": 1}}, r"x\.toml: max-steps: "),
+        ({"fast": 1}, r"x\.toml: fast takes true or false"),
+    ],
+)
+def test_defaults_that_cannot_be_are_refused_by_name(
+    values: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check(values)
+
+
+def test_foreseen_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as caught, errors_as_exit_codes():
+        raise ModelError("no model at evil\x1b[2Jname")
+    assert caught.value.exit_code == 2
+    assert capsys.readouterr().err == "nsfwscan: no model at evil\\x1b[2Jname\n"
+
+
+def test_unforeseen_errors_are_one_sentence_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit), errors_as_exit_codes():
+        raise KeyError("x")
+    said = capsys.readouterr().err
+    assert "internal error, please report it: KeyError: 'x'; run again with --verbose" in said
+    assert "Traceback" not in said
+    with pytest.raises(typer.Exit), errors_as_exit_codes(verbose=True):
+        raise KeyError("x")
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_libraries_written_in_c_are_silent_and_python_is_not() -> None:
+    code = (
+        "import os, sys\n"
+        "from nsfwscan.commandline import silent_libraries\n"
+        "with silent_libraries():\n"
+        "    os.write(2, b'C says\\n'); print('Python says', file=sys.stderr)\n"
+        "os.write(2, b'C is back\\n'); print('so is Python', file=sys.stderr)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stderr == "Python says\nC is back\nso is Python\n"

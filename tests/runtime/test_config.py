@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+
+from nsfwscan import ConfigError
+from nsfwscan.config import find_config, read_config
+
+
+def test_the_current_folder_comes_before_the_user_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, user = tmp_path / "here", tmp_path / "user"
+    here.mkdir()
+    (user / "nsfwscan").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(user))
+    assert find_config() is None
+    (user / "nsfwscan" / "nsfwscan.toml").touch()
+    assert find_config() == user / "nsfwscan" / "nsfwscan.toml"
+    (here / "nsfwscan.toml").touch()
+    assert find_config() == Path("nsfwscan.toml")
+
+
+def test_dashes_and_underscores_name_the_same_option(tmp_path: Path) -> None:
+    path = tmp_path / "nsfwscan.toml"
+    path.write_text('max-depth = 2\nbatch_size = 4\nglob = ["*.jpg"]\n')
+    assert read_config(path) == {"max-depth": 2, "batch-size": 4, "glob": ["*.jpg"]}
+
+
+@pytest.mark.parametrize("content", [b"threshold = ", b"\xff\xfe", b"a = 1\na = 2\n"])
+def test_what_is_no_toml_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "nsfwscan.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"nsfwscan\.toml is no valid TOML: "):
+        read_config(path)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read .*nsfwscan\.toml: No such file"):
+        read_config(tmp_path / "nsfwscan.toml")

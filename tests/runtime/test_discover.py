@@ -1,0 +1,244 @@
+import io
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsfwscan import Selection
+from nsfwscan.discover import Candidate, Found, LeftAlone, Problem, discover, read_list
+from nsfwscan.errors import InputError, Reason
+from nsfwscan.filetype import Kind
+
+posix_only = pytest.mark.skipif(os.name == "nt", reason="needs POSIX file types")
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def found(root: Path, selection: Selection | None = None) -> dict[str, Found]:
+    entries = list(discover([root], selection or Selection()))
+    names = [os.path.relpath(entry.path, root) for entry in entries]
+    assert len(set(names)) == len(names), "an entry was found twice"
+    return dict(zip(names, entries, strict=True))
+
+
+def candidates(root: Path, selection: Selection | None = None) -> list[str]:
+    return [name for name, e in found(root, selection).items() if isinstance(e, Candidate)]
+
+
+def kind(entry: Found) -> Kind:
+    assert isinstance(entry, LeftAlone)
+    return entry.kind
+
+
+def test_folders_are_walked_in_a_stable_order(tmp_path: Path) -> None:
+    touch(tmp_path, "b.jpg", "a/z.jpg", "a/b/c.jpg", "c.jpg", "z/a.jpg")
+    assert candidates(tmp_path) == ["b.jpg", "c.jpg", "a/z.jpg", "a/b/c.jpg", "z/a.jpg"]
+
+
+def test_paths_keep_the_form_they_were_named_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a/b.jpg")
+    monkeypatch.chdir(tmp_path)
+    for given_path, expected in ((".", "./a/b.jpg"), ("a/", "a/b.jpg"), ("./a/b.jpg", "./a/b.jpg")):
+        assert [entry.path for entry in discover([given_path], Selection())] == [expected]
+
+
+def test_hidden_entries_are_left_alone_and_counted(tmp_path: Path) -> None:
+    touch(tmp_path, ".a.jpg", ".git/b.jpg", "c.jpg")
+    entries = found(tmp_path)
+    assert kind(entries[".a.jpg"]) is Kind.HIDDEN_FILE
+    assert kind(entries[".git"]) is Kind.HIDDEN_FOLDER
+    assert candidates(tmp_path, Selection(hidden=True)) == [".a.jpg", "c.jpg", ".git/b.jpg"]
+
+
+def test_what_is_named_is_taken_hidden_or_not(tmp_path: Path) -> None:
+    touch(tmp_path, ".dir/.a.jpg", ".dir/b.jpg")
+    named = [tmp_path / ".dir" / ".a.jpg", tmp_path / ".dir"]
+    paths = [entry.path for entry in discover(named, Selection()) if isinstance(entry, Candidate)]
+    assert [Path(path).name for path in paths] == [".a.jpg", "b.jpg"]
+
+
+def test_depth_is_limited(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg", "a/2.jpg", "a/b/3.jpg")
+    assert candidates(tmp_path, Selection(max_depth=1)) == ["1.jpg"]
+    assert candidates(tmp_path, Selection(max_depth=2)) == ["1.jpg", "a/2.jpg"]
+    assert kind(found(tmp_path, Selection(max_depth=2))["a/b"]) is Kind.DEEPER_FOLDER
+
+
+@pytest.mark.parametrize(
+    ("glob", "expected"),
+    [
+        (["*.jpg"], ["a.jpg", "x/b.jpg", "x/y/c.jpg"]),
+        (["!*.jpg"], ["a.png"]),
+        (["*.jpg", "!x/"], ["a.jpg"]),
+        (["*.jpg", "!y/"], ["a.jpg", "x/b.jpg"]),
+        (["x/*.jpg"], ["x/b.jpg"]),
+        (["/x/**"], ["x/b.jpg", "x/y/c.jpg"]),
+        (["*", "!*.jpg", "b.jpg"], ["a.png", "x/b.jpg"]),
+    ],
+)
+def test_globs_select(tmp_path: Path, glob: list[str], expected: list[str]) -> None:
+    touch(tmp_path, "a.jpg", "a.png", "x/b.jpg", "x/y/c.jpg")
+    assert candidates(tmp_path, Selection(glob=glob)) == expected
+
+
+@pytest.mark.parametrize("glob", ["", "!", "# photos", "   "])
+def test_a_glob_that_matches_nothing_is_refused(glob: str) -> None:
+    with pytest.raises(InputError, match=r"matches nothing; write one like"):
+        Selection(glob=[glob])
+
+
+def test_depth_below_one_is_refused() -> None:
+    with pytest.raises(InputError, match="max_depth must be 1 or more, got 0"):
+        Selection(max_depth=0)
+
+
+def test_ignore_files_apply_where_they_lie_and_below(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "a.jpg", "a.png", "x/a.jpg", "x/a.png", "x/y/a.jpg", "thumbs/1.jpg", "x/t/1.jpg"
+    )
+    (tmp_path / ".nsfwscanignore").write_text("# no thumbnails\nthumbs/\n*.png\n")
+    (tmp_path / "x" / ".nsfwscanignore").write_text("!a.png\n/y/\n")
+    assert candidates(tmp_path) == ["a.jpg", "x/a.jpg", "x/a.png", "x/t/1.jpg"]
+    entries = found(tmp_path)
+    assert kind(entries["a.png"]) is Kind.IGNORED_FILE
+    assert kind(entries["thumbs"]) is Kind.IGNORED_FOLDER
+    assert kind(entries["x/y"]) is Kind.IGNORED_FOLDER
+    assert "thumbs/1.jpg" in candidates(tmp_path, Selection(ignore=False))
+
+
+def test_a_line_that_is_no_pattern_is_reported_and_the_others_hold(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / ".nsfwscanignore").write_text("!\na.jpg\n!\n")
+    entries = found(tmp_path)
+    problem = (
+        entries[".nsfwscanignore"] if isinstance(entries[".nsfwscanignore"], Problem) else None
+    )
+    assert candidates(tmp_path) == ["b.jpg"]
+    assert problem is not None
+    assert problem.reason is Reason.CORRUPT
+    assert "line 1" in problem.detail
+
+
+@posix_only
+def test_links_are_not_followed_unless_named(tmp_path: Path) -> None:
+    touch(tmp_path, "real/a.jpg", "scan/b.jpg")
+    root = tmp_path / "scan"
+    (root / "file").symlink_to(tmp_path / "real" / "a.jpg")
+    (root / "folder").symlink_to(tmp_path / "real")
+    (root / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    (root / "loop").symlink_to(root / "loop")
+    entries = found(root)
+    assert candidates(root) == ["b.jpg"]
+    assert kind(entries["file"]) is kind(entries["folder"]) is Kind.LINK
+    for name in ("gone.jpg", "loop"):
+        entry = entries[name]
+        assert isinstance(entry, Problem)
+        assert entry.reason is Reason.DANGLING_LINK
+    named = discover([root / "folder", root / "file"], Selection())
+    assert [entry.path for entry in named] == [f"{root}/file"]  # the same file: once
+
+
+@posix_only
+def test_pipes_sockets_and_devices_are_problems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.chdir(tmp_path)  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        entries = found(tmp_path)
+    reasons = {name: (e.reason, e.detail) for name, e in entries.items() if isinstance(e, Problem)}
+    assert reasons["pipe"] == (Reason.SPECIAL_FILE, "a named pipe, which is never opened")
+    assert reasons["socket"][0] is Reason.SPECIAL_FILE
+    (device,) = discover(["/dev/null"], Selection())
+    assert device == Problem("/dev/null", Reason.SPECIAL_FILE, "a device, which is never opened")
+
+
+def test_missing_paths_are_problems(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    named = [tmp_path / "gone", tmp_path / "a.jpg" / "below", "nul\0byte", tmp_path / "a.jpg"]
+    entries = list(discover([*map(str, named)], Selection()))
+    assert [getattr(entry, "reason", None) for entry in entries] == [
+        Reason.NOT_FOUND, Reason.NOT_FOUND, Reason.NOT_FOUND, None,
+    ]  # fmt: skip
+
+
+@posix_only
+def test_a_folder_without_permission_is_a_problem(
+    open_folder: Path, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    touch(open_folder, "open/a.jpg", "shut/b.jpg")
+    (open_folder / "shut").chmod(0)
+    with unprivileged():
+        entries = found(open_folder)
+    (open_folder / "shut").chmod(0o700)
+    assert entries["shut"] == Problem(
+        str(open_folder / "shut"), Reason.UNREADABLE, "permission denied"
+    )
+    assert "open/a.jpg" in entries
+
+
+def test_overlapping_paths_yield_each_file_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg", "a/b/2.jpg", "a/b/3.jpg")
+    os.link(tmp_path / "a/1.jpg", tmp_path / "a/same-bytes.jpg")
+    paths = [tmp_path / "a", tmp_path / "a/b", tmp_path / "a/b/2.jpg", f"{tmp_path}/a/../a/1.jpg"]
+    names = [Path(entry.path).name for entry in discover([*map(str, paths)], Selection())]
+    assert sorted(names) == ["1.jpg", "2.jpg", "3.jpg", "same-bytes.jpg"]
+
+
+@posix_only
+def test_a_tree_a_thousand_levels_deep(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for _ in range(1000):
+            os.mkdir("d", dir_fd=here)
+            below = os.open("d", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(os.open("a.jpg", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    finally:
+        os.close(here)
+    try:
+        assert len(candidates(tmp_path)) == 1
+    finally:  # Python's own tools recurse, and cannot remove it
+        subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_of_any_bytes_are_found(tmp_path: Path) -> None:
+    for name in (b"new\nline.jpg", b"latin-\xe9.jpg", b"esc\x1b[2J.jpg"):
+        (Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))).write_bytes(b"x")
+    assert len(candidates(tmp_path)) == 3
+
+
+names = st.binary(min_size=1).filter(lambda name: b"\0" not in name)
+
+
+@given(st.lists(names))
+def test_a_nul_separated_list_keeps_every_byte(listed: list[bytes]) -> None:
+    stream = io.BytesIO(b"".join(name + b"\0" for name in listed))
+    assert [os.fsencode(path) for path in read_list(stream, null=True)] == listed
+
+
+def test_a_list_by_lines() -> None:
+    stream = io.BytesIO(b"a.jpg\r\n\n b.jpg \nc\xff.jpg")
+    assert list(read_list(stream, null=False)) == ["a.jpg", " b.jpg ", "c\udcff.jpg"]
+
+
+def test_a_long_list_is_read_in_pieces() -> None:
+    listed = [f"{i:060}" for i in range(5000)]
+    assert list(read_list(io.BytesIO("\n".join(listed).encode()), null=False)) == listed

@@ -1,0 +1,32 @@
+import inspect
+
+import pytest
+
+from nsfwscan import errors
+from nsfwscan.errors import REASONS, NsfwScanError, PictureError, Reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        value
+        for _, value in inspect.getmembers(errors, inspect.isclass)
+        if "Error" in value.__name__
+    ],
+)
+def test_every_error_is_of_the_family_and_in_the_tree(error: type[Exception]) -> None:
+    assert issubclass(error, NsfwScanError)
+    assert error.__name__ in str(errors.__doc__)
+
+
+def test_every_reason_has_its_meaning() -> None:
+    assert set(REASONS) == set(Reason)
+
+
+def test_a_picture_error_says_word_and_sentence() -> None:
+    error = PictureError(Reason.TRUNCATED, "it ends")
+    assert (error.reason, error.detail, str(error)) == (
+        "truncated",
+        "it ends",
+        "truncated: it ends",
+    )

@@ -1,0 +1,109 @@
+import pytest
+from helpers import PHOTOS, encoded
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from nsfwscan.filetype import FORMATS, HEAD_BYTES, Kind, kind_of, promised_format, sniff
+
+WRITABLE = {
+    "JPEG": "JPEG",
+    "PNG": "PNG",
+    "WebP": "WEBP",
+    "GIF": "GIF",
+    "AVIF": "AVIF",
+    "TIFF": "TIFF",
+    "BMP": "BMP",
+    "JPEG 2000": "JPEG2000",
+    "PNM": "PPM",
+    "ICO": "ICO",
+}
+
+
+@pytest.mark.parametrize(("name", "plugin"), WRITABLE.items())
+def test_real_files_are_recognised_by_content(name: str, plugin: str) -> None:
+    data = encoded(Image.new("RGB", (40, 30), "teal"), plugin)
+    row = sniff(data[:HEAD_BYTES], "anything.txt")
+    assert row is not None
+    assert row.name == name
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIF"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf", "HEIF"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf", "AVIF"),
+        (b"8BPS\0\1" + bytes(20), "Photoshop"),
+        (b"\xff\x0a\xfa\x7f", "JPEG XL"),
+        (b"II+\0" + bytes(12), "TIFF"),
+    ],
+)
+def test_headers_are_recognised(head: bytes, name: str) -> None:
+    row = sniff(head)
+    assert row is not None
+    assert row.name == name
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "kind"),
+    [
+        (b"", "x.txt", Kind.EMPTY),
+        (b"\0\0\0\x18ftypisom\0\0\2\0isomiso2", "x.jpg", Kind.VIDEO),
+        (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "x", Kind.VIDEO),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "x.cr3", Kind.CAMERA_RAW),
+        (b"\0\0\0\x18ftypM4A \0\0\2\0isomiso2", "x.m4a", Kind.AUDIO),
+        (b"RIFF\0\0\0\0AVI LIST", "x", Kind.VIDEO),
+        (b"RIFF\0\0\0\0WAVEfmt ", "x", Kind.AUDIO),
+        (b"\x1aE\xdf\xa3", "x", Kind.VIDEO),
+        (b"II*\0\x10\0\0\0CR\2\0", "x.cr2", Kind.CAMERA_RAW),
+        (b"FUJIFILMCCD-RAW 0201", "x", Kind.CAMERA_RAW),
+        (b"%PDF-1.7", "x.png", Kind.DOCUMENT),
+        (b"PK\3\4", "x.docx", Kind.DOCUMENT),
+        (b"PK\3\4", "x.zip", Kind.ARCHIVE),
+        (b"PK\3\4", "x", Kind.ARCHIVE),
+        (b"<svg xmlns", "x.svg", Kind.VECTOR),
+        (b"Dear all,\n", "letter", Kind.TEXT),
+        (b"\x7fELF\2\1\1\0", "x", Kind.OTHER),
+    ],
+)
+def test_what_is_no_picture_has_a_kind(head: bytes, name: str, kind: Kind) -> None:
+    assert sniff(head, name) is None
+    assert kind_of(head, name) is kind
+
+
+def test_a_tiff_named_like_a_camera_raw_file_is_one() -> None:
+    data = encoded(Image.new("RGB", (4, 4)), "TIFF")
+    assert sniff(data, "x.tif") is not None
+    assert sniff(data, "x.NEF") is None
+    assert kind_of(data, "x.NEF") is Kind.CAMERA_RAW
+
+
+@pytest.mark.parametrize("text", [b"BMW is a maker of cars", b"P1 is a runway", b"GIF is a format"])
+def test_prose_that_begins_like_a_picture_is_none(text: bytes) -> None:
+    assert sniff(text) is None
+
+
+def test_extensions_promise_one_format_each() -> None:
+    extensions = [extension for row in FORMATS for extension in row.extensions]
+    assert len(set(extensions)) == len(extensions)
+    assert promised_format("A.JPG") == "JPEG"
+    assert promised_format("a.jpg.txt") is None
+    assert promised_format(".jpg") is None
+
+
+def test_counts_have_their_plural() -> None:
+    assert Kind.VIDEO.counted(1) == "1 video"
+    assert Kind.CAMERA_RAW.counted(1200) == "1,200 camera raw files"
+
+
+def test_each_format_is_reachable() -> None:
+    """No signature may hide behind an earlier one, and every row of the photos' is right."""
+    names = {(sniff(p.read_bytes()[:HEAD_BYTES]) or FORMATS[0]).name for p in PHOTOS.glob("*.png")}
+    assert names == {"PNG"}
+
+
+@given(st.binary(max_size=64), st.text(max_size=12))
+def test_any_bytes_have_an_answer(head: bytes, name: str) -> None:
+    assert (sniff(head, name) is None) or (sniff(head, name) in FORMATS)
+    assert kind_of(head, name) in Kind

