@@ -17,6 +17,28 @@ PHOTOS = Path(skimage.__file__).parent / "data"
 RGB_PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 
 
+ORIENTATION_TAG = 0x0112
+STORED_AS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""How the pixels of an upright picture lie in a file of each EXIF orientation."""
+
+
+def turned(upright: Image.Image, orientation: int) -> tuple[Image.Image, Image.Exif]:
+    """Give a picture as it lies in a file of an EXIF orientation, and that file's EXIF data."""
+    method = STORED_AS[orientation]
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = orientation
+    return upright if method is None else upright.transpose(method), exif
+
+
 def load_photo(name: str) -> Image.Image:
     """Open a real photo as RGB."""
     with Image.open(PHOTOS / name) as image:

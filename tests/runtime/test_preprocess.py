@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pillow_heif
 import pytest
-from helpers import encoded, load_photo
+from helpers import encoded, load_photo, turned
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -129,18 +129,7 @@ def test_32_bit_samples_of_unknown_range_are_stretched() -> None:
 def test_exif_orientation_is_applied(orientation: int, format_: str) -> None:
     upright = Image.new("RGB", (96, 48), "white")
     upright.paste("black", (0, 0, 48, 24))  # the dark corner tells which way is up
-    inverse = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
-    stored = upright if orientation == 1 else upright.transpose(inverse[orientation])
-    exif = Image.Exif()
-    exif[0x0112] = orientation
+    stored, exif = turned(upright, orientation)
     data = heic(stored, exif) if format_ == "HEIC" else encoded(stored, format_, exif=exif)
     picture = decode(data, SMALL)
     assert (picture.width, picture.height) == (96, 48)

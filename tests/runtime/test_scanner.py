@@ -10,7 +10,7 @@ from threading import enumerate as enumerate_threads
 
 import numpy as np
 import pytest
-from helpers import RGB_PHOTOS, encoded, load_photo, mean_model
+from helpers import RGB_PHOTOS, STORED_AS, encoded, load_photo, mean_model, turned
 from PIL import Image
 
 from nsfwscan import Classifier, Manifest, Preprocess, Record, Selection, scan
@@ -228,20 +228,8 @@ def test_eight_orientations_have_one_score(
     tmp_path: Path, name: str, open_nsfw: Classifier
 ) -> None:
     photo = load_photo(name).resize((1200, 900))
-    undo = {
-        1: None,
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
-    for orientation, method in undo.items():
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        stored = photo if method is None else photo.transpose(method)
+    for orientation in STORED_AS:
+        stored, exif = turned(photo, orientation)
         stored.save(tmp_path / f"{orientation}.jpg", exif=exif, quality=95)
     records = list(scan(tmp_path, open_nsfw))
     assert len(records) == 8
