@@ -9,10 +9,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from nsfwscan import Classifier
 
 NOBODY = 65534
+
+settings.register_profile("shared", deadline=None)  # machines are shared, and slow at times
+settings.load_profile("shared")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -95,3 +95,17 @@ def mean_model(
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return path
+
+
+def graph_model(path: Path, *nodes: onnx.NodeProto, dtype: int, shape: list[int | str]) -> Path:
+    """Write a model of any nodes, from `image` to `probability`."""
+    graph = helper.make_graph(
+        list(nodes),
+        "g",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 8, 8, 3])],
+        [helper.make_tensor_value_info("probability", dtype, shape)],
+    )
+    opset = helper.make_opsetid("", 18)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    path.write_bytes(model.SerializeToString())
+    return path

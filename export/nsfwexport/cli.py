@@ -1,12 +1,11 @@
 """The command ``nsfwexport``."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from nsfwscan.commandline import errors_as_exit_codes
+from nsfwscan.commandline import errors_as_exit_codes, run
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -19,8 +18,7 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Run the command line; the entry point of the console script."""
-    app(prog_name="nsfwexport")
-    sys.exit()
+    run(app, "nsfwexport")
 
 
 @app.callback()

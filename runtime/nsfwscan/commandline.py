@@ -6,9 +6,9 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -70,7 +70,7 @@ class CommandWithPanels(TyperCommand):
 
 
 class GroupWithDefault(TyperGroup):
-    """Commands of which the first is run where none is named.
+    """Commands of which the first is run where none is named, be there arguments or not.
 
     A word that is a command's name is that command; ``./name`` is always a path.
     """
@@ -78,7 +78,7 @@ class GroupWithDefault(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the default command's name before arguments that name none."""
         own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
-        if args and args[0] not in {*self.commands, *own}:
+        if not args or args[0] not in {*self.commands, *own}:
             args = [self._default(ctx).name or "", *args]
         return super().parse_args(ctx, args)
 
@@ -148,12 +148,63 @@ def checked_defaults(
             wanted = "true or false" if parameter.is_flag else "a value, not true or false"
             raise ConfigError(f"{source}: {key} takes {wanted}")
         given = [value] if parameter.multiple and isinstance(value, str) else value
+        if parameter.multiple and not (
+            isinstance(given, list) and all(isinstance(item, str) for item in given)
+        ):
+            raise ConfigError(f"{source}: {key} takes a string or a list of strings")
         try:
             parameter.process_value(context, given)
         except typer.BadParameter as error:
             raise ConfigError(f"{source}: {key}: {error.message}") from error
         defaults[parameter.name] = given
     return defaults
+
+
+def run(app: typer.Typer, program: str) -> NoReturn:
+    """Run a command line as the whole of a process.
+
+    Parameters
+    ----------
+    app
+        The commands.
+    program
+        The name it goes by.
+    """
+    _fill_standard_streams()
+    code: int | str | None = 0
+    try:
+        with errors_as_exit_codes(program):
+            try:
+                app(prog_name=program)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+    except SystemExit as end:
+        code = end.code
+    except typer.Exit as end:
+        code = end.exit_code
+        _forget_standard_output()  # it failed before, and would fail again at the very end
+    sys.exit(code)
+
+
+def _fill_standard_streams() -> None:
+    """Put the null device where a standard stream is closed, lest a file of ours takes its place.
+
+    Standard error is then written to nowhere. `sys.stdout` stays None: results need a place.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest descriptor that is free: this one
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end
+
+
+def _forget_standard_output() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 @contextmanager
@@ -163,23 +214,26 @@ def silent_libraries() -> Iterator[None]:
     File descriptor 2 leads nowhere until the end of the block; what Python prints on `sys.stderr`
     goes where it always went.
     """
-    if sys.stderr is None:  # closed by the caller: there is nothing to keep quiet
-        yield
-        return
     sys.stderr.flush()
     before, descriptor = sys.stderr, 2
     kept = os.dup(descriptor)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
-    with open(kept, "w", buffering=1, encoding=before.encoding, errors=before.errors) as stream:
-        sys.stderr = stream
-        try:
-            yield
-        finally:
-            stream.flush()
-            sys.stderr = before
-            os.dup2(kept, descriptor)
+    stream = open(kept, "w", buffering=1, encoding=before.encoding, errors=before.errors)  # noqa: SIM115 - closed below, whatever a full disk says
+    sys.stderr = stream
+    try:
+        yield
+    finally:
+        sys.stderr = before
+        os.dup2(kept, descriptor)
+        with suppress(OSError):
+            stream.close()
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # where nobody can be told, the exit code still tells
+        typer.echo(text, err=True)
 
 
 @contextmanager
@@ -203,16 +257,18 @@ def errors_as_exit_codes(program: str = "nsfwscan", *, verbose: bool = False) ->
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
     except NsfwScanError as error:
-        typer.echo(f"{program}: {printable(str(error))}", err=True)
+        _say(f"{program}: {printable(str(error))}")
         raise typer.Exit(USAGE_ERROR) from error
     except BrokenPipeError as error:
-        # Nobody reads any more; without this the interpreter would complain when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_standard_output()  # or the interpreter would complain when it flushes
         raise typer.Exit(BROKEN_PIPE) from error
+    except OSError as error:
+        _say(f"{program}: {printable(str(error))}")
+        raise typer.Exit(USAGE_ERROR) from error
     except Exception as error:
         if verbose:
             traceback.print_exc()
         said = printable(f"{type(error).__name__}: {error}")
         hint = "" if verbose else "; run again with --verbose for the details"
-        typer.echo(f"{program}: internal error, please report it: {said}{hint}", err=True)
+        _say(f"{program}: internal error, please report it: {said}{hint}")
         raise typer.Exit(USAGE_ERROR) from error

@@ -15,8 +15,11 @@ def find_config() -> Path | None:
     """Find the options file: in the current folder, else in the user's configuration folder."""
     for folder in (Path(), platformdirs.user_config_path("nsfwscan", appauthor=False)):
         file = folder / FILENAME
-        if file.is_file():
-            return file
+        try:
+            if file.is_file():
+                return file
+        except OSError:  # a folder that may not be entered holds no options for this user
+            continue
     return None
 
 
@@ -31,12 +34,16 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If it cannot be read, or is no TOML.
+        If it cannot be read, is no TOML, or names an option in both ways.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is no valid TOML: {error}") from error
-    return {key.replace("_", "-"): value for key, value in values.items()}
+    named = {key.replace("_", "-"): value for key, value in values.items()}
+    if len(named) < len(values):
+        twice = next(key for key in values if key.replace("_", "-") in values and "_" in key)
+        raise ConfigError(f"{path}: {twice} stands there twice, with dashes and without")
+    return named

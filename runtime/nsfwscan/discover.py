@@ -8,14 +8,18 @@ import errno
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
-
-from pathspec import GitIgnoreSpec
-from pathspec.patterns.gitignore import GitIgnorePatternError
 
 from nsfwscan.errors import InputError, Reason
 from nsfwscan.filetype import Kind
+from nsfwscan.selection import (
+    BYTE_ORDER_MARK,
+    Ignore,
+    Selection,
+    left_alone,
+    parse_ignore_file,
+)
 
 IGNORE_FILE = ".nsfwscanignore"
 _IGNORE_FILE_BYTES = 1 << 20
@@ -56,61 +60,6 @@ class ByteStream(Protocol):
         """Give what is there, at least a byte, at most `size`; nothing at the end."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Which of the files in a folder are wanted; files that the user names always are.
-
-    Attributes
-    ----------
-    glob
-        Patterns in gitignore syntax, relative to the folder named. A file is wanted if the last
-        one that matches has no leading ``!``; where none matches, if all of them have one.
-    ignore
-        Whether `IGNORE_FILE` in a folder keeps what it matches there and below out of the walk.
-    hidden
-        Whether entries whose name begins with a dot are wanted.
-    max_depth
-        How many levels are entered: 1 is the named folder's own files only. None: all.
-
-    Raises
-    ------
-    InputError
-        If a glob is no pattern that can match, or `max_depth` is below 1.
-    """
-
-    glob: Sequence[str] = ()
-    ignore: bool = True
-    hidden: bool = False
-    max_depth: int | None = None
-    _spec: GitIgnoreSpec = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Check the options and compile the globs."""
-        if self.max_depth is not None and self.max_depth < 1:
-            raise InputError(f"max_depth must be 1 or more, got {self.max_depth}")
-        for pattern in self.glob:
-            try:
-                usable = GitIgnoreSpec.from_lines([pattern]).patterns[0].include is not None
-            except (GitIgnorePatternError, IndexError):
-                usable = False
-            if not usable:
-                raise InputError(
-                    f"the glob {pattern!r} matches nothing; write one like '*.jpg' or '!thumbs/'"
-                )
-        object.__setattr__(self, "_spec", GitIgnoreSpec.from_lines(self.glob))
-
-    def wants(self, relative: str) -> bool:
-        """Tell whether the globs want the file at a path relative to the folder named."""
-        verdict = self._spec.check_file(relative).include
-        if verdict is None:
-            return all(pattern.startswith("!") for pattern in self.glob)
-        return verdict
-
-    def enters(self, relative: str) -> bool:
-        """Tell whether the globs let the walk enter a folder: only a ``!`` pattern forbids it."""
-        return self._spec.check_file(f"{relative}/").include is not False
-
-
 def discover(paths: Iterable[str | os.PathLike[str]], selection: Selection) -> Iterator[Found]:
     """Yield what lies at some paths and below them, in a stable order.
 
@@ -128,25 +77,41 @@ def discover(paths: Iterable[str | os.PathLike[str]], selection: Selection) -> I
     Candidate, LeftAlone or Problem
         One for each entry. Folders that are entered are not entries themselves.
     """
-    named = {_real(path) for path in paths} if isinstance(paths, Sequence) else set[str]()
+    named = _entries(paths) if isinstance(paths, Sequence) else set[str]()
     done = set[str]()
     for given in paths:
         path = os.fspath(given)
-        if named and (real := _real(path)) in named:
-            if real in done:
-                continue
-            done.add(real)
+        problem: Problem | None = None
         try:
-            mode = os.stat(path).st_mode
+            mode, identity = os.stat(path).st_mode, os.path.realpath(path)
         except (OSError, ValueError) as error:
-            yield problem_of(path, error, named=True)
-            continue
-        if stat.S_ISDIR(mode):
+            mode, identity, problem = 0, path, problem_of(path, error, named=True)
+        if named:
+            if identity in done:
+                continue
+            done.add(identity)
+        if problem is not None:
+            yield problem
+        elif stat.S_ISDIR(mode):
             yield from _walk(path, selection, skip=named)
         elif stat.S_ISREG(mode):
             yield Candidate(path, named=True)
         else:
             yield special_file(path, mode)
+
+
+def _entries(paths: Sequence[str | os.PathLike[str]]) -> set[str]:
+    """Give the real paths by which a walk would come upon what is named, links included."""
+    found = {os.curdir}  # never a real path: even where nothing exists, a sequence is deduplicated
+    for given in paths:
+        path = os.fspath(given)
+        try:
+            os.stat(path)
+        except (OSError, ValueError):
+            continue
+        folder, name = os.path.split(path)
+        found |= {os.path.realpath(path), os.path.join(os.path.realpath(folder), name)}
+    return found
 
 
 def read_list(stream: ByteStream, *, null: bool) -> Iterator[str]:
@@ -163,15 +128,36 @@ def read_list(stream: ByteStream, *, null: bool) -> Iterator[str]:
     ------
     str
         Each path, decoded as `os.fsdecode` does. Empty lines are passed over; a carriage return
-        before a newline belongs to the line's end.
+        before a newline belongs to the line's end, and a byte order mark to no name.
+
+    Raises
+    ------
+    InputError
+        If the list cannot be read to its end.
     """
     end, strip = (b"\0", b"") if null else (b"\n", b"\r")
-    rest = b""
-    while chunk := stream.read1(1 << 16):  # what is there, so that a pipe is followed
+    rest, at_start = b"", not null
+    while chunk := _read_some(stream):
+        if at_start:
+            chunk, at_start = chunk.removeprefix(BYTE_ORDER_MARK), False
         *names, rest = (rest + chunk).split(end)
-        yield from (os.fsdecode(name) for name in (n.removesuffix(strip) for n in names) if name)
+        yield from (_decoded(name) for name in (n.removesuffix(strip) for n in names) if name)
     if last := rest.removesuffix(strip):
-        yield os.fsdecode(last)
+        yield _decoded(last)
+
+
+def _decoded(name: bytes) -> str:
+    try:
+        return os.fsdecode(name)
+    except UnicodeDecodeError as error:  # on Windows, where names are no bytes
+        raise InputError(f"the list of files must be in UTF-8, got {name!r}") from error
+
+
+def _read_some(stream: ByteStream) -> bytes:
+    try:
+        return stream.read1(1 << 16)  # what is there, so that a pipe is followed
+    except OSError as error:
+        raise InputError(f"the list of files cannot be read: {error.strerror}") from error
 
 
 def problem_of(path: str, error: OSError | ValueError, *, named: bool) -> Problem:
@@ -217,26 +203,15 @@ _Type = Literal["file", "folder", "link", "special"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Ignore:
-    """The patterns of one ignore file, and where they apply."""
-
-    prefix: str  # of the folder it lies in, relative to the walk's root, ending in a slash
-    spec: GitIgnoreSpec
-
-    def verdict(self, relative: str) -> bool | None:
-        return self.spec.check_file(relative.removeprefix(self.prefix)).include
-
-
-@dataclass(frozen=True, slots=True)
 class _Folder:
     path: str
     prefix: str  # relative to the walk's root, with a slash at its end; empty for the root
     depth: int
-    ignores: tuple[_Ignore, ...]
+    ignores: tuple[Ignore, ...]
 
 
 def _walk(root: str, selection: Selection, skip: Collection[str]) -> Iterator[Found]:
-    real_root = _real(root)
+    real_root = os.path.realpath(root)
     pending = [_Folder(root, "", 1, ())]
     while pending:
         folder = pending.pop()
@@ -247,8 +222,8 @@ def _walk(root: str, selection: Selection, skip: Collection[str]) -> Iterator[Fo
             continue
         ignores = folder.ignores
         if selection.ignore and (IGNORE_FILE, "file") in entries:
-            spec, problem = _read_ignore_file(os.path.join(folder.path, IGNORE_FILE))
-            ignores = (*ignores, _Ignore(folder.prefix, spec))
+            lines, problem = _read_ignore_file(os.path.join(folder.path, IGNORE_FILE))
+            ignores = (*ignores, Ignore(folder.prefix, lines))
             if problem is not None:
                 yield problem
                 entries.remove((IGNORE_FILE, "file"))
@@ -256,10 +231,10 @@ def _walk(root: str, selection: Selection, skip: Collection[str]) -> Iterator[Fo
         for name, kind in entries:
             path = os.path.join(folder.path, name)
             relative = folder.prefix + name
-            if skip and os.path.join(real_root, relative) in skip:
+            if skip and os.path.normpath(os.path.join(real_root, relative)) in skip:
                 continue  # it is named too, and has its turn there
             is_folder = kind == "folder"
-            left = _left_alone(name, relative, is_folder=is_folder, by=selection, ignores=ignores)
+            left = left_alone(name, relative, is_folder=is_folder, by=selection, ignores=ignores)
             if left is not None:
                 yield LeftAlone(path, left)
             elif not is_folder:
@@ -269,22 +244,6 @@ def _walk(root: str, selection: Selection, skip: Collection[str]) -> Iterator[Fo
             else:
                 below.append(_Folder(path, f"{relative}/", folder.depth + 1, ignores))
         pending.extend(reversed(below))
-
-
-def _left_alone(
-    name: str, relative: str, *, is_folder: bool, by: Selection, ignores: tuple[_Ignore, ...]
-) -> Kind | None:
-    """Tell as what an entry is left alone by the user's wish; None if it is wanted."""
-    if name.startswith(".") and not by.hidden:
-        return Kind.HIDDEN_FOLDER if is_folder else Kind.HIDDEN_FILE
-    # As git has it: the nearest file that says something about the entry decides.
-    asked = f"{relative}/" if is_folder else relative
-    verdicts = (ignore.verdict(asked) for ignore in reversed(ignores))
-    if next((verdict for verdict in verdicts if verdict is not None), False):
-        return Kind.IGNORED_FOLDER if is_folder else Kind.IGNORED_FILE
-    if is_folder:
-        return None if by.enters(relative) else Kind.UNSELECTED_FOLDER
-    return None if by.wants(relative) else Kind.UNSELECTED_FILE
 
 
 def _entry(path: str, kind: _Type) -> Found:
@@ -316,30 +275,15 @@ def _list(path: str) -> list[tuple[str, _Type]]:
         return sorted((entry.name, type_of(entry)) for entry in entries)
 
 
-def _read_ignore_file(path: str) -> tuple[GitIgnoreSpec, Problem | None]:
-    """Read an ignore file; what cannot be used of it is reported and left out."""
-    nothing = GitIgnoreSpec([])
+def _read_ignore_file(path: str) -> tuple[list[str], Problem | None]:
+    """Read an ignore file's patterns; what cannot be used is reported and left out."""
     try:
         with open(path, "rb") as stream:
             data = stream.read(_IGNORE_FILE_BYTES + 1)
     except OSError as error:
-        return nothing, problem_of(path, error, named=False)
+        return [], problem_of(path, error, named=False)
     if len(data) > _IGNORE_FILE_BYTES:
         detail = f"an ignore file of more than {_IGNORE_FILE_BYTES:,} bytes is not used"
-        return nothing, Problem(path, Reason.TOO_LARGE, detail)
-    usable, problem = [], None
-    for number, line in enumerate(os.fsdecode(data).splitlines(), start=1):
-        try:
-            GitIgnoreSpec.from_lines([line])
-            usable.append(line)
-        except GitIgnorePatternError:
-            detail = f"line {number} is no pattern in gitignore syntax and was left out: {line!r}"
-            problem = problem or Problem(path, Reason.CORRUPT, detail)
-    return GitIgnoreSpec.from_lines(usable), problem
-
-
-def _real(path: str | os.PathLike[str]) -> str:
-    try:
-        return os.path.realpath(path)
-    except (OSError, ValueError):
-        return os.fspath(path)
+        return [], Problem(path, Reason.TOO_LARGE, detail)
+    lines, complaint = parse_ignore_file(data)
+    return lines, None if complaint is None else Problem(path, Reason.CORRUPT, complaint)

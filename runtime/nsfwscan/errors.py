@@ -34,6 +34,7 @@ class Reason(StrEnum):
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
     TOO_LARGE = "too-large"
+    UNSCORED = "unscored"
 
 
 # What each reason means, for the documentation and the help.
@@ -49,6 +50,7 @@ REASONS = {
     Reason.TRUNCATED: "the file ends before the picture does",
     Reason.CORRUPT: "the picture's data is damaged",
     Reason.TOO_LARGE: "more pixels, or more bytes, than the limits allow",
+    Reason.UNSCORED: "the model gave no number for the picture",
 }
 
 

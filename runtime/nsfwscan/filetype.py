@@ -115,7 +115,7 @@ def _is_ico(head: bytes) -> bool:
     )
 
 
-_PNM = re.compile(rb"P[1-6](\s+|\s*#[^\n]*\n)+\d+\s")
+_PNM = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+\d+\s")
 
 
 def _is_pnm(head: bytes) -> bool:
@@ -155,9 +155,14 @@ FORMATS: tuple[Format, ...] = (
     Format("QOI", None, (".qoi",), _starts(b"qoif")),
     Format("BPG", None, (".bpg",), _starts(b"BPG\xfb")),
     Format("FLIF", None, (".flif",), _starts(b"FLIF")),
+    Format("Photoshop large document", None, (".psb",), _starts(b"8BPS\0\2")),
+    Format("Apple icon", None, (".icns",), _starts(b"icns")),
+    Format("SGI", None, (".sgi", ".rgb", ".rgba", ".bw"), _starts(b"\1\xda\0\1", b"\1\xda\1\1")),
+    Format("PCX", None, (".pcx",), _starts(b"\n\2\1", b"\n\3\1", b"\n\5\1")),
+    Format("TGA", None, (".tga",), lambda _: False),  # it has no signature at its beginning
 )
 
-_PROMISED = {extension: row.name for row in FORMATS for extension in row.extensions}
+_PROMISED = {extension: row for row in FORMATS for extension in row.extensions}
 
 _EXTENSIONS: dict[Kind, str] = {
     Kind.VIDEO: "3g2 3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv qt ts vob webm wmv",
@@ -194,8 +199,8 @@ def extension_of(name: str) -> str:
     return PurePath(name).suffix.lower()
 
 
-def promised_format(name: str) -> str | None:
-    """Name the picture format that a file's name promises, or None."""
+def promised_format(name: str) -> Format | None:
+    """Give the picture format that a file's name promises, or None."""
     return _PROMISED.get(extension_of(name))
 
 

@@ -5,6 +5,7 @@ elsewhere the same JSON lies in a file beside it; and models known by their SHA-
 `BUILT_IN`. Nothing about a model is ever guessed.
 """
 
+import math
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -47,7 +48,7 @@ class InputSpec:
     Raises
     ------
     ValueError
-        If integers are asked for and `mean` or `scale` would change them.
+        If `mean` or `scale` is not finite, or would change integers that are asked for.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -61,6 +62,8 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         """Check that the fields agree."""
+        if not all(map(math.isfinite, self.mean + self.scale)):
+            raise ValueError("mean and scale must be finite numbers")
         if self.dtype == "uint8" and self.normalises:
             raise ValueError("an input of dtype uint8 takes the pixels as they are: no mean, scale")
 
@@ -136,7 +139,8 @@ class Manifest:
     Raises
     ------
     ValueError
-        If the threshold is not in [0, 1], or the schema is another one.
+        If the threshold is not in [0, 1], the schema is another one, or a fact is none that JSON
+        can hold.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -165,6 +169,7 @@ class Manifest:
             )
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be in [0, 1], got {self.threshold}")
+        self.to_json()  # facts that JSON cannot hold, NaN say, are refused here
 
     def to_json(self) -> str:
         """Give the manifest as JSON text, all fields in the order of the contract."""

@@ -18,12 +18,12 @@ import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import pi_heif
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.errors import PictureError, Reason
@@ -38,6 +38,7 @@ MAX_SIZE = 4096
 """Largest side in pixels that a `Preprocess` may ask for: no image classifier comes near it."""
 
 Interpolation = Literal["box", "bilinear", "hamming", "bicubic", "lanczos"]
+Fit = Literal["stretch", "shorter-side"]
 
 _SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
 
@@ -65,14 +66,14 @@ class Preprocess:
     Raises
     ------
     ValueError
-        If a number is out of its range.
+        If a number is out of its range, or a word is none of those above.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
     size: int
     resize: int | None = None
-    fit: Literal["stretch", "shorter-side"] = "stretch"
+    fit: Fit = "stretch"
     interpolation: Interpolation = "bilinear"
     draft_margin: int | None = 2
 
@@ -80,6 +81,8 @@ class Preprocess:
         """Check the ranges."""
         if not 1 <= self.size <= MAX_SIZE:
             raise ValueError(f"size must be 1 to {MAX_SIZE}, got {self.size}")
+        if self.interpolation not in get_args(Interpolation) or self.fit not in get_args(Fit):
+            raise ValueError(f"unknown interpolation or fit: {self.interpolation}, {self.fit}")
         if self.resize is not None and not self.size <= self.resize <= MAX_SIZE:
             raise ValueError(
                 f"resize must be from size ({self.size}) to {MAX_SIZE}, got {self.resize}"
@@ -140,7 +143,11 @@ def decode(
     ------
     PictureError
         If the data is no picture, of a format that is not decoded, damaged, or too large.
+    ValueError
+        If `frames` or `max_pixels` is below 1.
     """
+    if frames < 1 or max_pixels < 1:
+        raise ValueError(f"frames and max_pixels must be 1 or more, got {frames}, {max_pixels}")
     row = sniff(data[:HEAD_BYTES])
     if row is None:
         raise PictureError(Reason.NOT_A_PICTURE, "the content is no picture")
@@ -155,11 +162,12 @@ def decode(
             size, first = _first(next(chosen), preprocess)
             squares = [_square(first, preprocess)]
             squares += [_square(_upright(frame), preprocess) for frame in chosen]
+            pixels = np.stack(squares)
     except PictureError:
         raise
     except Exception as error:
         raise _picture_error(error, row, data) from error
-    return Picture(np.stack(squares), *size, row.name)
+    return Picture(pixels, *size, row.name)
 
 
 def spread(count: int, most: int) -> list[int]:
@@ -211,13 +219,31 @@ def _first(image: Image.Image, preprocess: Preprocess) -> tuple[tuple[int, int],
     return (width, height), _upright(image)
 
 
+_TO_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture of each EXIF orientation upright (Exif 2.32, tag 0x0112)."""
+
+
 def _orientation(image: Image.Image) -> int:
-    return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    """Give the EXIF orientation, 1-8; 1 where there is none, or none that makes sense."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001 - damaged EXIF data raises anything; the pixels may be fine
+        return 1
+    return orientation if isinstance(orientation, int) and orientation in _TO_UPRIGHT else 1
 
 
 def _upright(image: Image.Image) -> Image.Image:
     image.load()  # some formats keep their EXIF data behind the pixels, some turn while loading
-    return image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
+    orientation = _orientation(image)
+    return image if orientation == 1 else image.transpose(_TO_UPRIGHT[orientation])
 
 
 def _square(image: Image.Image, preprocess: Preprocess) -> Pixels:
@@ -253,8 +279,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
         straight = image.convert("LA") if mode == "La" else image
         rgba = straight.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        flat = Image.new("RGB", rgba.size, "white")
+        flat.paste(rgba, mask=rgba)
+        return flat
     if mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
@@ -264,19 +291,35 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(samples: NDArray[Any]) -> Pixels:
-    values = samples.astype(np.float32)
-    finite = np.isfinite(values)
-    low = float(values[finite].min()) if finite.any() else 0.0
-    high = float(values[finite].max()) if finite.any() else 0.0
-    ranges = {"u2": (65535.0,), "f4": (1.0, 255.0, 65535.0)}
-    for top in ranges.get(samples.dtype.str[1:], (255.0, 65535.0)):
-        if low >= 0 and high <= top:
-            low, high = 0.0, top
-            break
+    low, high = _range(samples)
     scale = 255.0 / (high - low) if high > low else 0.0
-    scaled = np.nan_to_num((values - low) * scale, nan=0.0, posinf=255.0, neginf=0.0)
-    pixels: Pixels = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    pixels = np.empty(samples.shape, np.uint8)
+    for rows in _strips(samples):
+        values = (samples[rows].astype(np.float32) - low) * scale
+        values = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
+        pixels[rows] = np.rint(np.clip(values, 0, 255))
     return pixels
+
+
+def _range(samples: NDArray[Any]) -> tuple[float, float]:
+    """Give the values that become 0 and 255."""
+    if samples.dtype.itemsize == 2:  # bytes
+        return 0.0, 65535.0
+    low, high = np.inf, -np.inf
+    for rows in _strips(samples):
+        strip = samples[rows]
+        finite = strip[np.isfinite(strip)]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    tops = (1.0, 255.0, 65535.0) if samples.dtype.kind == "f" else (255.0, 65535.0)
+    usual = next((top for top in tops if low >= 0 and high <= top), None)
+    return (low, high) if usual is None else (0.0, usual)
+
+
+def _strips(samples: NDArray[Any]) -> Iterator[slice]:
+    """Cut an image into strips of rows, so that what is made of one takes little memory."""
+    rows = max(1, (1 << 20) // max(1, samples.shape[1]))
+    yield from (slice(top, top + rows) for top in range(0, samples.shape[0], rows))
 
 
 _UNSUPPORTED_WORDS = ("unsupported", "not supported", "not implemented", "unknown", "unhandled")

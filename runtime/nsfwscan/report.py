@@ -6,19 +6,18 @@ cell is never a formula, and one JSON line is one line whatever a name holds.
 
 import csv
 import os
-import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
 from rich.console import Console
-from rich.text import Text
 
 from nsfwscan.errors import OutputError
 from nsfwscan.escape import printable, to_json
+from nsfwscan.files import replacing
 from nsfwscan.record import FIELDS, Record
 from nsfwscan.summary import Summary
 
@@ -33,6 +32,7 @@ def console(stream: TextIO, color: Color) -> Console:
     plain = color == "never" or (color == "auto" and bool(os.environ.get("NO_COLOR")))
     return Console(
         file=stream,
+        width=80 if os.environ.get("COLUMNS") == "0" else None,  # rich would print nothing
         color_system=None if plain else "standard" if color == "always" else "auto",
         force_terminal=True if color == "always" else None,
         no_color=False if color == "always" else None,
@@ -53,38 +53,47 @@ class Report(Protocol):
         """Take the end of the scan."""
 
 
+_FLAGGED, _ERROR, _BOLD = "1;31", "1;33", "1"  # ANSI (ECMA-48) graphic renditions
+
+
+def _style(text: str, rendition: str, *, colored: bool) -> str:
+    return f"\x1b[{rendition}m{text}\x1b[0m" if colored else text
+
+
 class TextReport:
     """For people: what is flagged, highest score first, then what failed, then one line."""
 
-    def __init__(self, out: Console, *, quiet: bool = False) -> None:
+    def __init__(self, out: TextIO, *, colored: bool, quiet: bool) -> None:
         self._out = out
+        self._colored = colored
         self._quiet = quiet
         self._flagged: list[tuple[float, str]] = []
-        self._errors: list[tuple[str, str, str]] = []
+        self._errors: list[Record] = []
 
     def add(self, record: Record) -> None:
         """Keep a record that will be shown."""
         if record.status == "flagged" and record.score is not None:
             self._flagged.append((-record.score, record.path))
         elif record.status == "error":
-            self._errors.append((record.path, str(record.reason), str(record.detail)))
+            self._errors.append(record)
 
     def close(self, summary: Summary) -> None:
         """Print everything."""
+        flagged = _style("flagged", _FLAGGED, colored=self._colored)
         for negative, path in sorted(self._flagged):
-            line = Text.assemble(("flagged", "bold red"), f"  {-negative:.3f}  {printable(path)}")
-            self._out.print(line)
-        for path, reason, detail in self._errors:
-            self._out.print(error_line(path, reason, detail))
+            self._out.write(f"{flagged}  {-negative:.3f}  {printable(path)}\n")
+        for record in self._errors:
+            self._out.write(f"{error_line(record, colored=self._colored)}\n")
         if not self._quiet:
-            self._out.print(Text(summary.line(), "bold"))
+            self._out.write(f"{_style(summary.line(), _BOLD, colored=self._colored)}\n")
+        self._out.flush()
 
 
-def error_line(path: str, reason: str, detail: str) -> Text:
+def error_line(record: Record, *, colored: bool) -> str:
     """Write what failed, for people."""
-    return Text.assemble(
-        ("error", "bold yellow"), f"    {reason}  {printable(path)}: {printable(detail)}"
-    )
+    error = _style("error", _ERROR, colored=colored)
+    detail = printable(record.detail or "")
+    return f"{error}    {record.reason}  {printable(record.path)}: {detail}"
 
 
 class JsonLinesReport:
@@ -127,7 +136,8 @@ class CsvReport:
     def __init__(self, out: TextIO, clean: Callable[[str], str]) -> None:
         self._out = out
         self._clean = clean
-        self._writer = csv.writer(out, lineterminator="\n")
+        # All text is quoted: left to itself the writer overlooks a carriage return in a name.
+        self._writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         self._writer.writerow(FIELDS)
 
     def add(self, record: Record) -> None:
@@ -150,13 +160,15 @@ class CsvReport:
 
 
 class PathsReport:
-    """The paths of flagged pictures, byte for byte; errors go to `errors`."""
+    """The paths of flagged pictures, byte for byte; what failed is told to `say`."""
 
-    def __init__(self, out: TextIO, clean: Callable[[str], str], end: str, errors: Console) -> None:
+    def __init__(
+        self, out: TextIO, clean: Callable[[str], str], end: str, say: Callable[[str], None]
+    ) -> None:
         self._out = out
         self._clean = clean
         self._end = end
-        self._errors = errors
+        self._say = say
 
     def add(self, record: Record) -> None:
         """Write the path of a flagged picture."""
@@ -164,8 +176,7 @@ class PathsReport:
             self._out.write(self._clean(record.path) + self._end)
             self._out.flush()
         elif record.status == "error":
-            line = error_line(record.path, str(record.reason), str(record.detail))
-            self._errors.print(line)
+            self._say(error_line(record, colored=False))
 
     def close(self, summary: Summary) -> None:  # noqa: ARG002 - paths only
         """Flush."""
@@ -179,6 +190,7 @@ def open_report(
     paths: Literal["", "\n", "\0"] = "",
     color: Color = "auto",
     quiet: bool = False,
+    say: Callable[[str], None] = print,
 ) -> Report:
     r"""Make the report for a format.
 
@@ -194,18 +206,21 @@ def open_report(
         Whether text is coloured.
     quiet
         Leave the summary line of the text out.
+    say
+        Is told what could not be scored where the report itself has no place for it.
     """
     clean = printable if out.isatty() else str
     if paths:
         raw = str if paths == "\0" else clean
-        return PathsReport(out, raw, paths, console(sys.stderr, color))
+        return PathsReport(out, raw, paths, say)
     if format_ == "jsonl":
         return JsonLinesReport(out)
     if format_ == "json":
         return JsonReport(out)
     if format_ == "csv":
         return CsvReport(out, clean)
-    return TextReport(console(out, color), quiet=quiet)
+    colored = console(out, color).color_system is not None
+    return TextReport(out, colored=colored, quiet=quiet)
 
 
 @contextmanager
@@ -227,33 +242,27 @@ def open_output(target: Path | None, format_: Format, *, raw: bool) -> Iterator[
     Raises
     ------
     OutputError
-        If the file cannot be written.
+        If it cannot be written.
     """
     encoding = sys.getfilesystemencoding() if raw else "utf-8"
     errors = sys.getfilesystemencodeerrors() if raw else "backslashreplace"
+    if target is not None:
+        stream = format_ == "jsonl"
+        with replacing(target, stream=stream, encoding=encoding, errors=errors) as file:
+            yield file
+        return
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; name a file with --output")
+    out = TextIOWrapper(
+        sys.stdout.buffer, encoding=encoding, errors=errors, newline="", write_through=True
+    )
     try:
-        if target is None:
-            stream = TextIOWrapper(
-                sys.stdout.buffer, encoding=encoding, errors=errors, newline="", write_through=True
-            )
-            try:
-                yield stream
-            finally:
-                stream.detach()
-            return
-        final = target.resolve()
-        direct = format_ == "jsonl" or (final.exists() and not stat.S_ISREG(final.stat().st_mode))
-        written = final if direct else final.with_name(f".{final.name}.{os.getpid()}.tmp")
-        try:
-            with written.open("w", encoding=encoding, errors=errors, newline="") as file:
-                yield file
-            if not direct:
-                written.replace(final)
-        finally:
-            if not direct:
-                written.unlink(missing_ok=True)
+        yield out
+        out.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
-        where = "standard output" if target is None else target
-        raise OutputError(f"cannot write {where}: {error.strerror or error}") from error
+        raise OutputError(f"cannot write standard output: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):  # it was said above, if it matters
+            out.detach()

@@ -5,11 +5,13 @@ caller's thread scores what is ready; at most a window of files is under way at 
 """
 
 import hashlib
+import math
 import os
 import stat
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePath
@@ -24,7 +26,6 @@ from nsfwscan.discover import (
     Found,
     LeftAlone,
     Problem,
-    Selection,
     discover,
     problem_of,
     special_file,
@@ -34,8 +35,10 @@ from nsfwscan.filetype import HEAD_BYTES, Kind, kind_of, promised_format, sniff
 from nsfwscan.limits import FRAMES, MAX_FILESIZE, MAX_PIXELS
 from nsfwscan.preprocess import Picture, Preprocess, decode
 from nsfwscan.record import Record
+from nsfwscan.selection import Selection
 
 _MODEL_DIGITS = 12
+_PIECE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,32 +204,34 @@ def _examine_ahead(
 
 
 def _without(
-    examined: Iterator[_Examined | LeftAlone],
+    examined: Generator[_Examined | LeftAlone],
     left_alone: Counter[Kind],
     notice: Callable[[LeftAlone], None] | None,
 ) -> Generator[_Examined]:
-    for result in examined:
-        if isinstance(result, LeftAlone):
-            left_alone[result.kind] += 1
-            if notice is not None:
-                notice(result)
-        else:
-            yield result
+    with closing(examined):
+        for result in examined:
+            if isinstance(result, LeftAlone):
+                left_alone[result.kind] += 1
+                if notice is not None:
+                    notice(result)
+            else:
+                yield result
 
 
 def _score(
-    examined: Iterator[_Examined], classifier: Classifier, threshold: float, batch_size: int
+    examined: Generator[_Examined], classifier: Classifier, threshold: float, batch_size: int
 ) -> Generator[Record]:
     """Turn examined files into records, scoring as many frames at a time as make a batch."""
     batch: list[_Examined] = []
     frames = 0
-    for result in examined:
-        batch.append(result)
-        frames += 0 if result.picture is None else len(result.picture.pixels)
-        # A run of files without pictures must not pile up either.
-        if frames >= batch_size or len(batch) >= 4 * batch_size or not frames:
-            yield from _records(batch, classifier, threshold, batch_size)
-            batch, frames = [], 0
+    with closing(examined):
+        for result in examined:
+            batch.append(result)
+            frames += 0 if result.picture is None else len(result.picture.pixels)
+            # A run of files without pictures must not pile up either.
+            if frames >= batch_size or len(batch) >= 4 * batch_size or not frames:
+                yield from _records(batch, classifier, threshold, batch_size)
+                batch, frames = [], 0
     yield from _records(batch, classifier, threshold, batch_size)
 
 
@@ -249,7 +254,10 @@ def _records(
         picture, error = result.picture, result.error
         count = 0 if picture is None else len(picture.pixels)
         # Rounded before it is compared, so that a record agrees with itself.
-        score = round(max(float(next(scores)) for _ in range(count)), 6) if count else None
+        frames = [float(next(scores)) for _ in range(count)]
+        if any(map(math.isnan, frames)):
+            error, count = PictureError(Reason.UNSCORED, "the model gave no number for it"), 0
+        score = round(max(frames), 6) if count else None
         yield Record(
             path=result.path,
             status="error" if score is None else "flagged" if score >= threshold else "safe",
@@ -282,7 +290,7 @@ def _examine(
     """Read one file and decode it, if it is a picture."""
     path = entry.path
     try:
-        with _open(path) as stream:
+        with _open(path, follow=entry.named) as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 return _failed(special_file(path, status.st_mode))
@@ -290,9 +298,12 @@ def _examine(
             problem = _refusal(path, head, status.st_size, max_filesize)
             if problem is not None:
                 return problem
-            data = head + stream.read(max_filesize + 1 - len(head))
+            data = _read_on(stream, head, max_filesize)
     except (OSError, ValueError) as error:
         return _failed(problem_of(path, error, named=entry.named))
+    except MemoryError:
+        detail = "there is not enough memory to read it"
+        return _failed(Problem(path, Reason.TOO_LARGE, detail))
     if len(data) > max_filesize:  # it has grown since its size was asked for
         return _failed(_too_large(path, len(data), max_filesize))
     digests = (
@@ -314,10 +325,14 @@ def _refusal(path: str, head: bytes, size: int, max_filesize: int) -> _Examined 
     promised, kind = promised_format(name), kind_of(head, name)
     if promised is None:
         return LeftAlone(path, kind)
+    named = f"named like a {promised.name} picture"
     if kind is Kind.EMPTY:
-        return _failed(Problem(path, Reason.EMPTY, f"named like a {promised} picture, but empty"))
+        return _failed(Problem(path, Reason.EMPTY, f"{named}, but empty"))
+    if promised.plugin is None and kind is Kind.OTHER:
+        detail = f"{named}, which is not decoded; convert it to PNG or JPEG"
+        return _failed(Problem(path, Reason.UNSUPPORTED, detail))
     looks = "" if kind is Kind.OTHER else f"; it looks like a {kind}"
-    detail = f"named like a {promised} picture, but the content is none{looks}"
+    detail = f"{named}, but the content is none{looks}"
     return _failed(Problem(path, Reason.NOT_A_PICTURE, detail))
 
 
@@ -326,7 +341,16 @@ def _too_large(path: str, size: int, most: int) -> Problem:
     return Problem(path, Reason.TOO_LARGE, detail)
 
 
-def _open(path: str) -> BinaryIO:
-    """Open a file for reading without ever waiting: what was a file may be a pipe by now."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    return open(os.open(path, flags), "rb", buffering=0)
+def _read_on(stream: BinaryIO, head: bytes, most: int) -> bytes:
+    """Read to the end, or until it is clear that there are more than `most` bytes."""
+    pieces, size = [head], len(head)
+    while size <= most and (piece := stream.read(_PIECE_BYTES)):
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
+
+
+def _open(path: str, *, follow: bool) -> BinaryIO:
+    """Open a file for reading; what was a file when it was found may be a pipe or a link by now."""
+    more = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
+    return open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | more))

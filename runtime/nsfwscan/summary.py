@@ -41,7 +41,9 @@ class Summary:
     seconds
         Wall-clock time of the scan.
     interrupted
-        Whether it ended before its end.
+        Whether the user ended it.
+    failed
+        Whether it could not go on: the model failed, or the list of files.
     """
 
     safe: int = 0
@@ -50,6 +52,7 @@ class Summary:
     left_alone: Counter[Kind] = field(default_factory=Counter)
     seconds: float = 0.0
     interrupted: bool = False
+    failed: bool = False
 
     def add(self, record: Record) -> None:
         """Count one record."""
@@ -74,7 +77,7 @@ class Summary:
         """Give the exit code; `exit_zero` makes a flagged picture no reason for another than 0."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
-        if self.errors:
+        if self.errors or self.failed:
             return ExitCode.ERROR
         return ExitCode.FLAGGED if self.flagged and not exit_zero else ExitCode.SAFE
 
@@ -87,5 +90,5 @@ class Summary:
             kinds = ", ".join(kind.counted(count) for kind, count in self.left_alone.most_common())
             said += f", {self.left_alone.total():,} left alone ({kinds})"
         rate = self.records / self.seconds if self.seconds > 0 else 0.0
-        end = "Interrupted: " if self.interrupted else ""
-        return f"{end}{self.found:,} found: {said}; {self.seconds:.1f} s, {rate:.1f} pictures/s"
+        early = "Interrupted: " if self.interrupted else "Incomplete: " if self.failed else ""
+        return f"{early}{self.found:,} found: {said}; {self.seconds:.1f} s, {rate:.1f} pictures/s"

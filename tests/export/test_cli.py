@@ -4,7 +4,7 @@ from conftest import Run
 from helpers import mean_model
 
 from nsfwscan import Manifest, Preprocess
-from nsfwscan.classifier import default_model_path
+from nsfwscan.modelfile import default_model_path
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 

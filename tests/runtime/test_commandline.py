@@ -96,6 +96,8 @@ def test_defaults_of_a_file_go_by_parameter_name() -> None:
         ({"max-steps": [1]}, r"x\.toml: max-steps: "),
         ({"max-steps": {"a": 1}}, r"x\.toml: max-steps: "),
         ({"fast": 1}, r"x\.toml: fast takes true or false"),
+        ({"tag": 1}, r"x\.toml: tag takes a string or a list of strings"),
+        ({"tag": [1]}, r"x\.toml: tag takes a string or a list of strings"),
     ],
 )
 def test_defaults_that_cannot_be_are_refused_by_name(

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,35 @@ def test_what_is_no_toml_is_refused_by_name(tmp_path: Path, content: bytes) -> N
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read .*nsfwscan\.toml: No such file"):
         read_config(tmp_path / "nsfwscan.toml")
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "nsfwscan.toml"
+    path.write_text("threshold = 0.5", encoding="utf-8-sig")
+    assert read_config(path) == {"threshold": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("max_depth = 1\nmax-depth = 2\n", "max_depth stands there twice"),
+        ("a = " + "[" * 5000, "is no valid TOML"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "nsfwscan.toml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_config(tmp_path / "nsfwscan.toml")
+
+
+def test_a_folder_that_cannot_be_looked_into_holds_no_options(
+    open_folder: Path,
+    unprivileged: Callable[[], AbstractContextManager[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shut = open_folder / "shut"
+    shut.mkdir(mode=0)
+    monkeypatch.chdir(open_folder)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(shut))
+    with unprivileged():
+        assert find_config() is None

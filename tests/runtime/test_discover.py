@@ -95,17 +95,6 @@ def test_globs_select(tmp_path: Path, glob: list[str], expected: list[str]) -> N
     assert candidates(tmp_path, Selection(glob=glob)) == expected
 
 
-@pytest.mark.parametrize("glob", ["", "!", "# photos", "   "])
-def test_a_glob_that_matches_nothing_is_refused(glob: str) -> None:
-    with pytest.raises(InputError, match=r"matches nothing; write one like"):
-        Selection(glob=[glob])
-
-
-def test_depth_below_one_is_refused() -> None:
-    with pytest.raises(InputError, match="max_depth must be 1 or more, got 0"):
-        Selection(max_depth=0)
-
-
 def test_ignore_files_apply_where_they_lie_and_below(tmp_path: Path) -> None:
     touch(
         tmp_path, "a.jpg", "a.png", "x/a.jpg", "x/a.png", "x/y/a.jpg", "thumbs/1.jpg", "x/t/1.jpg"
@@ -242,3 +231,61 @@ def test_a_list_by_lines() -> None:
 def test_a_long_list_is_read_in_pieces() -> None:
     listed = [f"{i:060}" for i in range(5000)]
     assert list(read_list(io.BytesIO("\n".join(listed).encode()), null=False)) == listed
+
+
+def test_a_bracket_that_is_no_range_is_no_pattern(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / ".nsfwscanignore").write_text("[z-a]\na.jpg\n")
+    assert candidates(tmp_path) == ["b.jpg"]
+    assert isinstance(found(tmp_path)[".nsfwscanignore"], Problem)
+    with pytest.raises(InputError, match="matches nothing"):
+        Selection(glob=["[z-a]"])
+
+
+def test_what_is_in_a_folder_can_be_ignored_but_for_one(tmp_path: Path) -> None:
+    touch(tmp_path, "x/a.jpg", "x/keep.jpg")
+    (tmp_path / ".nsfwscanignore").write_text("x/**\n!x/keep.jpg\n")
+    assert candidates(tmp_path) == ["x/keep.jpg"]
+    (tmp_path / ".nsfwscanignore").write_text("x/\n!x/keep.jpg\n")
+    assert candidates(tmp_path) == []  # as in git: the folder itself is out
+
+
+def test_a_later_glob_wins_over_an_earlier_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "x/a.jpg", "x/keep.jpg", "b.jpg")
+    assert candidates(tmp_path, Selection(glob=["*.jpg", "!x/", "x/keep.jpg"])) == [
+        "b.jpg", "x/keep.jpg",
+    ]  # fmt: skip
+
+
+def test_a_byte_order_mark_belongs_to_no_name(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / ".nsfwscanignore").write_text("a.jpg\r\n", encoding="utf-8-sig", newline="")
+    assert candidates(tmp_path) == ["b.jpg"]
+    assert list(read_list(io.BytesIO(b"\xef\xbb\xbfa.jpg\n"), null=False)) == ["a.jpg"]
+
+
+def test_a_bad_path_swallows_no_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "a.jpg")
+    monkeypatch.chdir(tmp_path)
+    for bad, good in (("", "."), ("a.jpg/", "a.jpg"), ("gone/../a.jpg", "a.jpg")):
+        for order in ([bad, good], [good, bad], [bad, good, bad]):
+            entries = list(discover(order, Selection()))
+            assert len(entries) == 2
+            assert sum(isinstance(entry, Problem) for entry in entries) == 1
+
+
+@posix_only
+def test_a_named_link_is_one_entry(tmp_path: Path) -> None:
+    touch(tmp_path, "real.jpg", "folder/b.jpg")
+    (tmp_path / "folder" / "link").symlink_to(tmp_path / "real.jpg")
+    entries = list(discover([tmp_path / "folder", tmp_path / "folder" / "link"], Selection()))
+    assert [Path(entry.path).name for entry in entries] == ["b.jpg", "link"]
+
+
+def test_a_list_that_cannot_be_read_is_said() -> None:
+    class Broken:
+        def read1(self, _size: int, /) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(InputError, match="the list of files cannot be read: Input/output error"):
+        list(read_list(Broken(), null=False))

@@ -87,7 +87,9 @@ def test_prose_that_begins_like_a_picture_is_none(text: bytes) -> None:
 def test_extensions_promise_one_format_each() -> None:
     extensions = [extension for row in FORMATS for extension in row.extensions]
     assert len(set(extensions)) == len(extensions)
-    assert promised_format("A.JPG") == "JPEG"
+    promised = promised_format("A.JPG")
+    assert promised is not None
+    assert promised.name == "JPEG"
     assert promised_format("a.jpg.txt") is None
     assert promised_format(".jpg") is None
 
@@ -107,3 +109,11 @@ def test_each_format_is_reachable() -> None:
 def test_any_bytes_have_an_answer(head: bytes, name: str) -> None:
     assert (sniff(head, name) is None) or (sniff(head, name) in FORMATS)
     assert kind_of(head, name) in Kind
+
+
+def test_no_header_keeps_the_matcher_busy() -> None:
+    assert sniff(b"P1" + b" " * 500 + b"x") is None
+    assert sniff(b"P1" + b"#\n " * 150 + b"x") is None
+    pnm = sniff(b"P4#made by hand\n# twice\n 1 1 ")
+    assert pnm is not None
+    assert pnm.name == "PNM"

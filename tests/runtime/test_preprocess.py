@@ -265,3 +265,46 @@ def test_the_limit_on_pixels_is_the_caller_s() -> None:
 def test_parameters_out_of_range_are_refused(values: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Preprocess(**values)  # type: ignore[arg-type]
+
+
+ODD_ORIENTATIONS = {
+    "text": (2, b"6\0\0\0"),
+    "byte": (1, b"\6\0\0\0"),
+    "undefined": (7, b"\6\0\0\0"),
+    "out of range": (3, b"\x63\0\0\0"),
+    "float": (11, struct.pack("<f", float("nan"))),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_ORIENTATIONS)
+def test_an_orientation_that_makes_no_sense_is_none(kind: str) -> None:
+    type_, value = ODD_ORIENTATIONS[kind]
+    entry = struct.pack("<HHI4s", 0x0112, type_, 1, value)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\1\0" + entry + bytes(4)
+    photo = load_photo("chelsea.png")
+    odd, plain = encoded(photo, "JPEG", exif=exif), encoded(photo, "JPEG")
+    assert np.array_equal(decode(odd, SMALL).pixels, decode(plain, SMALL).pixels)
+
+
+def test_damaged_exif_data_spoils_no_picture() -> None:
+    """Only the orientation is asked for; what else there is may be as wrong as it likes."""
+    sideways = struct.pack("<HHII", 0x0112, 3, 1, 6)
+    resolution = struct.pack("<HHI4s", 0x011A, 2, 4, b"none")  # a text where numbers belong
+    exif = b"Exif\0\0II*\0\x08\0\0\0\2\0" + sideways + resolution + bytes(4)
+    assert decode(encoded(solid("RGB", "red"), "JPEG", exif=exif), SMALL).width == 40
+    junk = encoded(solid("RGB", "red"), "PNG", exif=b"junk that is no EXIF data")
+    assert decode(junk, SMALL).width == 60
+
+
+def test_wrong_calls_are_the_caller_s_errors() -> None:
+    data = encoded(solid("RGB", "red"), "PNG")
+    with pytest.raises(ValueError, match="frames and max_pixels must be 1 or more"):
+        decode(data, SMALL, frames=0)
+    with pytest.raises(ValueError, match="unknown interpolation or fit: nearest"):
+        Preprocess(size=8, interpolation="nearest")  # type: ignore[arg-type]
+
+
+def test_large_deep_pictures_are_converted_in_strips() -> None:
+    ramp = np.linspace(0, 65535, 3000 * 700).astype(np.uint16).reshape(3000, 700)
+    grey = np.asarray(to_rgb(Image.fromarray(ramp)))[..., 0]
+    assert np.array_equal(grey, np.rint(ramp / 257).astype(np.uint8))

@@ -2,7 +2,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -40,9 +40,10 @@ def written(
     out: io.StringIO | None = None,
     color: Literal["auto", "always", "never"] = "auto",
     quiet: bool = False,
+    say: Callable[[str], None] = print,
 ) -> str:
     out = out or io.StringIO()
-    report = open_report(out, format_, paths=paths, color=color, quiet=quiet)
+    report = open_report(out, format_, paths=paths, color=color, quiet=quiet, say=say)
     summary = Summary(seconds=1.0)
     for record in records:
         summary.add(record)
@@ -101,10 +102,11 @@ def test_csv_disarms_whatever_starts_a_formula(start: str) -> None:
     assert f"'{start}1+1" in text
 
 
-def test_bare_paths_are_the_flagged_ones_byte_for_byte(capsys: pytest.CaptureFixture[str]) -> None:
-    assert written(RECORDS, "text", paths="\n") == f"low.jpg\n{UGLY}\n"
+def test_bare_paths_are_the_flagged_ones_byte_for_byte() -> None:
+    said: list[str] = []
+    assert written(RECORDS, "text", paths="\n", say=said.append) == f"low.jpg\n{UGLY}\n"
     assert written(RECORDS, "text", paths="\0") == f"low.jpg\0{UGLY}\0"
-    assert "truncated  bad.jpg: it ends" in capsys.readouterr().err
+    assert said == ["error    truncated  bad.jpg: it ends"]
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -185,3 +187,11 @@ def test_a_console_changes_nothing_in_what_it_prints() -> None:
     out = io.StringIO()
     console(out, "auto").print("[red]1.5 :smile: 'x'" + "y" * 300)
     assert out.getvalue() == "[red]1.5 :smile: 'x'" + "y" * 300 + "\n"
+
+
+def test_csv_keeps_one_row_a_record_whatever_a_name_holds() -> None:
+    names = ["a\rb.jpg", "\rx.jpg", "x\r", "\r\n", "a,b", 'q"q', ""]
+    text = written([make_record(path=name) for name in names], "csv")
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert [len(row) for row in rows] == [len(FIELDS)] * (len(names) + 1)
+    assert [row[1].removeprefix("'") for row in rows[1:]] == names

@@ -302,3 +302,25 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
         count, peaks[name] = map(int, done.stdout.split())
         assert count == {"few": 400, "many": 3600}[name]
     assert peaks["many"] < 1.1 * peaks["few"]
+
+
+def test_a_limit_costs_no_memory(tmp_path: Path, redness: Classifier) -> None:
+    write(tmp_path / "a.png", 51)
+    (record,) = scan(tmp_path, redness, max_filesize=10**30)
+    assert record.score == 0.2
+
+
+def test_a_picture_without_a_number_is_an_error_and_ends_nothing(tmp_path: Path) -> None:
+    infinite = ((1 / 255,), (float("inf"),), (0.0,))
+    model = Classifier.load(mean_model(tmp_path / "m.onnx", OURS, weights=infinite, bias=(0.0,)))
+    write(tmp_path / "photos" / "a.png", 51)
+    (record,) = scan(tmp_path / "photos", model)
+    assert (record.status, record.reason, record.score, record.frames) == (
+        "error", "unscored", None, 0,
+    )  # fmt: skip
+
+
+def test_formats_without_a_decoder_are_errors(tmp_path: Path, redness: Classifier) -> None:
+    (tmp_path / "a.tga").write_bytes(bytes(100))
+    (tmp_path / "b.psb").write_bytes(b"8BPS\0\2" + bytes(20))
+    assert [record.reason for record in scan(tmp_path, redness)] == ["unsupported"] * 2

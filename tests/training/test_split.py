@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nsfwscan import OutputError
 from nsfwtrain.errors import LabelError
 from nsfwtrain.split import Label, count, key, read_labels, split, write_split
 
@@ -128,5 +129,5 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(LabelError, match=r"binary\.csv is no CSV file in UTF-8"):
         read_labels(tmp_path / "binary.csv")
-    with pytest.raises(LabelError, match=r"cannot write .*gone/split\.csv: No such file"):
+    with pytest.raises(OutputError, match=r"cannot write .*gone/split\.csv: No such file"):
         write_split(tmp_path / "gone" / "split.csv", [], [])

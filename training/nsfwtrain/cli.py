@@ -1,12 +1,11 @@
 """The command ``nsfwtrain``."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from nsfwscan.commandline import errors_as_exit_codes
+from nsfwscan.commandline import errors_as_exit_codes, run
 from nsfwtrain.split import LABELS, PARTS, count, read_labels, write_split
 from nsfwtrain.split import split as assign
 from nsfwtrain.variants import VARIANTS
@@ -22,8 +21,7 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Run the command line; the entry point of the console script."""
-    app(prog_name="nsfwtrain")
-    sys.exit()
+    run(app, "nsfwtrain")
 
 
 @app.command()

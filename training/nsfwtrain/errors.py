@@ -4,4 +4,4 @@ from nsfwscan import NsfwScanError
 
 
 class LabelError(NsfwScanError):
-    """A label or split file that cannot be read, written or understood."""
+    """A label or split file that cannot be read or understood."""

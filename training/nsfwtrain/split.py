@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nsfwscan.files import replacing
 from nsfwtrain.errors import LabelError
 
 Part = Literal["train", "validation", "test"]
@@ -135,17 +136,11 @@ def write_split(path: Path, labels: Iterable[Label], parts: Iterable[Part]) -> N
 
     Raises
     ------
-    LabelError
+    OutputError
         If it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        with beside.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow([*_HEADER, "type"])
-            for label, part in zip(labels, parts, strict=True):
-                writer.writerow([label.object_id, label.value, part])
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise LabelError(f"cannot write {path}: {error.strerror}") from error
+    with replacing(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([*_HEADER, "type"])
+        for label, part in zip(labels, parts, strict=True):
+            writer.writerow([label.object_id, label.value, part])

@@ -1,0 +1,61 @@
+"""Write a file whole, or leave it as it was."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from nsfwscan.errors import OutputError
+
+
+@contextmanager
+def replacing(
+    target: Path, *, stream: bool = False, encoding: str = "utf-8", errors: str = "strict"
+) -> Iterator[TextIO]:
+    """Open a text file for writing beside its final name, and rename it at the end.
+
+    If the ``with`` block ends by an exception, what was there before stays. A link stays a link;
+    what is no regular file (a pipe, a terminal, ``/dev/null``) is written to as it is.
+
+    Parameters
+    ----------
+    target
+        The file.
+    stream
+        Write into the file itself, for readers that follow it as it grows.
+    encoding, errors
+        As for `open`. Line ends are written as they are given.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written. The message names it.
+    """
+    try:
+        regular = _is_regular(target)
+        if stream or not regular:
+            with target.open("w", encoding=encoding, errors=errors, newline="") as file:
+                yield file
+            return
+        final = target.resolve()
+        beside = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+        try:
+            with beside.open("w", encoding=encoding, errors=errors, newline="") as file:
+                yield file
+            beside.replace(final)
+        finally:
+            beside.unlink(missing_ok=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _is_regular(target: Path) -> bool:
+    """Tell whether a path is a regular file, or may become one."""
+    try:
+        return stat.S_ISREG(target.stat().st_mode)
+    except FileNotFoundError:
+        return True

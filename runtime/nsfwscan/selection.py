@@ -1,0 +1,147 @@
+"""Which of the files in a folder are wanted: globs, ignore files, hidden files.
+
+Patterns are in gitignore syntax. Nothing here touches the file system.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from pathspec import PathSpec, Pattern
+from pathspec.patterns.gitignore import GitIgnorePatternError
+
+from nsfwscan.errors import InputError
+from nsfwscan.filetype import Kind
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_Spec = PathSpec[Pattern]
+
+
+def _compile(lines: Iterable[str]) -> _Spec:
+    """Compile patterns of which the last that matches decides, as git's do within a folder.
+
+    pathspec's `GitIgnoreSpec` is for those who ask about files alone; a walk that enters no
+    folder that is out wants the plain rule.
+    """
+    return PathSpec.from_lines("gitignore", lines)
+
+
+# A bracket expression that is none, [z-a], gets as far as the compiler of regular expressions.
+_NO_PATTERN = (GitIgnorePatternError, re.error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which of the files in a folder are wanted; files that the user names always are.
+
+    Attributes
+    ----------
+    glob
+        Patterns in gitignore syntax, relative to the folder named. A file is wanted if the last
+        one that matches has no leading ``!``; where none matches, if all of them have one.
+    ignore
+        Whether `IGNORE_FILE` in a folder keeps what it matches there and below out of the walk.
+    hidden
+        Whether entries whose name begins with a dot are wanted.
+    max_depth
+        How many levels are entered: 1 is the named folder's own files only. None: all.
+
+    Raises
+    ------
+    InputError
+        If a glob is no pattern that can match, or `max_depth` is below 1.
+    """
+
+    glob: Sequence[str] = ()
+    ignore: bool = True
+    hidden: bool = False
+    max_depth: int | None = None
+    _spec: _Spec = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check the options and compile the globs."""
+        if isinstance(self.glob, str):
+            raise InputError(f"glob is a sequence of patterns, got the string {self.glob!r}")
+        if self.max_depth is not None and self.max_depth < 1:
+            raise InputError(f"max_depth must be 1 or more, got {self.max_depth}")
+        for pattern in self.glob:
+            try:
+                usable = _compile([pattern]).patterns[0].include is not None
+            except (*_NO_PATTERN, IndexError):
+                usable = False
+            if not usable:
+                raise InputError(
+                    f"the glob {pattern!r} matches nothing; write one like '*.jpg' or '!thumbs/'"
+                )
+        object.__setattr__(self, "_spec", _compile(self.glob))
+
+    def wants(self, relative: str) -> bool:
+        """Tell whether the globs want the file at a path relative to the folder named."""
+        verdict = self._spec.check_file(relative).include
+        if verdict is None:
+            return all(pattern.startswith("!") for pattern in self.glob)
+        return verdict
+
+    def enters(self, relative: str) -> bool:
+        """Tell whether the globs let the walk enter a folder.
+
+        They do unless a ``!`` pattern matches it, and none comes after that wants anything.
+        """
+        found = self._spec.check_file(f"{relative}/")
+        if found.include is not False or found.index is None:
+            return True
+        return not all(pattern.startswith("!") for pattern in self.glob[found.index :])
+
+
+class Ignore:
+    """The patterns of one ignore file, and where they apply."""
+
+    def __init__(self, prefix: str, lines: Sequence[str]) -> None:
+        self._prefix = prefix  # of its folder, relative to the walk's root, ending in a slash
+        self._lines = lines
+        self._spec = _compile(lines)
+
+    def verdict(self, relative: str) -> bool | None:
+        """Tell whether an entry is ignored; None if no pattern matches it."""
+        found = self._spec.check_file(relative.removeprefix(self._prefix))
+        # As in git, x/** means what is in x, one by one, and not x itself.
+        if found.index is not None and relative.endswith("/"):
+            return None if self._lines[found.index].rstrip().endswith("/**") else found.include
+        return found.include
+
+
+def parse_ignore_file(data: bytes) -> tuple[list[str], str | None]:
+    """Give the patterns of an ignore file, and a sentence on the first line that is none.
+
+    Parameters
+    ----------
+    data
+        The file's bytes: UTF-8, a pattern a line. Bytes that are not UTF-8 match themselves.
+    """
+    text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape")
+    usable, complaint = [], None
+    for number, line in enumerate(text.split("\n"), start=1):
+        try:
+            usable += [line] if _compile([line]).patterns else []
+        except _NO_PATTERN:
+            complaint = complaint or (
+                f"line {number} is no pattern in gitignore syntax and was left out: {line!r}"
+            )
+    return usable, complaint
+
+
+def left_alone(
+    name: str, relative: str, *, is_folder: bool, by: Selection, ignores: tuple[Ignore, ...]
+) -> Kind | None:
+    """Tell as what an entry is left alone by the user's wish; None if it is wanted."""
+    if name.startswith(".") and not by.hidden:
+        return Kind.HIDDEN_FOLDER if is_folder else Kind.HIDDEN_FILE
+    # As git has it: the nearest file that says something about the entry decides.
+    asked = f"{relative}/" if is_folder else relative
+    verdicts = (ignore.verdict(asked) for ignore in reversed(ignores))
+    if next((verdict for verdict in verdicts if verdict is not None), False):
+        return Kind.IGNORED_FOLDER if is_folder else Kind.IGNORED_FILE
+    if is_folder:
+        return None if by.enters(relative) else Kind.UNSELECTED_FOLDER
+    return None if by.wants(relative) else Kind.UNSELECTED_FILE

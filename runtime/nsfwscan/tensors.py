@@ -1,0 +1,65 @@
+"""Between pixels and a model's tensors, as its manifest describes them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsfwscan.manifest import InputSpec, OutputSpec
+from nsfwscan.preprocess import Pixels
+
+Probabilities = NDArray[np.float32]
+
+_ROUNDING = 1e-5  # a softmax in single precision may end that far outside [0, 1]
+
+
+def to_tensor(pixels: Pixels, spec: InputSpec) -> NDArray[Any]:
+    """Turn pixels into the tensor a model takes.
+
+    Parameters
+    ----------
+    pixels
+        uint8, (N, S, S, 3), RGB, 0-255.
+    spec
+        The tensor's description.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of the spec's dtype, (N, S, S, 3) or (N, 3, S, S), contiguous.
+    """
+    tensor: NDArray[Any] = pixels[..., ::-1] if spec.channels == "BGR" else pixels
+    if spec.normalises:
+        mean, scale = np.array([spec.mean, spec.scale], np.float32)
+        tensor = (tensor - mean) * scale
+    if spec.layout == "NCHW":
+        tensor = tensor.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(tensor, dtype=spec.dtype)
+
+
+def to_probability(out: NDArray[Any], spec: OutputSpec) -> Probabilities:
+    """Turn a model's output into probabilities of the positive class.
+
+    Parameters
+    ----------
+    out
+        Floats, (N,) or (N, columns); a vector counts as one column.
+    spec
+        Which column, and what to apply.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, (N,). In [0, 1] if the spec fits the model; what exceeds it by rounding is clipped.
+    """
+    table = out.reshape(len(out), -1).astype(np.float32)
+    if spec.activation == "softmax":
+        table = np.exp(table - table.max(axis=1, keepdims=True))
+        table /= table.sum(axis=1, keepdims=True)
+    scores = table[:, spec.column]
+    if spec.activation == "sigmoid":
+        # In this form the exponent is never positive, so that nothing overflows.
+        small = np.exp(-np.abs(scores))
+        scores = np.where(scores >= 0, 1 / (1 + small), small / (1 + small))
+    near = (scores > -_ROUNDING) & (scores < 1 + _ROUNDING)
+    return np.where(near, np.clip(scores, 0, 1), scores).astype(np.float32)

@@ -1,0 +1,79 @@
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from nsfwscan import OutputError
+from nsfwscan.files import replacing
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "report"
+    path.write_text("before")
+    yield path
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report"], "something is left behind"
+
+
+def test_a_file_is_whole_or_as_it_was(target: Path) -> None:
+    with suppress(ZeroDivisionError), replacing(target) as out:
+        out.write("half")
+        out.flush()
+        raise ZeroDivisionError
+    assert target.read_text() == "before"
+    with replacing(target) as out:
+        out.write("all\n")
+        assert target.read_text() == "before"
+    assert target.read_bytes() == b"all\n"
+
+
+def test_a_stream_is_there_as_it_is_written(target: Path) -> None:
+    with replacing(target, stream=True) as out:
+        out.write("one")
+        out.flush()
+        assert target.read_text() == "one"
+
+
+def test_a_device_or_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("needs pipes")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with replacing(pipe) as out:
+            out.write("x")
+        assert os.read(reader, 10) == b"x"
+        with replacing(Path(f"/dev/fd/{os.dup(1)}") if Path("/dev/fd").exists() else pipe):
+            pass
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
+def test_a_link_keeps_being_one(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("before")
+    (tmp_path / "link").symlink_to("real")
+    with replacing(tmp_path / "link") as out:
+        out.write("all")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "all"
+
+
+@pytest.mark.parametrize("name", ["gone/report", ".", ""])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*: "), replacing(tmp_path / name):
+        pass
+
+
+def test_a_full_disk_is_one_sentence() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with (
+        pytest.raises(OutputError, match="cannot write /dev/full: No space left on device"),
+        replacing(Path("/dev/full")) as out,
+    ):
+        out.write("x")

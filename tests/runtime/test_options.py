@@ -1,0 +1,33 @@
+import inspect
+from typing import get_args
+
+import pytest
+
+from nsfwscan import options
+from nsfwscan.cli import scan
+from nsfwscan.report import Color, Format
+
+DECLARED = {
+    name: get_args(value)[1]
+    for name, value in vars(options).items()
+    if get_args(value) and name != "Paths" and not name.startswith("_")
+}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_every_option_has_a_variable_a_heading_and_a_sentence(name: str) -> None:
+    declared = DECLARED[name]
+    names = (declared.default, *declared.param_decls)  # typer's way to keep them
+    long = next(name for name in names if str(name).startswith("--"))
+    assert declared.envvar == "NSFWSCAN_" + long.removeprefix("--").replace("-", "_").upper()
+    assert declared.rich_help_panel in {"Input", "Scoring", "Output"}
+    assert declared.help.endswith(".")
+
+
+def test_the_command_takes_every_option() -> None:
+    assert len(inspect.signature(scan).parameters) == len(DECLARED) + 2  # context and paths
+
+
+def test_choices_are_the_report_s() -> None:
+    assert tuple(options.Format) == get_args(Format)
+    assert tuple(options.Color) == get_args(Color)

@@ -1,0 +1,55 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsfwscan import Selection
+from nsfwscan.errors import InputError
+from nsfwscan.filetype import Kind
+from nsfwscan.selection import Ignore, left_alone, parse_ignore_file
+
+
+@pytest.mark.parametrize("glob", ["", "!", "# photos", "   "])
+def test_a_glob_that_matches_nothing_is_refused(glob: str) -> None:
+    with pytest.raises(InputError, match=r"matches nothing; write one like"):
+        Selection(glob=[glob])
+
+
+def test_depth_below_one_is_refused() -> None:
+    with pytest.raises(InputError, match="max_depth must be 1 or more, got 0"):
+        Selection(max_depth=0)
+
+
+def test_a_glob_that_is_a_string_is_refused() -> None:
+    with pytest.raises(InputError, match="glob is a sequence of patterns"):
+        Selection(glob="*.jpg")
+
+
+def test_the_nearest_ignore_file_decides() -> None:
+    outer, inner = Ignore("", ["*.jpg"]), Ignore("a/", ["!*.jpg", "/b.jpg"])
+    wanted = Selection()
+
+    def left(relative: str, *ignores: Ignore) -> Kind | None:
+        name = relative.rpartition("/")[2]
+        return left_alone(name, relative, is_folder=False, by=wanted, ignores=ignores)
+
+    assert left("a/c.jpg", outer) is Kind.IGNORED_FILE
+    assert left("a/c.jpg", outer, inner) is None
+    assert left("a/b.jpg", outer, inner) is Kind.IGNORED_FILE
+    assert left("a/d/b.jpg", outer, inner) is None
+    assert left("a/c.png", outer, inner) is None
+
+
+def test_comments_and_blank_lines_are_no_patterns() -> None:
+    lines, complaint = parse_ignore_file(b"# thumbnails\n\n*.png\r\nlatin-\xe9\n")
+    assert complaint is None
+    verdicts = Ignore("", lines).verdict
+    assert verdicts("a.png") is True
+    assert verdicts("latin-\udce9") is True
+    assert verdicts("thumbnails") is None
+
+
+@given(st.binary(max_size=80), st.text("ab/*.\n", min_size=1, max_size=12))
+def test_any_bytes_are_patterns_or_a_complaint(data: bytes, name: str) -> None:
+    lines, complaint = parse_ignore_file(data)
+    assert complaint is None or complaint.startswith("line ")
+    assert Ignore("", lines).verdict(name) in {True, False, None}
