@@ -14,7 +14,7 @@ MODULES = sorted(
 
 # Which modules of the scanner each may import, directly; a module that is not here may import none.
 LAYERS = {
-    "classifier": "errors graph manifest modelfile preprocess tensors",
+    "classifier": "errors graph manifest modelfile parallel preprocess tensors",
     "cli": "classifier commandline config discover errors escape limits modelfile options progress "
     "report scanner selection summary",
     "commandline": "errors escape",
@@ -28,7 +28,7 @@ LAYERS = {
     "preprocess": "errors filetype limits",
     "record": "errors",
     "report": "errors escape files record summary",
-    "scanner": "classifier discover errors filetype limits preprocess record selection",
+    "scanner": "classifier discover errors filetype limits parallel preprocess record selection",
     "selection": "errors filetype",
     "summary": "filetype record",
     "tensors": "manifest preprocess",

@@ -27,6 +27,7 @@ from nsfwscan.manifest import (
     read_manifest,
 )
 from nsfwscan.modelfile import default_model_path, read_model
+from nsfwscan.parallel import available_cores
 from nsfwscan.preprocess import Pixels
 from nsfwscan.tensors import Probabilities, to_probability, to_tensor
 
@@ -202,13 +203,6 @@ class Classifier:
                 "its manifest"
             )
         return scores
-
-
-def available_cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def check_device(device: str) -> None:

@@ -8,9 +8,8 @@ import hashlib
 import math
 import os
 import stat
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,9 +19,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from nsfwscan.classifier import Classifier, available_cores
+from nsfwscan.classifier import Classifier
 from nsfwscan.discover import (
-    Candidate,
     Found,
     LeftAlone,
     Problem,
@@ -33,6 +31,7 @@ from nsfwscan.discover import (
 from nsfwscan.errors import PictureError, Reason
 from nsfwscan.filetype import HEAD_BYTES, Kind, kind_of, promised_format, sniff
 from nsfwscan.limits import FRAMES, MAX_FILESIZE, MAX_PIXELS
+from nsfwscan.parallel import available_cores, map_ahead
 from nsfwscan.preprocess import Picture, Preprocess, decode
 from nsfwscan.record import Record
 from nsfwscan.selection import Selection
@@ -171,36 +170,12 @@ def scan(
         paths = [paths]
     left_alone: Counter[Kind] = Counter()
     found = discover(paths, selection or Selection())
-    examined = _examine_ahead(found, examine, workers, window=2 * workers + batch_size)
+    window = 2 * workers + batch_size
+    examined = map_ahead(examine, found, workers=workers, window=window)
     pictures = _without(examined, left_alone, on_left_alone)
     records = _score(pictures, classifier, threshold, batch_size)
     settings = {"threshold": threshold, "exact": exact, **numbers}
     return Scan(records, left_alone, settings)
-
-
-def _examine_ahead(
-    found: Iterator[Found],
-    examine: Callable[[Candidate], "_Examined | LeftAlone"],
-    workers: int,
-    window: int,
-) -> Generator[_Examined | LeftAlone]:
-    """Examine files on worker threads, a window ahead, and give the results in order."""
-    under_way: deque[Future[_Examined | LeftAlone]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    try:
-        for entry in found:
-            if isinstance(entry, Candidate):
-                under_way.append(pool.submit(examine, entry))
-            else:
-                known: Future[_Examined | LeftAlone] = Future()
-                known.set_result(_failed(entry) if isinstance(entry, Problem) else entry)
-                under_way.append(known)
-            if len(under_way) >= window:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _without(
@@ -280,7 +255,7 @@ def _failed(problem: Problem) -> _Examined:
 
 
 def _examine(
-    entry: Candidate,
+    entry: Found,
     *,
     preprocess: Preprocess,
     frames: int,
@@ -288,6 +263,10 @@ def _examine(
     max_filesize: int,
 ) -> _Examined | LeftAlone:
     """Read one file and decode it, if it is a picture."""
+    if isinstance(entry, LeftAlone):
+        return entry
+    if isinstance(entry, Problem):
+        return _failed(entry)
     path = entry.path
     try:
         with _open(path, follow=entry.named) as stream:
