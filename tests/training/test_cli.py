@@ -1,7 +1,9 @@
 import hashlib
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from conftest import Run
+from PIL import Image
 
 from nsfwtrain.variants import VARIANTS
 
@@ -32,3 +34,31 @@ def test_bad_labels_are_one_sentence(run: Run, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("nsfwtrain: label.csv, line 2: 'x' is no object ID")
     assert not (tmp_path / "split.csv").exists()
+
+
+def test_from_folders_to_a_layout_of_links(run: Run, tmp_path: Path) -> None:
+    def train(*arguments: str) -> CompletedProcess[str]:
+        return run(*arguments, program="nsfwtrain")
+
+    for label in (0, 1):
+        folder = tmp_path / str(label)
+        folder.mkdir()
+        for i in range(20):
+            Image.new("RGB", (9, 9), (i * 10, label * 200, 0)).save(folder / f"{i}.png")
+        (folder / "fake.png").write_text("no picture")
+        done = train("import", str(label), "--store", "store", "--label", str(label))
+        assert done.returncode == 1
+        assert "added: 20\n" in done.stdout
+        assert "unusable, left out: 1\n" in done.stdout
+    sound = train("audit", "store")
+    assert (sound.returncode, sound.stderr) == (0, "")
+    assert "missing objects: 0\n" in sound.stdout
+    train("split", "store/label.csv", "-o", "split.csv")
+    again = train("split", "store/label.csv", "-o", "again.csv", "--previous", "split.csv")
+    assert "rows that changed sides: 0\n" in again.stdout
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "split.csv").read_text()
+    linked = train("link", "split.csv", "--store", "store", "-o", "links")
+    assert linked.stdout == "40 links in links\n"
+    conflict = train("import", "0", "--store", "store", "--label", "1")
+    assert conflict.returncode == 1
+    assert "under the other label, left as they are: 20\n" in conflict.stdout

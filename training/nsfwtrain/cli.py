@@ -1,14 +1,16 @@
 """The command ``nsfwtrain``."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
 from nsfwscan.commandline import errors_as_exit_codes, run
-from nsfwtrain.split import LABELS, PARTS, count, read_labels, write_split
-from nsfwtrain.split import split as assign
-from nsfwtrain.variants import VARIANTS
+from nsfwscan.escape import printable
+from nsfwtrain.labels import NEAR
+
+PROGRAM = "nsfwtrain"
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -18,10 +20,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+Store = Annotated[Path, typer.Option("--store", metavar="STORE", help="The object store.")]
+Labels = Annotated[Path, typer.Argument(metavar="LABELS", help="CSV: objectId,value.")]
+Split = Annotated[Path, typer.Argument(metavar="SPLIT", help="CSV: objectId,value,type.")]
+
 
 def main() -> NoReturn:
     """Run the command line; the entry point of the console script."""
-    run(app, "nsfwtrain")
+    run(app, PROGRAM)
+
+
+def _list(heading: str, lines: Iterable[str]) -> None:
+    lines = list(lines)
+    typer.echo(f"{heading}: {len(lines):,}")
+    for line in lines:
+        typer.echo(f"  {printable(line)}")
 
 
 @app.command()
@@ -29,6 +42,8 @@ def variants() -> None:
     """Print the models that can be trained, and what a published study got with each."""
     from rich.console import Console
     from rich.table import Table
+
+    from nsfwtrain.variants import VARIANTS
 
     table = Table("variant", box=None)
     for heading in ("image px", "batch", "features", "parameters", "loss", "accuracy", "time"):
@@ -47,22 +62,118 @@ def variants() -> None:
     Console(highlight=False).print(table)
 
 
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Pictures of one label.")],
+    store: Store,
+    label: Annotated[
+        int, typer.Option("--label", metavar="0|1", min=0, max=1, help="0 decent, 1 indecent.")
+    ],
+    link: Annotated[
+        bool, typer.Option("--link", help="Hard-link the files where possible, do not copy.")
+    ] = False,
+) -> None:
+    """Add the pictures of a folder to a store; exit 1 if some conflict or cannot be used."""
+    with errors_as_exit_codes(PROGRAM):
+        from nsfwtrain.store import import_folder
+
+        value: Literal[0, 1] = 1 if label else 0
+        done = import_folder(folder, store, value, link=link)
+        typer.echo(f"added: {done.added:,}")
+        typer.echo(f"already there: {done.known:,}")
+        _list("already there under the other label, left as they are", done.conflicts)
+        _list("unusable, left out", (f"{path}: {why}" for path, why in done.unusable))
+        if done.left_alone:
+            kinds = ", ".join(kind.counted(n) for kind, n in done.left_alone.most_common())
+            typer.echo(f"left alone: {kinds}")
+        if done.conflicts or done.unusable:
+            raise typer.Exit(1)
+
+
+@app.command()
+def audit(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="The object store.")],
+    split_file: Annotated[
+        Path | None, typer.Argument(metavar="SPLIT", help="CSV: objectId,value,type.")
+    ] = None,
+    distance: Annotated[
+        int,
+        typer.Option(
+            "--distance",
+            metavar="BITS",
+            min=0,
+            max=64,
+            help="Near-duplicates are pictures whose 64-bit hashes differ in no more.",
+        ),
+    ] = NEAR,
+) -> None:
+    """Look for whatever would spoil a training run; exit 1 if there is anything."""
+    with errors_as_exit_codes(PROGRAM):
+        from nsfwtrain.audit import audit as look_through
+
+        found = look_through(store, split_file, distance=distance)
+        headings = {
+            "malformed": "malformed rows",
+            "wrong_values": "rows with a wrong value or type",
+            "repeated": "repeated rows",
+            "missing": "missing objects",
+            "renamed": "objects whose bytes are not those of their ID",
+            "undecodable": "undecodable pictures",
+            "straddling": "near-duplicates in different parts of the split",
+        }
+        for name, heading in headings.items():
+            _list(heading, getattr(found, name))
+        if found:
+            raise typer.Exit(1)
+
+
 @app.command()
 def split(
-    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="CSV: objectId,value.")],
+    labels: Labels,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="CSV: objectId,value,type.")
     ],
+    previous: Annotated[
+        Path | None,
+        typer.Option(
+            "--previous",
+            metavar="SPLIT",
+            help="An earlier split, whose evaluation sets are kept as far as the balance allows.",
+        ),
+    ] = None,
 ) -> None:
     """Split a label file into train, validation and test, by hash, and print the counts."""
-    with errors_as_exit_codes("nsfwtrain"):
-        rows = read_labels(labels)
-        parts = assign(rows)
-        write_split(output, rows, parts)
-        counts = count(rows, parts)
+    with errors_as_exit_codes(PROGRAM):
+        from nsfwtrain.labels import LABELS, PARTS, read_labels, read_split, write_split
+        from nsfwtrain.split import count, moved
+        from nsfwtrain.split import split as assign
+
+        before = None
+        if previous is not None:
+            before = {row.label.object_id: row.part for row in read_split(previous)}
+        assigned = assign(read_labels(labels), before)
+        write_split(output, assigned)
+        counts = count(assigned)
         typer.echo(f"{'':10}{'label 0':>10}{'label 1':>10}{'total':>10}")
         for part in PARTS:
             numbers = [counts[part, value] for value in LABELS]
             typer.echo(f"{part:10}" + "".join(f"{n:>10,}" for n in [*numbers, sum(numbers)]))
         totals = [sum(counts[part, value] for part in PARTS) for value in LABELS]
         typer.echo(f"{'total':10}" + "".join(f"{n:>10,}" for n in [*totals, sum(totals)]))
+        if before is not None:
+            typer.echo(f"rows that changed sides: {moved(assigned, before):,}")
+
+
+@app.command()
+def link(
+    split_file: Split,
+    store: Store,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Made anew.")],
+) -> None:
+    """Lay a split out as FOLDER/<type>/<label>/<object ID>, links into the store."""
+    with errors_as_exit_codes(PROGRAM):
+        from nsfwtrain.labels import read_split
+        from nsfwtrain.link import link_folders
+
+        count = link_folders(store, read_split(split_file), output)
+        typer.echo(f"{count:,} links in {output}")

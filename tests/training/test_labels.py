@@ -1,0 +1,82 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from nsfwscan import OutputError
+from nsfwtrain.errors import LabelError
+from nsfwtrain.labels import (
+    Assigned,
+    Label,
+    is_object_id,
+    read_labels,
+    read_split,
+    write_labels,
+    write_split,
+)
+
+
+def object_id(number: int) -> str:
+    return hashlib.sha1(str(number).encode()).hexdigest() + ".jpg"
+
+
+def test_object_ids() -> None:
+    assert is_object_id("0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33.jpg")
+    assert not is_object_id("0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33")
+    assert not is_object_id("0BEEC7B5EA3F0FDBC95D0DD47F3C5BC275DA8A33.jpg")
+    assert not is_object_id("../" + "0" * 37 + ".jpg")
+    assert Label("0beec7.jpg", 1).sha1 == "0beec7"
+
+
+def test_files_survive_being_written_and_read(tmp_path: Path) -> None:
+    labels = [Label(object_id(i), i % 2) for i in range(3)]
+    write_labels(tmp_path / "label.csv", labels)
+    assert read_labels(tmp_path / "label.csv") == labels
+    assert (tmp_path / "label.csv").read_text().splitlines()[0] == "objectId,value"
+    assigned = [Assigned(labels[0], "test"), Assigned(labels[1], "train")]
+    write_split(tmp_path / "split_label.csv", assigned)
+    assert read_split(tmp_path / "split_label.csv") == assigned
+    assert (tmp_path / "split_label.csv").read_text() == (
+        f"objectId,value,type\n{object_id(0)},0,test\n{object_id(1)},1,train\n"
+    )
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+GOOD = object_id(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "first line must be objectId,value, got $"),
+        ("id,label\n", "first line must be objectId,value, got id,label"),
+        (f"objectId,value\n{GOOD},2\n", "line 2: the value must be 0 or 1, got '2'"),
+        (f"objectId,value\n{GOOD},\n", "line 2: the value must be 0 or 1, got ''"),
+        (f"objectId,value\n{GOOD},1\n{GOOD}\n", "line 3: expected objectId, value, got"),
+        (f"objectId,value\n{GOOD.upper()},1\n", "line 2: .* is no object ID"),
+        ("objectId,value\nphoto.jpg,1\n", r"line 2: 'photo\.jpg' is no object ID"),
+        (f"objectId,value\n{GOOD},1\n{GOOD},0\n", f"line 3: {GOOD} stands on line 2 already"),
+    ],
+)
+def test_a_label_file_that_does_not_hold_is_refused_by_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "label.csv").write_text(text)
+    with pytest.raises(LabelError, match=message):
+        read_labels(tmp_path / "label.csv")
+
+
+def test_a_split_of_another_type_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(f"objectId,value,type\n{GOOD},1,dev\n")
+    with pytest.raises(LabelError, match="line 2: the type must be one of train, validation, test"):
+        read_split(tmp_path / "s.csv")
+
+
+def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match=r"cannot read .*gone\.csv: No such file"):
+        read_labels(tmp_path / "gone.csv")
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LabelError, match=r"binary\.csv is no CSV file in UTF-8"):
+        read_labels(tmp_path / "binary.csv")
+    with pytest.raises(OutputError, match=r"cannot write .*gone/split\.csv: No such file"):
+        write_split(tmp_path / "gone" / "split.csv", [])

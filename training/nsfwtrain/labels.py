@@ -1,0 +1,162 @@
+"""Label files: which object is decent (0) and which is indecent (1).
+
+``label.csv`` has the header ``objectId,value``; ``split_label.csv`` has ``objectId,value,type``.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from nsfwscan.files import replacing
+from nsfwtrain.errors import LabelError
+
+Part = Literal["train", "validation", "test"]
+
+PARTS: tuple[Part, ...] = get_args(Part)
+LABELS = (0, 1)
+
+NEAR = 4
+"""Default number of the 64 bits of a perceptual hash in which near-duplicates differ at most."""
+
+LABEL_HEADER = ["objectId", "value"]
+SPLIT_HEADER = [*LABEL_HEADER, "type"]
+
+# An object ID is a SHA-1 in lower-case hex and an extension.
+_OBJECT_ID = re.compile(r"[0-9a-f]{40}\.[a-z0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One row of a label file: an object ID, and 0 (decent) or 1 (indecent)."""
+
+    object_id: str
+    value: int
+
+    @property
+    def sha1(self) -> str:
+        """The hash in the object ID."""
+        return self.object_id.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """One row of a split file: a label, and the part it belongs to."""
+
+    label: Label
+    part: Part
+
+
+def is_object_id(text: str) -> bool:
+    """Tell whether a text is 40 lower-case hex digits and an extension."""
+    return _OBJECT_ID.fullmatch(text) is not None
+
+
+def rows(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line number and the cells of each row below a header.
+
+    Raises
+    ------
+    LabelError
+        If the file cannot be read, is no CSV in UTF-8, or has another header.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            found = next(reader, [])
+            if found != list(header):
+                raise LabelError(
+                    f"{path}: the first line must be {','.join(header)}, got {','.join(found)}"
+                )
+            for row in reader:
+                yield reader.line_num, row
+    except OSError as error:
+        raise LabelError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LabelError(f"{path} is no CSV file in UTF-8: {error}") from error
+
+
+def read_labels(path: Path) -> list[Label]:
+    """Read a label file.
+
+    Raises
+    ------
+    LabelError
+        If it cannot be read, or a row does not hold an object ID and 0 or 1, or repeats an object
+        ID. The message names the row.
+    """
+    return [_label(cells, where) for where, cells in _unique(path, LABEL_HEADER)]
+
+
+def read_split(path: Path) -> list[Assigned]:
+    """Read a split file.
+
+    Raises
+    ------
+    LabelError
+        As `read_labels`, or if a type is none of train, validation and test.
+    """
+    assigned = []
+    for where, cells in _unique(path, SPLIT_HEADER):
+        label, part = _label(cells[:-1], where), cells[-1]
+        if part not in PARTS:
+            raise LabelError(f"{where}: the type must be one of {', '.join(PARTS)}, got {part!r}")
+        assigned.append(Assigned(label, part))
+    return assigned
+
+
+def _unique(path: Path, header: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    seen: dict[str, int] = {}
+    for number, cells in rows(path, header):
+        where = f"{path}, line {number}"
+        if len(cells) != len(header):
+            raise LabelError(f"{where}: expected {', '.join(header)}, got {','.join(cells)!r}")
+        first = seen.setdefault(cells[0], number)
+        if first != number:
+            raise LabelError(
+                f"{where}: {cells[0]} stands on line {first} already; keep one of them"
+            )
+        yield where, cells
+
+
+def _label(cells: list[str], where: str) -> Label:
+    object_id, value = cells
+    if not is_object_id(object_id):
+        raise LabelError(
+            f"{where}: {object_id!r} is no object ID: 40 lower-case hex digits and an extension"
+        )
+    if value not in {"0", "1"}:
+        raise LabelError(f"{where}: the value must be 0 or 1, got {value!r}")
+    return Label(object_id, int(value))
+
+
+def write_labels(path: Path, labels: Iterable[Label]) -> None:
+    """Write a label file, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    _write(path, LABEL_HEADER, ((label.object_id, label.value) for label in labels))
+
+
+def write_split(path: Path, assigned: Iterable[Assigned]) -> None:
+    """Write a split file, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    cells = ((row.label.object_id, row.label.value, row.part) for row in assigned)
+    _write(path, SPLIT_HEADER, cells)
+
+
+def _write(path: Path, header: Sequence[str], cells: Iterable[tuple[object, ...]]) -> None:
+    with replacing(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(cells)

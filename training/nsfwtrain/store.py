@@ -1,0 +1,192 @@
+"""The object store: images by the SHA-1 of their bytes, and their labels.
+
+An image's object ID is the lower-case hex SHA-1 of its bytes plus its extension. It lies at
+``<store>/object/0b/ee/<object ID>``; ``<store>/label.csv`` says what it is.
+"""
+
+import hashlib
+import threading
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from nsfwscan import PictureError, Preprocess, Selection, decode
+from nsfwscan.discover import Found, LeftAlone, Problem, discover, problem_of
+from nsfwscan.filetype import (
+    HEAD_BYTES,
+    Kind,
+    extension_of,
+    kind_of,
+    promised_format,
+    sniff,
+)
+from nsfwscan.parallel import available_cores, map_ahead
+from nsfwtrain.errors import StoreError
+from nsfwtrain.labels import Label, read_labels, write_labels
+
+LABEL_FILE = "label.csv"
+
+# Whether a picture decodes is learned at the size of the smallest variant.
+_TRIAL = Preprocess(size=224)
+
+
+def object_path(store: Path, object_id: str) -> Path:
+    """Give the place of an object in a store, be it there or not."""
+    return store / "object" / object_id[:2] / object_id[2:4] / object_id
+
+
+@dataclass(kw_only=True)
+class Imported:
+    """What became of the files of an import.
+
+    Attributes
+    ----------
+    added
+        Files that are new in the store.
+    known
+        Files whose bytes and label were there already.
+    conflicts
+        Files whose bytes are there under the other label: left as they are.
+    unusable
+        Files that cannot be decoded or read, and why: left out.
+    left_alone
+        What else was found, by kind.
+    """
+
+    added: int = 0
+    known: int = 0
+    conflicts: list[str] = field(default_factory=list)
+    unusable: list[tuple[str, str]] = field(default_factory=list)
+    left_alone: Counter[Kind] = field(default_factory=Counter)
+
+
+def import_folder(
+    folder: Path, store: Path, label: Literal[0, 1], *, link: bool = False
+) -> Imported:
+    """Add the pictures of a folder to a store, under one label.
+
+    The labels are written at the end, whole or not at all, also when the import is interrupted;
+    objects that were copied and have no label yet do no harm, and get it when it is run again.
+
+    Parameters
+    ----------
+    folder
+        Searched recursively, as `nsfwscan.scan` does.
+    store
+        Made if it does not exist.
+    label
+        0 is decent, 1 indecent.
+    link
+        Hard-link the files instead of copying them, where the file system can.
+
+    Raises
+    ------
+    StoreError
+        If the folder does not exist, or the store cannot be written.
+    LabelError
+        If the store's label file does not hold.
+    """
+    if not folder.is_dir():
+        raise StoreError(f"{folder} is no folder; name one that holds pictures of one label")
+    label_file = store / LABEL_FILE
+    labels = read_labels(label_file) if label_file.exists() else []
+    values = {row.sha1: row.value for row in labels}
+    done = Imported()
+    cores = available_cores()
+    take = partial(_take, store=store, link=link, known=frozenset(values))
+    found = discover([folder], Selection())
+    try:
+        for path, result in map_ahead(take, found, workers=cores, window=4 * cores):
+            if isinstance(result, Kind):
+                done.left_alone[result] += 1
+            elif isinstance(result, str):
+                done.unusable.append((path, result))
+            elif result.sha1 not in values:
+                values[result.sha1] = label
+                labels.append(Label(result.object_id, label))
+                done.added += 1
+            elif values[result.sha1] == label:
+                done.known += 1
+            else:
+                done.conflicts.append(path)
+    finally:
+        if done.added:
+            write_labels(label_file, labels)
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    object_id: str
+    sha1: str
+
+
+def _take(
+    entry: Found, *, store: Path, link: bool, known: frozenset[str]
+) -> tuple[str, _Taken | Kind | str]:
+    """Put one file into the store, if it is a picture; else say what it is or what is wrong."""
+    if isinstance(entry, LeftAlone):
+        return entry.path, entry.kind
+    if isinstance(entry, Problem):
+        return entry.path, entry.detail
+    path = Path(entry.path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return entry.path, problem_of(entry.path, error, named=False).detail
+    format_ = sniff(data[:HEAD_BYTES], path.name)
+    if format_ is None and promised_format(path.name) is None:
+        return entry.path, kind_of(data[:HEAD_BYTES], path.name)
+    sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    if sha1 in known:
+        return entry.path, _Taken("", sha1)
+    try:
+        decode(data, _TRIAL)
+    except PictureError as error:
+        return entry.path, error.detail
+    own = extension_of(path.name)
+    usual = format_.extensions if format_ is not None else (own,)
+    object_id = sha1 + (own if own in usual else usual[0])
+    _put(data, path if link else None, object_path(store, object_id))
+    return entry.path, _Taken(object_id, sha1)
+
+
+def _put(data: bytes, source: Path | None, target: Path) -> None:
+    """Bring an object to its place: whole, or not at all."""
+    beside = target.with_name(f".{target.name}.{threading.get_ident()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if source is not None:
+                beside.hardlink_to(source)
+        except OSError:
+            source = None  # another file system, or one without links
+        if source is None:
+            beside.write_bytes(data)
+        beside.replace(target)
+    except OSError as error:
+        raise StoreError(f"cannot write {target}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):  # it is gone already, if all went well
+            beside.unlink()
+
+
+def read_object(store: Path, object_id: str) -> bytes:
+    """Read an object.
+
+    Raises
+    ------
+    StoreError
+        If it is missing or cannot be read, or its bytes are not those its ID names.
+    """
+    path = object_path(store, object_id)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"object {object_id}: cannot read {path}: {error.strerror}") from error
+    if hashlib.sha1(data, usedforsecurity=False).hexdigest() != object_id.partition(".")[0]:
+        raise StoreError(f"object {object_id}: the bytes of {path} are not those its ID names")
+    return data
