@@ -36,7 +36,8 @@ docs: $(VENV)/dev.done
 
 lock: $(VENV)/dev.done
 	$(call compile,scan) --extra cpu
-	$(call compile,dev) --extra cpu --extra dev --constraint locks/scan.txt
+	$(call compile,dev) --extra cpu --extra dev --extra train --extra export \
+	  --constraint locks/scan.txt
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -4,6 +4,7 @@ from subprocess import CompletedProcess
 
 from conftest import Run
 from PIL import Image
+from training.conftest import Collection
 
 from nsfwtrain.variants import VARIANTS
 
@@ -62,3 +63,22 @@ def test_from_folders_to_a_layout_of_links(run: Run, tmp_path: Path) -> None:
     conflict = train("import", "0", "--store", "store", "--label", "1")
     assert conflict.returncode == 1
     assert "under the other label, left as they are: 20\n" in conflict.stdout
+
+
+def test_a_model_is_trained_from_the_command_line(
+    run: Run, tmp_path: Path, collection: Collection
+) -> None:
+    arguments = [
+        "fit", "b0", "--store", collection.store, "--split", collection.split, "--out", "run",
+        "--backbone", collection.backbone, "--cache", tmp_path / "cache", "--batch-size", "32",
+    ]  # fmt: skip
+    done = run(*arguments, "--epochs", "2", program="nsfwtrain")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("epoch 1 of 2: loss 0.")
+    assert lines[-1].startswith("test: loss 0.")
+    again = run(*arguments, program="nsfwtrain")
+    assert again.returncode == 2
+    assert again.stderr.startswith("nsfwtrain: run holds a run already; go on with it by --resume")
+    unknown = run("fit", "b9", *arguments[2:], program="nsfwtrain")
+    assert unknown.stderr.startswith("nsfwtrain: there is no variant 'b9'; there are b0, b1")

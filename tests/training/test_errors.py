@@ -1,7 +1,14 @@
+import inspect
+
+import pytest
+
 from nsfwscan import NsfwScanError
-from nsfwtrain.errors import LabelError, StoreError
+from nsfwtrain import errors
 
 
-def test_errors_are_of_the_family_that_command_lines_catch() -> None:
-    assert issubclass(LabelError, NsfwScanError)
-    assert issubclass(StoreError, NsfwScanError)
+@pytest.mark.parametrize(
+    "error", [value for _, value in inspect.getmembers(errors, inspect.isclass)]
+)
+def test_errors_are_of_the_family_that_command_lines_catch(error: type[Exception]) -> None:
+    assert issubclass(error, NsfwScanError)
+    assert error.__doc__

@@ -1,6 +1,7 @@
 import pytest
 
-from nsfwtrain.variants import VARIANTS, Variant
+from nsfwtrain.errors import VariantError
+from nsfwtrain.variants import VARIANTS, Variant, by_name
 
 WITH_THE_HEAD = {
     "b0": 4_050_845,
@@ -22,3 +23,9 @@ def test_there_are_eight() -> None:
 def test_a_head_is_a_weight_a_feature_and_a_bias(row: Variant) -> None:
     assert row.parameters == WITH_THE_HEAD[row.name]
     assert row.handle.endswith(f"/efficientnet/{row.name}/feature-vector/1")
+
+
+def test_variants_are_found_by_name() -> None:
+    assert by_name("B3") is VARIANTS[3]
+    with pytest.raises(VariantError, match="there is no variant 'b8'; there are b0, b1"):
+        by_name("b8")

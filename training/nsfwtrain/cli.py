@@ -1,12 +1,13 @@
 """The command ``nsfwtrain``."""
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from nsfwscan.commandline import errors_as_exit_codes, run
+from nsfwscan.commandline import errors_as_exit_codes, run, silent_libraries
 from nsfwscan.escape import printable
 from nsfwtrain.labels import NEAR
 
@@ -162,6 +163,95 @@ def split(
         typer.echo(f"{'total':10}" + "".join(f"{n:>10,}" for n in [*totals, sum(totals)]))
         if before is not None:
             typer.echo(f"rows that changed sides: {moved(assigned, before):,}")
+
+
+@app.command()
+def fit(
+    variant: Annotated[str, typer.Argument(metavar="VARIANT", help="b0 to b7.")],
+    store: Store,
+    split_file: Annotated[Path, typer.Option("--split", metavar="SPLIT", help="The split file.")],
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the run.")],
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone",
+            metavar="HANDLE",
+            help="A SavedModel folder or a hub handle; the default is the variant's handle.",
+        ),
+    ] = None,
+    mode: Annotated[
+        str, typer.Option("--mode", metavar="MODE", help="features or end-to-end.")
+    ] = "features",
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Epochs.")] = 10,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", metavar="N", min=1, help="The default is the variant's."),
+    ] = None,
+    learning_rate: Annotated[
+        float, typer.Option("--learning-rate", metavar="RATE", min=1e-9, help="Of Adam.")
+    ] = 0.001,
+    class_weight: Annotated[
+        str | None,
+        typer.Option("--class-weight", metavar="balanced", help="Weigh the labels alike."),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            "--patience", metavar="N", min=1, help="Stop after N epochs without a gain; keep best."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed.")] = 0,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out pictures that cannot be used.")
+    ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", metavar="FOLDER", help="The default is STORE/cache."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run.")
+    ] = False,
+) -> None:
+    """Train one variant and evaluate it on the test split."""
+    if mode not in {"features", "end-to-end"}:
+        raise typer.BadParameter(f"--mode must be features or end-to-end, got {mode!r}")
+    if class_weight not in {None, "balanced"}:
+        raise typer.BadParameter(f"--class-weight must be balanced, got {class_weight!r}")
+    with errors_as_exit_codes(PROGRAM), silent_libraries():
+        warnings.simplefilter("ignore")  # of Keras, on the form of model.h5
+        from nsfwtrain.variants import by_name
+
+        row = by_name(variant)
+        from nsfwtrain.fit import Options
+        from nsfwtrain.fit import fit as train
+
+        options = Options(
+            mode="features" if mode == "features" else "end-to-end",
+            epochs=epochs,
+            batch_size=batch_size or row.batch_size,
+            learning_rate=learning_rate,
+            balanced=class_weight == "balanced",
+            patience=patience,
+            seed=seed,
+            skip_bad=skip_bad,
+        )
+        facts = train(
+            row,
+            store,
+            split_file,
+            out,
+            options,
+            backbone=backbone,
+            cache=cache or store / "cache",
+            resume=resume,
+            say=lambda line: typer.echo(printable(line)),
+        )
+        metrics = facts["metrics"]
+        typer.echo(
+            f"test: loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.4f} "
+            f"({metrics['accuracy_95_low']:.4f} to {metrics['accuracy_95_high']:.4f}) on "
+            f"{metrics['images']:,} images; the run is in {printable(str(out))}"
+        )
 
 
 @app.command()

@@ -8,6 +8,8 @@ floor-divide by the batch size, so each was scored on a part of its 1,488 test i
 from dataclasses import dataclass
 from datetime import timedelta
 
+from nsfwtrain.errors import VariantError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
@@ -84,3 +86,19 @@ VARIANTS: tuple[Variant, ...] = (
     _row("b6", 528, 32, 2304, 40_960_136, 0.2351, 0.9042, 177, 17.915),
     _row("b7", 600, 32, 2560, 64_097_680, 0.2382, 0.9076, 306, 44.716),
 )
+
+
+def by_name(name: str) -> Variant:
+    """Find a variant.
+
+    Raises
+    ------
+    VariantError
+        If there is none of that name.
+    """
+    for row in VARIANTS:
+        if row.name == name.lower():
+            return row
+    raise VariantError(
+        f"there is no variant {name!r}; there are {', '.join(r.name for r in VARIANTS)}"
+    )

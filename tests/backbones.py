@@ -1,0 +1,63 @@
+"""Backbones in the hub's form, made in the test: SavedModels that `hub.KerasLayer` loads."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nsfwtrain.keras import tf, tf_keras
+
+
+class HubModule(tf.__internal__.tracking.AutoTrackable):  # type: ignore[misc]  # no types
+    """What the hub serves: ``__call__`` for both values of `training`, and three lists."""
+
+    def __init__(self, call: Any, variables: list[Any]) -> None:
+        super().__init__()
+        self.variables = variables
+        self.trainable_variables: list[Any] = []
+        self.regularization_losses: list[Any] = []
+        self.__call__ = tf.function(call)
+        spec = tf.TensorSpec((None, None, None, 3), tf.float32)
+        for training in (False, True):
+            self.__call__.get_concrete_function(spec, training)
+
+
+def save(call: Any, variables: list[Any], path: Path) -> Path:
+    """Write a module as the hub would serve it."""
+    tf.saved_model.save(HubModule(call, variables), str(path))
+    return path
+
+
+def small_backbone(path: Path, features: int = 1280) -> Path:
+    """Write a backbone that is quick: 8 x 8 colours, and random combinations of them."""
+    rng = np.random.default_rng(0)
+    kernel = tf.Variable(rng.normal(0, 0.3, (8 * 8 * 3, features)).astype(np.float32))
+
+    def call(inputs: Any, training: Any = False) -> Any:
+        colours = tf.reshape(tf.image.resize(inputs, (8, 8), antialias=True), (-1, 8 * 8 * 3))
+        return tf.tanh((colours - 0.5) @ kernel)
+
+    return save(call, [kernel], path)
+
+
+def efficientnet(name: str, size: int, path: Path) -> Path:
+    """Write an EfficientNet of random weights whose statistics fit varied pictures.
+
+    The hub's module takes [0, 1] and lacks the 7 parameters of Keras' normalisation layer. Fresh
+    statistics would give every picture the same features (see `BatchNormalization.momentum`).
+    """
+    build = getattr(tf_keras.applications, f"EfficientNet{name.upper()}")
+    app = build(weights=None, include_top=False, pooling="avg", input_shape=(None, None, 3))
+    for layer in app.layers:
+        if isinstance(layer, tf_keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    pictures = np.random.default_rng(0).uniform(0, 255, (8, size // 8, size // 8, 3))
+    app(tf.image.resize(pictures.astype(np.float32), (size, size)), training=True)
+    extra = {v.ref() for layer in app.layers if layer.name.startswith("normalization")
+             for v in layer.weights}  # fmt: skip
+    variables = [v for v in app.weights if v.ref() not in extra]
+
+    def call(inputs: Any, training: Any = False) -> Any:
+        return app(inputs * 255.0, training=False)
+
+    return save(call, variables, path)

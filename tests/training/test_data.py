@@ -1,0 +1,88 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from training.conftest import Collection
+
+from nsfwscan import Preprocess, decode
+from nsfwscan.preprocess import Pixels
+from nsfwtrain import data
+from nsfwtrain.errors import StoreError
+from nsfwtrain.labels import Assigned, Label, read_split
+from nsfwtrain.store import object_path, read_object
+
+SMALL = Preprocess(size=16)
+
+
+def test_each_picture_is_made_once_and_is_what_decode_gives(
+    collection: Collection, tmp_path: Path
+) -> None:
+    rows = read_split(collection.split)
+    made: list[int] = []
+
+    def make(pixels: Pixels) -> Pixels:
+        made.append(len(pixels))
+        return pixels
+
+    told: list[tuple[int, int]] = []
+
+    def done(count: int, total: int) -> None:
+        told.append((count, total))
+
+    for expected in (len(rows), 0):
+        cache = data.pixels_cache(tmp_path, SMALL)
+        made.clear()
+        told.clear()
+        bad = data.fill(cache, collection.store, rows, SMALL, make, batch_size=50, done=done)
+        assert bad == {}
+        assert sum(made) == expected
+        assert told == [(i + 1, expected) for i in range(expected)]
+    label = rows[7].label
+    pixels = decode(read_object(collection.store, label.object_id), SMALL).pixels
+    assert np.array_equal(cache.get([label.sha1]), pixels)
+
+
+def test_bad_pictures_stop_it_or_are_left_out(collection: Collection, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(collection.store, store)
+    rows = read_split(collection.split)
+    missing, changed = rows[3].label.object_id, rows[5].label.object_id
+    object_path(store, missing).unlink()
+    object_path(store, changed).write_bytes(b"changed")
+    cache = data.pixels_cache(tmp_path, SMALL)
+    with pytest.raises(StoreError, match=f"object {missing}: .*leave such out with --skip-bad"):
+        data.fill(cache, store, rows, SMALL, lambda pixels: pixels, batch_size=8)
+    bad = data.fill(cache, store, rows, SMALL, lambda pixels: pixels, batch_size=8, skip_bad=True)
+    assert set(bad) == {missing, changed}
+    parts = data.examples(rows, cache)
+    assert sum(map(len, parts.values())) == len(rows) - 2
+
+
+def test_a_part_without_a_label_is_named(tmp_path: Path) -> None:
+    cache = data.pixels_cache(tmp_path, SMALL)
+    row = Assigned(Label("0" * 40 + ".png", 1), "train")
+    with pytest.raises(StoreError, match="the part train of the split has no usable picture of"):
+        data.examples([row], cache)
+
+
+@given(st.integers(1, 50), st.integers(0, 3), st.integers(0, 3))
+def test_an_order_is_a_permutation_that_seed_and_epoch_decide(
+    count: int, seed: int, epoch: int
+) -> None:
+    first = data.order(count, seed, epoch)
+    assert sorted(first) == list(range(count))
+    assert np.array_equal(first, data.order(count, seed, epoch))
+
+
+def test_batches_hold_every_example_once(collection: Collection, tmp_path: Path) -> None:
+    rows = read_split(collection.split)
+    cache = data.pixels_cache(tmp_path, SMALL)
+    data.fill(cache, collection.store, rows, SMALL, lambda pixels: pixels, batch_size=64)
+    train = data.examples(rows, cache)["train"]
+    order = data.order(len(train), 0, 0)
+    got = list(data.batches(train, cache, 50, order))
+    assert [len(labels) for _, labels in got] == [50] * (len(train) // 50) + [len(train) % 50]
+    assert np.array_equal(np.concatenate([labels for _, labels in got]), train.labels[order])

@@ -1,0 +1,17 @@
+import subprocess
+import sys
+
+from nsfwtrain.keras import hub, tf, tf_keras
+
+
+def test_the_hub_s_layers_are_keras_2_layers() -> None:
+    assert issubclass(hub.KerasLayer, tf_keras.layers.Layer)
+    assert tf_keras.__version__.startswith("2.")
+    assert tf.__version__.startswith("2.")
+
+
+def test_importing_prints_nothing_on_standard_output() -> None:
+    command = [sys.executable, "-c", "import nsfwtrain.keras"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr

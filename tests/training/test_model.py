@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import numpy as np
+from backbones import small_backbone
+
+from nsfwtrain.backbone import load_backbone
+from nsfwtrain.model import build_model, feature_function, initial_head
+
+
+def test_the_whole_is_backbone_then_head(tmp_path: Path) -> None:
+    layer = load_backbone(str(small_backbone(tmp_path / "small", features=16)), 16)
+    kernel, bias = initial_head(16, seed=3)
+    model = build_model(24, layer, (kernel, bias + 0.5))
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 24, 24, 3), np.uint8)
+    features = feature_function(24, layer)(pixels).numpy()
+    expected = 1 / (1 + np.exp(-(features @ kernel + bias + 0.5)))
+    assert np.abs(model(pixels).numpy() - expected).max() < 1e-6
+    assert model.input_shape == (None, 24, 24, 3)
+    assert model.inputs[0].dtype == "uint8"
+    assert [layer.name for layer in model.layers][-1] == "probability"
+
+
+def test_first_weights_depend_on_the_seed_alone() -> None:
+    same, again, other = initial_head(16, 1), initial_head(16, 1), initial_head(16, 2)
+    assert np.array_equal(same[0], again[0])
+    assert not np.array_equal(same[0], other[0])
+    assert np.abs(same[0]).max() <= np.sqrt(6 / 17)
+    assert same[1].tolist() == [0]
