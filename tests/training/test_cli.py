@@ -1,4 +1,5 @@
 import hashlib
+import json
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -77,6 +78,10 @@ def test_a_model_is_trained_from_the_command_line(
     lines = done.stdout.splitlines()
     assert lines[0].startswith("epoch 1 of 2: loss 0.")
     assert lines[-1].startswith("test: loss 0.")
+    evaluated = run("evaluate", "run", *arguments[2:6], "--cache", "cache", program="nsfwtrain")
+    assert (evaluated.returncode, evaluated.stderr) == (0, "")
+    trained = json.loads((tmp_path / "run" / "run.json").read_text())["metrics"]
+    assert f"roc auc              {trained['roc_auc']:.4f}\n" in evaluated.stdout
     again = run(*arguments, program="nsfwtrain")
     assert again.returncode == 2
     assert again.stderr.startswith("nsfwtrain: run holds a run already; go on with it by --resume")

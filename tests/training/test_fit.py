@@ -63,7 +63,14 @@ def test_it_learns_and_says_all_about_it(
     written = runs.read_facts(tmp_path / "run")
     assert written["metrics"] == metrics
     assert written["parameters"] == 8 * 8 * 3 * 1280 + 1281
-    assert set(written["seconds"]) == {"backbone", "data", "training", "evaluation", "saving"}
+    assert set(written["seconds"]) == {
+        "backbone",
+        "data",
+        "training",
+        "evaluation",
+        "saving",
+        "plots",
+    }
     assert written["versions"]["tensorflow"].startswith("2.21")
     history = (tmp_path / "run" / "history.csv").read_text().splitlines()
     assert history[0] == "epoch,loss,accuracy,val_loss,val_accuracy,seconds"

@@ -255,6 +255,31 @@ def fit(
 
 
 @app.command()
+def evaluate(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
+    store: Store,
+    split_file: Annotated[Path, typer.Option("--split", metavar="SPLIT", help="The split file.")],
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out pictures that cannot be used.")
+    ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", metavar="FOLDER", help="The default is STORE/cache."),
+    ] = None,
+) -> None:
+    """Evaluate a run once more, on the test part of a split."""
+    with errors_as_exit_codes(PROGRAM), silent_libraries():
+        from nsfwtrain.evaluate import evaluate_run
+
+        metrics = evaluate_run(
+            run_folder, store, split_file, cache=cache or store / "cache", skip_bad=skip_bad
+        )
+        for name, value in metrics.items():
+            shown = f"{value:.4f}" if isinstance(value, float) else value
+            typer.echo(f"{name.replace('_', ' '):20} {shown}")
+
+
+@app.command()
 def link(
     split_file: Split,
     store: Store,

@@ -139,7 +139,9 @@ def _load(store: Path, preprocess: Preprocess, object_id: str) -> tuple[str, Pix
         return object_id, f"object {object_id} is no picture that can be used: {error.detail}"
 
 
-def examples(rows: Sequence[Assigned], cache: ArrayCache) -> dict[Part, Examples]:
+def examples(
+    rows: Sequence[Assigned], cache: ArrayCache, parts: Sequence[Part] = PARTS
+) -> dict[Part, Examples]:
     """Gather what is in a cache, by part of the split.
 
     Raises
@@ -148,7 +150,7 @@ def examples(rows: Sequence[Assigned], cache: ArrayCache) -> dict[Part, Examples
         If a part has no picture of one of the labels.
     """
     found: dict[Part, Examples] = {}
-    for part in PARTS:
+    for part in parts:
         labels = [row.label for row in rows if row.part == part and row.label.sha1 in cache]
         for value in LABELS:
             if not any(label.value == value for label in labels):

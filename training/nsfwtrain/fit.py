@@ -168,7 +168,8 @@ def fit(
         metrics = evaluate(parts["test"].labels, scores)
     with clock.stage("saving"):
         runs.save_model(out, model)
-        runs.save_scores(out, parts["test"], scores)
+    with clock.stage("plots"):
+        runs.save_evaluation(out, parts["test"], scores, metrics)
     facts |= {
         "metrics": metrics,
         "epochs": len(state.history),

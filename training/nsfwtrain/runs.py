@@ -6,6 +6,8 @@
 ``history.csv``        loss and accuracy by epoch
 ``logs/``              the same and histograms of the head, for TensorBoard
 ``scores.csv``         score of each test image
+``metrics.json``       loss, accuracy and the rest on the whole test split
+``*.png``              ROC, precision and recall, reliability, confusion
 ``state.npz``          what ``--resume`` goes on from
 ``run.json``           everything else: options, counts, metrics, seconds, versions
 =====================  =========================================================
@@ -30,6 +32,7 @@ from nsfwtrain.errors import RunError
 from nsfwtrain.keras import hub, tf, tf_keras
 from nsfwtrain.loop import Epoch, State
 from nsfwtrain.model import Weights
+from nsfwtrain.plots import plot_evaluation
 
 SCHEMA = 1
 _FACTS, _STATE, _BEGUN = "run.json", "state.npz", "begun.json"
@@ -173,8 +176,14 @@ def load_model(out: Path) -> Any:
         raise RunError(f"{out} holds no model that loads ({said})") from error
 
 
-def save_scores(out: Path, examples: Examples, scores: NDArray[np.float32]) -> None:
-    """Write the score of each test image, by the hash in its object ID."""
+def save_evaluation(
+    out: Path, examples: Examples, scores: NDArray[np.float32], metrics: dict[str, Any]
+) -> None:
+    """Write the metrics, the score of each test image by its SHA-1, and the plots."""
+    with replacing(out / "metrics.json") as stream:
+        json.dump(metrics, stream, indent=2)
+        stream.write("\n")
+    plot_evaluation(examples.labels, scores, metrics["threshold"], out)
     with replacing(out / "scores.csv") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["sha1", "value", "score"])

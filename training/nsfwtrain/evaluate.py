@@ -1,0 +1,63 @@
+"""Evaluate a finished run once more, from the files, by its own model."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nsfwscan import Preprocess
+from nsfwtrain import data, runs
+from nsfwtrain.errors import RunError
+from nsfwtrain.keras import tf
+from nsfwtrain.labels import read_split
+from nsfwtrain.metrics import evaluate
+
+_BATCH = 32
+
+
+def evaluate_run(
+    run: Path, store: Path, split_file: Path, *, cache: Path, skip_bad: bool = False
+) -> dict[str, Any]:
+    """Score the whole test part of a split with a run's model.
+
+    Parameters
+    ----------
+    run
+        The run's folder; ``scores.csv``, ``metrics.json`` and the plots in it are written anew.
+    store, split_file
+        The labelled pictures.
+    cache
+        Folder of the caches; decoded pictures are kept there.
+    skip_bad
+        Leave out pictures that cannot be used, instead of stopping.
+
+    Returns
+    -------
+    dict
+        As `nsfwtrain.metrics.evaluate` gives.
+
+    Raises
+    ------
+    NsfwScanError
+        If the run, the split, the store or the cache cannot be used.
+    """
+    facts = runs.read_facts(run)
+    known = {field.name for field in fields(Preprocess)}
+    try:
+        preprocess = Preprocess(**{k: v for k, v in facts["preprocess"].items() if k in known})
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{run}: run.json does not say how pictures are prepared") from error
+    model = runs.load_model(run)
+    rows = [row for row in read_split(split_file) if row.part == "test"]
+    arrays = data.pixels_cache(cache, preprocess)
+    data.fill(
+        arrays, store, rows, preprocess, lambda pixels: pixels,
+        batch_size=_BATCH, skip_bad=skip_bad,
+    )  # fmt: skip
+    test = data.examples(rows, arrays, parts=("test",))["test"]
+    batches = data.batches(test, arrays, _BATCH, np.arange(len(test)))
+    scores = np.concatenate([model(tf.constant(pixels)).numpy()[:, 0] for pixels, _ in batches])
+    metrics = evaluate(test.labels, scores)
+    runs.save_evaluation(run, test, scores, metrics)
+    return metrics
