@@ -279,6 +279,44 @@ def evaluate(
             typer.echo(f"{name.replace('_', ' '):20} {shown}")
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def sweep(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", metavar="RUNS", help="A folder a variant in it.")],
+    variants: Annotated[
+        str, typer.Option("--variants", metavar="LIST", help="Such as b0-b7 or b0,b3.")
+    ] = "b0-b7",
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone", metavar="HANDLE", help="{variant} in it stands for the variant's name."
+        ),
+    ] = None,
+) -> None:
+    """Train several variants, what is missing of them; all other options are those of fit."""
+    with errors_as_exit_codes(PROGRAM):
+        from nsfwtrain.sweep import parse_variants
+        from nsfwtrain.sweep import sweep as run_all
+
+        outcomes = run_all(parse_variants(variants), out, context.args, backbone=backbone)
+        for name, outcome in outcomes.items():
+            typer.echo(f"{name}: {outcome}")
+        if "failed" in outcomes.values():
+            raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of a sweep.")],
+) -> None:
+    """Compare the finished runs of a sweep: Markdown, HTML, CSV and plots."""
+    with errors_as_exit_codes(PROGRAM), silent_libraries():
+        from nsfwtrain.report import write_report
+
+        for path in write_report(folder):
+            typer.echo(printable(str(path)))
+
+
 @app.command()
 def link(
     split_file: Split,

@@ -1,0 +1,5 @@
+"""``python -m nsfwtrain`` is the command ``nsfwtrain``."""
+
+from nsfwtrain.cli import main
+
+main()

@@ -1,0 +1,75 @@
+"""Train several variants one after another, each in a process of its own."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from nsfwtrain.errors import VariantError
+from nsfwtrain.variants import VARIANTS, Variant, by_name
+
+Outcome = Literal["done before", "done", "failed"]
+
+
+def parse_variants(text: str) -> list[Variant]:
+    """Read a choice of variants: ``b0-b7``, ``b0,b3``, ``b0-b2,b7``.
+
+    Raises
+    ------
+    VariantError
+        If a name is none, or a range runs backwards.
+    """
+    chosen: list[Variant] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        low = VARIANTS.index(by_name(first))
+        high = VARIANTS.index(by_name(last)) if dash else low
+        if high < low:
+            raise VariantError(f"the range {part.strip()!r} runs backwards; write {last}-{first}")
+        chosen += [row for row in VARIANTS[low : high + 1] if row not in chosen]
+    return chosen
+
+
+def sweep(
+    variants: Sequence[Variant],
+    out: Path,
+    arguments: Sequence[str],
+    *,
+    backbone: str | None = None,
+    say: Callable[[str], None] = print,
+) -> dict[str, Outcome]:
+    """Run what is missing; a failing variant does not end the rest.
+
+    Parameters
+    ----------
+    variants
+        Which to train, in that order.
+    out
+        Folder of the runs: one folder a variant, by its name.
+    arguments
+        What else ``nsfwtrain fit`` is told.
+    backbone
+        Its ``--backbone``, in which ``{variant}`` stands for the variant's name.
+    say
+        Told in lines what goes on.
+
+    Returns
+    -------
+    dict
+        By variant, what became of it.
+    """
+    outcomes: dict[str, Outcome] = {}
+    for row in variants:
+        run = out / row.name
+        if (run / "run.json").exists():
+            outcomes[row.name] = "done before"
+            continue
+        say(f"{row.name}:")
+        command = [sys.executable, "-m", "nsfwtrain", "fit", row.name, "--out", str(run)]
+        if backbone is not None:
+            command += ["--backbone", backbone.replace("{variant}", row.name)]
+        # A process each gives its memory back, and what is left of a killed one is taken up.
+        done = subprocess.run([*command, "--resume", *arguments], check=False)  # noqa: S603 - ours
+        outcomes[row.name] = "failed" if done.returncode else "done"
+    return outcomes
