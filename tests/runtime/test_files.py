@@ -1,5 +1,4 @@
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -7,14 +6,6 @@ import pytest
 
 from nsfwscan import OutputError
 from nsfwscan.files import replacing
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "report"
-    path.write_text("before")
-    yield path
-    assert [entry.name for entry in tmp_path.iterdir()] == ["report"], "something is left behind"
 
 
 def test_a_file_is_whole_or_as_it_was(target: Path) -> None:

@@ -113,12 +113,13 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
             raise KeyboardInterrupt
 
     facts = run(collection, tmp_path / "cut", cache=cache, epochs=6, say=interrupt)
-    assert facts["epochs"] == 3
+    assert (facts["epochs"], facts["interrupted"]) == (3, True)
     assert len(scores(tmp_path / "cut")) == facts["metrics"]["images"]
     with pytest.raises(RunError, match="holds a run already; go on with it by --resume"):
         run(collection, tmp_path / "cut", cache=cache, epochs=6)
     facts = run(collection, tmp_path / "cut", cache=cache, epochs=6, resume=True)
-    assert facts["epochs"] == 6
+    assert (facts["epochs"], facts["interrupted"]) == (6, False)
+    assert len((tmp_path / "cut" / "history.csv").read_text().splitlines()) == 7
     assert scores(tmp_path / "cut") == pytest.approx(scores(tmp_path / "straight"), abs=1e-6)
 
 
@@ -141,6 +142,8 @@ def test_another_split_or_backbone_is_not_resumed(
     other = Collection(collection.store, tmp_path / "other.csv", collection.backbone)
     with pytest.raises(RunError, match="cannot be resumed: its split sha256 was"):
         run(other, tmp_path / "run", cache=cache, epochs=2, resume=True)
+    with pytest.raises(RunError, match="cannot be resumed: its seed was 0, now it is 5"):
+        run(collection, tmp_path / "run", cache=cache, epochs=2, seed=5, resume=True)
 
 
 @given(st.integers(1, 50), st.integers(1, 50))

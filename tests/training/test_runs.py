@@ -8,7 +8,8 @@ from nsfwtrain.errors import RunError
 from nsfwtrain.loop import Epoch, State
 from nsfwtrain.model import initial_head
 
-FACTS = {"variant": "b0", "split_sha256": "1", "backbone_fingerprint": "2"}
+OPTIONS = {"mode": "features", "batch_size": 8, "learning_rate": 0.1, "balanced": False, "seed": 0}
+FACTS = {"variant": "b0", "split_sha256": "1", "backbone_fingerprint": "2", "options": OPTIONS}
 
 
 def test_a_state_survives_being_written_and_read(tmp_path: Path) -> None:

@@ -50,4 +50,6 @@ def test_what_is_missing_is_run_and_a_failure_ends_nothing(
     assert run() == {"b0": "done", "b1": "failed", "b2": "done"}
     assert read_facts(tmp_path / "runs" / "b2")["parameters"] == 8 * 8 * 3 * 1408 + 1409
     small_backbone(tmp_path / "b1-backbone")
-    assert run() == {"b0": "done before", "b1": "done", "b2": "done before"}
+    facts = tmp_path / "runs" / "b2" / "run.json"
+    facts.write_text(facts.read_text().replace('"interrupted": false', '"interrupted": true'))
+    assert run() == {"b0": "done before", "b1": "done", "b2": "done"}

@@ -12,6 +12,7 @@ from nsfwscan.escape import printable
 from nsfwtrain.labels import NEAR
 
 PROGRAM = "nsfwtrain"
+INTERRUPTED = 130
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -24,6 +25,12 @@ app = typer.Typer(
 Store = Annotated[Path, typer.Option("--store", metavar="STORE", help="The object store.")]
 Labels = Annotated[Path, typer.Argument(metavar="LABELS", help="CSV: objectId,value.")]
 Split = Annotated[Path, typer.Argument(metavar="SPLIT", help="CSV: objectId,value,type.")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out pictures that cannot be used.")
+]
+Cache = Annotated[
+    Path | None, typer.Option("--cache", metavar="FOLDER", help="The default is STORE/cache.")
+]
 
 
 def main() -> NoReturn:
@@ -201,13 +208,8 @@ def fit(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed.")] = 0,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out pictures that cannot be used.")
-    ] = False,
-    cache: Annotated[
-        Path | None,
-        typer.Option("--cache", metavar="FOLDER", help="The default is STORE/cache."),
-    ] = None,
+    skip_bad: SkipBad = False,
+    cache: Cache = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run.")
     ] = False,
@@ -252,6 +254,8 @@ def fit(
             f"({metrics['accuracy_95_low']:.4f} to {metrics['accuracy_95_high']:.4f}) on "
             f"{metrics['images']:,} images; the run is in {printable(str(out))}"
         )
+        if facts["interrupted"]:
+            raise typer.Exit(INTERRUPTED)
 
 
 @app.command()
@@ -259,13 +263,8 @@ def evaluate(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     store: Store,
     split_file: Annotated[Path, typer.Option("--split", metavar="SPLIT", help="The split file.")],
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out pictures that cannot be used.")
-    ] = False,
-    cache: Annotated[
-        Path | None,
-        typer.Option("--cache", metavar="FOLDER", help="The default is STORE/cache."),
-    ] = None,
+    skip_bad: SkipBad = False,
+    cache: Cache = None,
 ) -> None:
     """Evaluate a run once more, on the test part of a split."""
     with errors_as_exit_codes(PROGRAM), silent_libraries():

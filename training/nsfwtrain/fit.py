@@ -159,8 +159,7 @@ def fit(
     with clock.stage("training"):
         trainer = _trainer(model, options, parts["train"].labels)
         trainer.restore(state)
-        _train(trainer, state, parts, arrays, options, out, say)
-    interrupted = len(state.history) < options.epochs
+        interrupted = _train(trainer, state, parts, arrays, options, out, say)
     head = state.best if state.best and (options.patience or interrupted) else state.head
     model.layers[-1].set_weights(list(head))
     with clock.stage("evaluation"):
@@ -173,6 +172,7 @@ def fit(
     facts |= {
         "metrics": metrics,
         "epochs": len(state.history),
+        "interrupted": interrupted,
         "left_out": bad,
         "parameters": model.count_params(),
         "preprocess": vars(preprocess),
@@ -235,8 +235,8 @@ def _train(
     options: Options,
     out: Path,
     say: Callable[[str], None],
-) -> None:
-    """Run the epochs that are missing; end early by patience, or by Ctrl-C with what there is."""
+) -> bool:
+    """Run the epochs that are missing; end early by patience, or by Ctrl-C: tell if by that."""
     train, validation = parts["train"], parts["validation"]
     batch_size = options.batch_size
     whole = np.arange(len(validation))
@@ -265,7 +265,7 @@ def _train(
             state.history.append(row)
             trainer.save(state)
             runs.save_state(out, state)
-            log.write(row, state.head)
+            log.write(state)
             say(
                 f"epoch {row.epoch} of {options.epochs}: loss {loss:.4f}, accuracy {accuracy:.4f}; "
                 f"validation {val[0]:.4f}, {val[1]:.4f}; {row.seconds:.1f} s"
@@ -277,8 +277,10 @@ def _train(
         if state.best is None:
             raise
         say("interrupted: the best head so far is kept, --resume goes on")
+        return True
     finally:
         log.close()
+    return False
 
 
 def _scores(

@@ -31,12 +31,12 @@ from nsfwtrain.data import Examples
 from nsfwtrain.errors import RunError
 from nsfwtrain.keras import hub, tf, tf_keras
 from nsfwtrain.loop import Epoch, State
-from nsfwtrain.model import Weights
 from nsfwtrain.plots import plot_evaluation
 
 SCHEMA = 1
 _FACTS, _STATE, _BEGUN = "run.json", "state.npz", "begun.json"
 _SAME = ("variant", "split_sha256", "backbone_fingerprint")
+_SAME_OPTIONS = ("mode", "batch_size", "learning_rate", "balanced", "seed")
 _PACKAGES = ("nsfwscan", "tensorflow", "tf-keras", "tensorflow-hub", "numpy", "pillow")
 
 
@@ -60,11 +60,14 @@ def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
                 json.dump(facts, stream, indent=2)
             return None
         before = json.loads(begun.read_text(encoding="utf-8"))
-        for name in _SAME:
-            if before.get(name) != facts[name]:
+        pairs = [(name, before.get(name), facts[name]) for name in _SAME]
+        options, asked = before.get("options", {}), facts["options"]
+        pairs += [(name, options.get(name), asked[name]) for name in _SAME_OPTIONS]
+        for name, was, now in pairs:
+            if was != now:
                 raise RunError(
-                    f"{out} cannot be resumed: its {name.replace('_', ' ')} was "
-                    f"{before.get(name)}, now it is {facts[name]}"
+                    f"{out} cannot be resumed: its {name.replace('_', ' ')} was {was}, now it is "
+                    f"{now}"
                 )
         return load_state(out)
     except (OSError, json.JSONDecodeError) as error:
@@ -130,14 +133,13 @@ class Log:
         self._train = tf.summary.create_file_writer(str(out / "logs" / "train"))
         self._validation = tf.summary.create_file_writer(str(out / "logs" / "validation"))
 
-    def write(self, row: Epoch, head: Weights) -> None:
-        """Write one epoch."""
-        new = not self._path.exists()
-        with self._path.open("a", encoding="utf-8", newline="") as stream:
+    def write(self, state: State) -> None:
+        """Write the last epoch, and the history whole: a killed run may have missed a row."""
+        row, head = state.history[-1], state.head
+        with replacing(self._path) as stream:
             writer = csv.writer(stream, lineterminator="\n")
-            if new:
-                writer.writerow(asdict(row))
-            writer.writerow(asdict(row).values())
+            writer.writerow(asdict(row))
+            writer.writerows(asdict(epoch).values() for epoch in state.history)
         with self._train.as_default(step=row.epoch):
             tf.summary.scalar("loss", row.loss)
             tf.summary.scalar("accuracy", row.accuracy)

@@ -1,5 +1,6 @@
 """Train several variants one after another, each in a process of its own."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -29,6 +30,15 @@ def parse_variants(text: str) -> list[Variant]:
             raise VariantError(f"the range {part.strip()!r} runs backwards; write {last}-{first}")
         chosen += [row for row in VARIANTS[low : high + 1] if row not in chosen]
     return chosen
+
+
+def _finished(run: Path) -> bool:
+    """Tell whether a run came to its end: one that was interrupted leaves its facts as well."""
+    try:
+        facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return not facts.get("interrupted", True)
 
 
 def sweep(
@@ -62,7 +72,7 @@ def sweep(
     outcomes: dict[str, Outcome] = {}
     for row in variants:
         run = out / row.name
-        if (run / "run.json").exists():
+        if _finished(run):
             outcomes[row.name] = "done before"
             continue
         say(f"{row.name}:")
