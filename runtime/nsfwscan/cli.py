@@ -185,7 +185,8 @@ def scan(
             if not (quiet or no_progress or hides_results) and sys.stderr.isatty():
                 from nsfwscan.progress import progress
 
-                bar = progress(terminal, None if files_from else lambda: discover(named, selection))
+                total = None if files_from else lambda: discover(named, selection)
+                bar = progress(terminal, "scanning", total)
 
             def pass_by(entry: "LeftAlone") -> None:
                 if verbose:

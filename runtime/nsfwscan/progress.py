@@ -1,5 +1,6 @@
 """A progress bar on the terminal: how much of the files is done, how fast, how long still."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress(
-    out: Console, count: Callable[[], Iterator[object]] | None
+    out: Console, label: str, total: int | Callable[[], Iterator[object]] | None
 ) -> Iterator[Callable[[int], None]]:
     """Show a progress bar until the end of the ``with`` block.
 
@@ -24,9 +25,11 @@ def progress(
     ----------
     out
         The terminal.
-    count
-        Makes an iterator over what there is to do; it is run through on another thread to learn
-        how much that is. None if it cannot be known beforehand.
+    label
+        What goes on.
+    total
+        How much there is to do; or what makes an iterator over it, which is run through on another
+        thread to learn how much that is; or None if it cannot be known beforehand.
 
     Yields
     ------
@@ -34,27 +37,30 @@ def progress(
         To be called with how much is done.
     """
     bar = Progress(
-        TextColumn("scanning"),
+        TextColumn(label),
         BarColumn(),
         TextColumn("{task.completed:,.0f} of {task.fields[of]}"),
         _Rate(),
         TimeRemainingColumn(),
         console=out,
         transient=True,
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),  # a file stays a file
     )
-    task = bar.add_task("scan", total=None, of="?")
+    task = bar.add_task(label, total=None, of="?")
     ended = threading.Event()
 
-    def learn_total() -> None:
-        total = 0
-        for _ in count() if count else ():
+    def learn_total(things: Iterator[object]) -> None:
+        count = 0
+        for _ in things:
             if ended.is_set():
                 return
-            total += 1
-        bar.update(task, total=total, of=f"{total:,}")
+            count += 1
+        bar.update(task, total=count, of=f"{count:,}")
 
-    if count is not None:
-        threading.Thread(target=learn_total, name="count", daemon=True).start()
+    if isinstance(total, int):
+        bar.update(task, total=total, of=f"{total:,}")
+    elif total is not None:
+        threading.Thread(target=learn_total, args=[total()], name="count", daemon=True).start()
     try:
         with bar:
             yield lambda done: bar.update(task, completed=done)

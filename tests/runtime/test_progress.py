@@ -12,7 +12,7 @@ class Terminal(io.StringIO):
 
 def test_the_bar_shows_count_total_rate_and_time_and_goes_away() -> None:
     out = Terminal()
-    with progress(console(out, "always"), lambda: iter(range(40))) as advance:
+    with progress(console(out, "always"), "scanning", lambda: iter(range(40))) as advance:
         deadline = time.monotonic() + 10
         done = 0
         while "of 40" not in out.getvalue() and time.monotonic() < deadline:
@@ -28,7 +28,16 @@ def test_the_bar_shows_count_total_rate_and_time_and_goes_away() -> None:
 
 def test_without_a_total_the_bar_says_so() -> None:
     out = Terminal()
-    with progress(console(out, "always"), None) as advance:
+    with progress(console(out, "always"), "scanning", None) as advance:
         advance(3)
         time.sleep(0.3)
     assert "of ?" in out.getvalue()
+
+
+def test_a_total_that_is_known_needs_no_counting() -> None:
+    out = Terminal()
+    with progress(console(out, "always"), "training", 1500) as advance:
+        advance(1200)
+        time.sleep(0.3)
+    assert "training" in out.getvalue()
+    assert "1,200 of 1,500" in out.getvalue()

@@ -1,4 +1,6 @@
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +31,18 @@ def test_each_picture_is_made_once_and_is_what_decode_gives(
 
     told: list[tuple[int, int]] = []
 
-    def done(count: int, total: int) -> None:
-        told.append((count, total))
+    @contextmanager
+    def progress(_label: str, total: int) -> Iterator[Callable[[int], None]]:
+        yield lambda done: told.append((done, total))
 
     for expected in (len(rows), 0):
         cache = data.pixels_cache(tmp_path, SMALL)
         made.clear()
         told.clear()
-        bad = data.fill(cache, collection.store, rows, SMALL, make, batch_size=50, done=done)
+        bad = data.fill(cache, collection.store, rows, SMALL, make, progress=progress)
         assert bad == {}
         assert sum(made) == expected
-        assert told == [(i + 1, expected) for i in range(expected)]
+        assert told[-1:] == [(expected, expected)] * bool(expected)
     label = rows[7].label
     pixels = decode(read_object(collection.store, label.object_id), SMALL).pixels
     assert np.array_equal(cache.get([label.sha1]), pixels)
@@ -54,8 +57,8 @@ def test_bad_pictures_stop_it_or_are_left_out(collection: Collection, tmp_path: 
     object_path(store, changed).write_bytes(b"changed")
     cache = data.pixels_cache(tmp_path, SMALL)
     with pytest.raises(StoreError, match=f"object {missing}: .*leave such out with --skip-bad"):
-        data.fill(cache, store, rows, SMALL, lambda pixels: pixels, batch_size=8)
-    bad = data.fill(cache, store, rows, SMALL, lambda pixels: pixels, batch_size=8, skip_bad=True)
+        data.fill(cache, store, rows, SMALL, lambda pixels: pixels)
+    bad = data.fill(cache, store, rows, SMALL, lambda pixels: pixels, skip_bad=True)
     assert set(bad) == {missing, changed}
     parts = data.examples(rows, cache)
     assert sum(map(len, parts.values())) == len(rows) - 2
@@ -80,9 +83,9 @@ def test_an_order_is_a_permutation_that_seed_and_epoch_decide(
 def test_batches_hold_every_example_once(collection: Collection, tmp_path: Path) -> None:
     rows = read_split(collection.split)
     cache = data.pixels_cache(tmp_path, SMALL)
-    data.fill(cache, collection.store, rows, SMALL, lambda pixels: pixels, batch_size=64)
+    data.fill(cache, collection.store, rows, SMALL, lambda pixels: pixels)
     train = data.examples(rows, cache)["train"]
     order = data.order(len(train), 0, 0)
     got = list(data.batches(train, cache, 50, order))
     assert [len(labels) for _, labels in got] == [50] * (len(train) // 50) + [len(train) % 50]
-    assert np.array_equal(np.concatenate([labels for _, labels in got]), train.labels[order])
+    assert np.array_equal(np.concatenate([labels for _, labels in got]), train.values[order])

@@ -15,6 +15,8 @@ from training.conftest import Collection
 from nsfwtrain import runs
 from nsfwtrain.errors import RunError
 from nsfwtrain.fit import Options, balanced_weights, fit
+from nsfwtrain.model import load_model
+from nsfwtrain.state import load_state
 from nsfwtrain.variants import by_name
 
 B0 = by_name("b0")
@@ -32,7 +34,7 @@ def run(collection: Collection, out: Path, *, cache: Path, **more: Any) -> dict[
 
 def scores(out: Path) -> dict[str, float]:
     with (out / "scores.csv").open() as stream:
-        return {row["sha1"]: float(row["score"]) for row in csv.DictReader(stream)}
+        return {row["objectId"]: float(row["score"]) for row in csv.DictReader(stream)}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,8 @@ def test_a_model_reloads_without_its_backbone(
     pixels = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
     np.save(tmp_path / "pixels.npy", pixels)
     code = (
-        "import sys, numpy as np; from pathlib import Path; from nsfwtrain.runs import load_model\n"
+        "import sys, numpy as np; from pathlib import Path\n"
+        "from nsfwtrain.model import load_model\n"
         "model = load_model(Path(sys.argv[1]))\n"
         "print(*model(np.load(sys.argv[2])).numpy()[:, 0])\n"
     )
@@ -99,7 +102,7 @@ def test_a_model_reloads_without_its_backbone(
     )  # fmt: skip
     again = [float(word) for word in done.stdout.split()]
     assert again == pytest.approx(
-        runs.load_model(tmp_path / "run")(pixels).numpy()[:, 0].tolist(), abs=1e-6
+        load_model(tmp_path / "run")(pixels).numpy()[:, 0].tolist(), abs=1e-6
     )
 
 
@@ -162,7 +165,7 @@ def test_balanced_training_differs(collection: Collection, tmp_path: Path, cache
     skewed = Collection(collection.store, tmp_path / "skewed.csv", collection.backbone)
     run(skewed, tmp_path / "plain", cache=cache, epochs=1)
     run(skewed, tmp_path / "balanced", cache=cache, epochs=1, balanced=True)
-    plain, balanced = (runs.load_state(tmp_path / name) for name in ("plain", "balanced"))
+    plain, balanced = (load_state(tmp_path / name) for name in ("plain", "balanced"))
     assert plain is not None
     assert balanced is not None
     assert balanced.head[1][0] > plain.head[1][0]  # less of a bias against the rare label

@@ -1,12 +1,14 @@
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from nsfwtrain.keras import tf, tf_keras
-from nsfwtrain.loop import Epoch, State, Trainer
-from nsfwtrain.model import Weights, initial_head
+from nsfwtrain.loop import Trainer, score
+from nsfwtrain.model import initial_head
+from nsfwtrain.state import State, Weights
 
 RNG = np.random.default_rng(0)
 INPUTS = RNG.normal(size=(50, 4)).astype(np.float32)
@@ -67,11 +69,8 @@ def test_class_weights_pull_towards_a_label() -> None:
     assert skewed.head()[1][0] > even.head()[1][0]
 
 
-def test_a_state_knows_its_best_epoch() -> None:
-    def row(epoch: int, loss: float) -> Epoch:
-        return Epoch(epoch=epoch, loss=1, accuracy=0, val_loss=loss, val_accuracy=0, seconds=0)
+def test_scores_are_the_forward_pass_of_every_example() -> None:
+    def forward(inputs: Any) -> Any:
+        return tf.reduce_mean(inputs, axis=1, keepdims=True)
 
-    state = State(initial_head(4, 0))
-    assert (state.best_loss, state.epochs_without_gain) == (np.inf, 0)
-    state.history = [row(1, 0.5), row(2, 0.3), row(3, 0.4), row(4, 0.35)]
-    assert (state.best_loss, state.epochs_without_gain) == (0.3, 2)
+    assert np.allclose(score(forward, batches(7)), INPUTS.mean(axis=1))

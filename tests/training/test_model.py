@@ -1,10 +1,19 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from backbones import small_backbone
+from training.conftest import Collection
 
 from nsfwtrain.backbone import load_backbone
-from nsfwtrain.model import build_model, feature_function, initial_head
+from nsfwtrain.errors import RunError
+from nsfwtrain.model import (
+    build_model,
+    feature_function,
+    initial_head,
+    load_model,
+    save_model,
+)
 
 
 def test_the_whole_is_backbone_then_head(tmp_path: Path) -> None:
@@ -26,3 +35,15 @@ def test_first_weights_depend_on_the_seed_alone() -> None:
     assert not np.array_equal(same[0], other[0])
     assert np.abs(same[0]).max() <= np.sqrt(6 / 17)
     assert same[1].tolist() == [0]
+
+
+def test_what_holds_no_model_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds no model that loads"):
+        load_model(tmp_path)
+
+
+def test_a_model_that_cannot_be_written_is_said(tmp_path: Path, collection: Collection) -> None:
+    model = build_model(16, load_backbone(str(collection.backbone), 1280), initial_head(1280, 0))
+    (tmp_path / "run").touch()
+    with pytest.raises(RunError, match=f"cannot write the model into {tmp_path}/run"):
+        save_model(tmp_path / "run", model)

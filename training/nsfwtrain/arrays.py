@@ -3,13 +3,15 @@
 A cache is a folder. Each writer appends fixed-size records to a file of its own: the object's
 SHA-1, a CRC-32, the array. Readers take the whole records of all files; what a killed writer left
 half-written fails its length or its checksum and is never read back. Several runs may share one.
+Memory holds where each array lies, never the arrays.
 """
 
 import hashlib
 import json
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -17,9 +19,11 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from nsfwscan.files import replacing
 from nsfwtrain.errors import CacheError
 
 _SUFFIX = ".records"
+_BLOCK = 1 << 22  # bytes read at a time where a whole file is
 
 
 class ArrayCache:
@@ -49,16 +53,16 @@ class ArrayCache:
         self._record = np.dtype(
             [("sha1", "u1", 20), ("crc", "<u4"), ("array", np.dtype(dtype), tuple(shape))]
         )
-        self._files: list[NDArray[Any]] = []
+        self._files: list[Path] = []
         self._places: dict[bytes, tuple[int, int]] = {}
         self._stream: BinaryIO | None = None
-        try:
+        with self._errors("use"):
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "key.json").write_text(text + "\n", encoding="utf-8")
+            if not (self.folder / "key.json").exists():
+                with replacing(self.folder / "key.json") as stream:
+                    stream.write(text + "\n")
             for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
-                self._read(path)
-        except OSError as error:
-            raise CacheError(f"cannot use the cache {self.folder}: {error.strerror}") from error
+                self._note(path)
 
     def __enter__(self) -> Self:
         """Use the cache for a while."""
@@ -90,49 +94,71 @@ class ArrayCache:
         ------
         KeyError
             If one has none.
+        CacheError
+            If its file is gone or cannot be read.
         """
-        out = np.empty((len(sha1s), *self._record["array"].shape), self._record["array"].base)
+        field = self._record["array"]
+        out = np.empty((len(sha1s), *field.shape), field.base)
+        rows: dict[int, list[tuple[int, int]]] = {}
         for row, sha1 in enumerate(sha1s):
-            file, place = self._places[bytes.fromhex(sha1)]
-            out[row] = self._files[file][place]["array"]
+            file, offset = self._places[bytes.fromhex(sha1)]
+            rows.setdefault(file, []).append((row, offset))
+        with self._errors("read"):
+            for file, places in rows.items():
+                with self._files[file].open("rb", buffering=0) as stream:
+                    for row, offset in places:
+                        stream.seek(offset)
+                        if stream.readinto(memoryview(out[row]).cast("B")) != out[row].nbytes:
+                            raise OSError(0, f"{self._files[file].name} has become shorter")
         return out
 
-    def add(self, sha1: str, array: NDArray[Any]) -> None:
-        """Append an object's array; it can be read after the next `reload`.
+    def add(self, sha1s: Sequence[str], arrays: NDArray[Any]) -> None:
+        """Append the arrays of some objects.
 
         Raises
         ------
         CacheError
-            If the disk is full or fails. What was written before stays.
+            If the disk is full or fails. What was added before stays.
         """
-        record = np.zeros(1, self._record)
-        record["sha1"] = np.frombuffer(bytes.fromhex(sha1), np.uint8)
-        record["array"] = array
-        record["crc"] = zlib.crc32(record["array"].tobytes(), zlib.crc32(record["sha1"].tobytes()))
-        try:
+        records = np.zeros(len(sha1s), self._record)
+        records["sha1"] = [list(bytes.fromhex(sha1)) for sha1 in sha1s]
+        records["array"] = arrays
+        records["crc"] = [_checksum(record) for record in records]
+        with self._errors("write"):
             if self._stream is None:
                 path = self.folder / f"{uuid.uuid4().hex}{_SUFFIX}"
                 self._stream = path.open("xb", buffering=0)
-            data = memoryview(record.tobytes())
+                self._files.append(path)
+            start = self._stream.tell()
+            data = memoryview(records.tobytes())
             while data:
                 data = data[self._stream.write(data) :]
+        self._index(records, start)
+
+    def _note(self, path: Path) -> None:
+        """Note the whole and undamaged records of a file."""
+        self._files.append(path)
+        size = self._record.itemsize
+        with path.open("rb") as stream:
+            start = 0
+            while count := len(data := stream.read(max(1, _BLOCK // size) * size)) // size:
+                self._index(np.frombuffer(data, self._record, count), start)
+                start += len(data)
+
+    def _index(self, records: NDArray[Any], start: int) -> None:
+        first = start + self._record.fields["array"][1]  # type: ignore[index]  # it has fields
+        for i, record in enumerate(records):
+            if _checksum(record) == record["crc"]:
+                place = (len(self._files) - 1, first + i * self._record.itemsize)
+                self._places.setdefault(record["sha1"].tobytes(), place)
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
-            raise CacheError(f"cannot write the cache {self.folder}: {error.strerror}") from error
+            raise CacheError(f"cannot {doing} the cache {self.folder}: {error.strerror}") from error
 
-    def reload(self) -> None:
-        """Read what was added, here and by others, since the cache was opened."""
-        self._files, self._places = [], {}
-        for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
-            self._read(path)
 
-    def _read(self, path: Path) -> None:
-        count = path.stat().st_size // self._record.itemsize
-        if not count:
-            return
-        records = np.memmap(path, self._record, mode="r", shape=(count,))
-        for place in range(count):
-            record = records[place]
-            sha1 = record["sha1"].tobytes()
-            if zlib.crc32(record["array"].tobytes(), zlib.crc32(sha1)) == record["crc"]:
-                self._places.setdefault(sha1, (len(self._files), place))
-        self._files.append(records)
+def _checksum(record: Any) -> int:
+    return zlib.crc32(record["array"].tobytes(), zlib.crc32(record["sha1"].tobytes()))

@@ -1,7 +1,9 @@
 """The command ``nsfwtrain``."""
 
+import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -36,6 +38,20 @@ Cache = Annotated[
 def main() -> NoReturn:
     """Run the command line; the entry point of the console script."""
     run(app, PROGRAM)
+
+
+def _say(line: str) -> None:
+    typer.echo(printable(line))
+
+
+def _progress(label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Show a bar where somebody looks."""
+    if not sys.stderr.isatty():
+        return nullcontext(lambda _done: None)
+    from nsfwscan.progress import progress
+    from nsfwscan.report import console
+
+    return progress(console(sys.stderr, "auto"), label, total)
 
 
 def _list(heading: str, lines: Iterable[str]) -> None:
@@ -208,6 +224,10 @@ def fit(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed.")] = 0,
+    mixed_precision: Annotated[
+        bool,
+        typer.Option("--mixed-precision", help="Compute in float16, on a GPU that gains from it."),
+    ] = False,
     skip_bad: SkipBad = False,
     cache: Cache = None,
     resume: Annotated[
@@ -235,6 +255,7 @@ def fit(
             balanced=class_weight == "balanced",
             patience=patience,
             seed=seed,
+            mixed_precision=mixed_precision,
             skip_bad=skip_bad,
         )
         facts = train(
@@ -246,7 +267,8 @@ def fit(
             backbone=backbone,
             cache=cache or store / "cache",
             resume=resume,
-            say=lambda line: typer.echo(printable(line)),
+            say=_say,
+            progress=_progress,
         )
         metrics = facts["metrics"]
         typer.echo(
@@ -271,7 +293,13 @@ def evaluate(
         from nsfwtrain.evaluate import evaluate_run
 
         metrics = evaluate_run(
-            run_folder, store, split_file, cache=cache or store / "cache", skip_bad=skip_bad
+            run_folder,
+            store,
+            split_file,
+            cache=cache or store / "cache",
+            skip_bad=skip_bad,
+            say=_say,
+            progress=_progress,
         )
         for name, value in metrics.items():
             shown = f"{value:.4f}" if isinstance(value, float) else value

@@ -1,8 +1,8 @@
 """From a split and a store to arrays: each picture is decoded once, and its features made once."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,18 @@ from nsfwscan.parallel import available_cores, map_ahead
 from nsfwscan.preprocess import Pixels
 from nsfwtrain.arrays import ArrayCache
 from nsfwtrain.errors import StoreError
-from nsfwtrain.labels import LABELS, PARTS, Assigned, Part
+from nsfwtrain.labels import LABELS, PARTS, Assigned, Label, Part
 from nsfwtrain.store import read_object
 
-Done = Callable[[int, int], None]
-"""Told, as work goes on, how many of how many pictures are done."""
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Shows a label and a total while it lasts, and gives what to tell how much is done."""
+
+BATCH = 16  # pictures that a core decodes and makes features of at a time
+
+
+def no_progress(_label: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Show nothing."""
+    return nullcontext(lambda _done: None)
 
 
 @dataclass(frozen=True)
@@ -27,18 +34,18 @@ class Examples:
 
     Attributes
     ----------
-    sha1s
-        Their hashes, in file order.
-    labels
-        float32 (N,), 0 or 1.
+    rows
+        What they are labelled, in file order.
+    values
+        float32 (N,), their labels, 0 or 1.
     """
 
-    sha1s: tuple[str, ...]
-    labels: NDArray[np.float32]
+    rows: tuple[Label, ...]
+    values: NDArray[np.float32]
 
     def __len__(self) -> int:
         """Count them."""
-        return len(self.sha1s)
+        return len(self.rows)
 
 
 def features_cache(
@@ -63,11 +70,10 @@ def fill(
     preprocess: Preprocess,
     make: Callable[[Pixels], NDArray[Any]],
     *,
-    batch_size: int,
     skip_bad: bool = False,
-    done: Done = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> dict[str, str]:
-    """Make and cache what is missing.
+    """Make and cache what is missing: each core decodes a batch and makes its arrays.
 
     Parameters
     ----------
@@ -78,13 +84,11 @@ def fill(
     preprocess
         From bytes to pixels.
     make
-        From uint8 (N, S, S, 3) to N arrays.
-    batch_size
-        Pictures given to `make` at a time.
+        From uint8 (N, S, S, 3) to N arrays. It runs on several threads at once.
     skip_bad
         Leave out what cannot be read or decoded, instead of raising.
-    done
-        Told of the progress.
+    progress
+        Shows how many pictures are done.
 
     Returns
     -------
@@ -98,45 +102,48 @@ def fill(
     CacheError
         If the cache cannot be written.
     """
-    missing = [row.label.object_id for row in rows if row.label.sha1 not in cache]
+    missing = [row.label for row in rows if row.label.sha1 not in cache]
+    if not missing:
+        return {}
     cores = available_cores()
-    load = partial(_load, store, preprocess)
     bad: dict[str, str] = {}
-    batch: list[tuple[str, Pixels]] = []
+    done = 0
 
-    def flush() -> None:
-        if batch:
-            arrays = make(np.stack([pixels for _, pixels in batch]))
-            for (object_id, _), array in zip(batch, arrays, strict=True):
-                cache.add(object_id.partition(".")[0], array)
-            batch.clear()
-
-    with cache:
-        window = 2 * cores + batch_size
-        loaded = map_ahead(load, missing, workers=cores, window=window)
-        for count, (object_id, result) in enumerate(loaded, start=1):
-            if isinstance(result, str):
-                if not skip_bad:
-                    raise StoreError(f"{result}; mend it, or leave such out with --skip-bad")
-                bad[object_id] = result
+    def work(labels: Sequence[Label]) -> tuple[list[str], NDArray[Any] | None, dict[str, str]]:
+        sha1s, pixels, failed = [], [], {}
+        for label in labels:
+            loaded = _load(store, preprocess, label.object_id)
+            if isinstance(loaded, str):
+                failed[label.object_id] = loaded
             else:
-                batch.append((object_id, result))
-                if len(batch) == batch_size:
-                    flush()
-            done(count, len(missing))
-        flush()
-    cache.reload()
+                sha1s.append(label.sha1)
+                pixels.append(loaded)
+        return sha1s, make(np.stack(pixels)) if pixels else None, failed
+
+    chunks = [missing[i : i + BATCH] for i in range(0, len(missing), BATCH)]
+    results = map_ahead(work, chunks, workers=cores, window=2 * cores)
+    with cache, closing(results), progress("preparing pictures", len(missing)) as advance:
+        for chunk, (sha1s, arrays, failed) in zip(chunks, results, strict=True):
+            if arrays is not None:
+                cache.add(sha1s, arrays)
+            for why in failed.values():
+                if not skip_bad:
+                    raise StoreError(f"{why}; mend it, or leave such out with --skip-bad")
+            bad |= failed
+            done += len(chunk)
+            advance(done)
     return bad
 
 
-def _load(store: Path, preprocess: Preprocess, object_id: str) -> tuple[str, Pixels | str]:
+def _load(store: Path, preprocess: Preprocess, object_id: str) -> Pixels | str:
+    """Give the pixels, or say why there are none."""
     try:
-        data = read_object(store, object_id)
-        return object_id, decode(data, preprocess).pixels[0]
+        pixels: Pixels = decode(read_object(store, object_id), preprocess).pixels[0]
     except StoreError as error:
-        return object_id, str(error)
+        return str(error)
     except PictureError as error:
-        return object_id, f"object {object_id} is no picture that can be used: {error.detail}"
+        return f"object {object_id} is no picture that can be used: {error.detail}"
+    return pixels
 
 
 def examples(
@@ -159,7 +166,7 @@ def examples(
                     "add some, or split anew"
                 )
         values = np.array([label.value for label in labels], np.float32)
-        found[part] = Examples(tuple(label.sha1 for label in labels), values)
+        found[part] = Examples(tuple(labels), values)
     return found
 
 
@@ -171,7 +178,10 @@ def order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
 def batches(
     examples: Examples, cache: ArrayCache, batch_size: int, indices: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[Any], NDArray[np.float32]]]:
-    """Yield arrays and labels in batches, the last short one included."""
-    for start in range(0, len(indices), batch_size):
-        chosen = indices[start : start + batch_size]
-        yield cache.get([examples.sha1s[i] for i in chosen]), examples.labels[chosen]
+    """Yield arrays and labels in batches, the last short one included, read ahead of their use."""
+
+    def read(chosen: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        return cache.get([examples.rows[i].sha1 for i in chosen]), examples.values[chosen]
+
+    chunks = (indices[i : i + batch_size] for i in range(0, len(indices), batch_size))
+    return map_ahead(read, chunks, workers=2, window=3)

@@ -1,5 +1,6 @@
 """Evaluate a finished run once more, from the files, by its own model."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,24 @@ import numpy as np
 from nsfwscan import Preprocess
 from nsfwtrain import data, runs
 from nsfwtrain.errors import RunError
-from nsfwtrain.keras import tf
 from nsfwtrain.labels import read_split
+from nsfwtrain.loop import score
+from nsfwtrain.memory import BatchSize
 from nsfwtrain.metrics import evaluate
+from nsfwtrain.model import load_model
 
 _BATCH = 32
 
 
 def evaluate_run(
-    run: Path, store: Path, split_file: Path, *, cache: Path, skip_bad: bool = False
+    run: Path,
+    store: Path,
+    split_file: Path,
+    *,
+    cache: Path,
+    skip_bad: bool = False,
+    say: Callable[[str], None] = print,
+    progress: data.Progress = data.no_progress,
 ) -> dict[str, Any]:
     """Score the whole test part of a split with a run's model.
 
@@ -31,6 +41,10 @@ def evaluate_run(
         Folder of the caches; decoded pictures are kept there.
     skip_bad
         Leave out pictures that cannot be used, instead of stopping.
+    say
+        Told in lines what goes on.
+    progress
+        Shows how much is done.
 
     Returns
     -------
@@ -48,16 +62,17 @@ def evaluate_run(
         preprocess = Preprocess(**{k: v for k, v in facts["preprocess"].items() if k in known})
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{run}: run.json does not say how pictures are prepared") from error
-    model = runs.load_model(run)
+    model = load_model(run)
     rows = [row for row in read_split(split_file) if row.part == "test"]
     arrays = data.pixels_cache(cache, preprocess)
     data.fill(
-        arrays, store, rows, preprocess, lambda pixels: pixels,
-        batch_size=_BATCH, skip_bad=skip_bad,
-    )  # fmt: skip
+        arrays, store, rows, preprocess, lambda pixels: pixels, skip_bad=skip_bad, progress=progress
+    )
     test = data.examples(rows, arrays, parts=("test",))["test"]
-    batches = data.batches(test, arrays, _BATCH, np.arange(len(test)))
-    scores = np.concatenate([model(tf.constant(pixels)).numpy()[:, 0] for pixels, _ in batches])
-    metrics = evaluate(test.labels, scores)
+    whole = np.arange(len(test))
+    scores = BatchSize(_BATCH, say).fit(
+        lambda size: score(model, data.batches(test, arrays, size, whole))
+    )
+    metrics = evaluate(test.values, scores)
     runs.save_evaluation(run, test, scores, metrics)
     return metrics

@@ -11,9 +11,10 @@ The published B0 took 9m48.603s for 10 epochs on a GTX 1070, and got 0.8516 on i
 """
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,20 +23,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan import Preprocess
+from nsfwscan.parallel import available_cores
 from nsfwtrain import data, runs
 from nsfwtrain.arrays import ArrayCache
 from nsfwtrain.backbone import fingerprint, load_backbone
-from nsfwtrain.keras import tf
+from nsfwtrain.keras import gpus, tf, use_mixed_precision
 from nsfwtrain.labels import LABELS, Part, read_split
-from nsfwtrain.loop import Epoch, State, Trainer
+from nsfwtrain.log import Log
+from nsfwtrain.loop import Batches, Trainer, score
+from nsfwtrain.memory import BatchSize
 from nsfwtrain.metrics import evaluate
-from nsfwtrain.model import build_model, feature_function, initial_head
+from nsfwtrain.model import build_model, feature_function, initial_head, save_model
 from nsfwtrain.split import count
+from nsfwtrain.state import Epoch, State, save_state
 from nsfwtrain.variants import Variant
 
 Mode = Literal["features", "end-to-end"]
-
-_FORWARD_BATCH = 32  # pictures the backbone takes at a time, where no gradient passes it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +57,8 @@ class Options:
         Stop after so many epochs without a better validation loss, and keep the best. None: never.
     seed
         Of the first weights and of the order.
+    mixed_precision
+        Compute in float16 where that is safe, on a GPU that gains from it.
     skip_bad
         Leave out pictures that cannot be used, instead of stopping before the training.
     """
@@ -65,6 +70,7 @@ class Options:
     balanced: bool = False
     patience: int | None = None
     seed: int = 0
+    mixed_precision: bool = False
     skip_bad: bool = False
 
 
@@ -95,7 +101,7 @@ def fit(
     cache: Path,
     resume: bool = False,
     say: Callable[[str], None] = print,
-    done: data.Done = lambda _done, _total: None,
+    progress: data.Progress = data.no_progress,
 ) -> dict[str, Any]:
     """Train one variant.
 
@@ -117,8 +123,8 @@ def fit(
         Go on with what an interrupted run left in `out`.
     say
         Told in lines what goes on.
-    done
-        Told how many of how many pictures have passed the backbone, or been decoded.
+    progress
+        Shows how much is done.
 
     Returns
     -------
@@ -132,12 +138,16 @@ def fit(
     """
     clock = Clock()
     rows = read_split(split_file)
+    mixed = options.mixed_precision and use_mixed_precision()
+    if options.mixed_precision and not mixed:
+        say("no GPU here gains from mixed precision: going on in float32")
     facts: dict[str, Any] = {
         "variant": variant.name,
         "split_sha256": hashlib.sha256(split_file.read_bytes()).hexdigest(),
         "counts": {f"{part}/{value}": n for (part, value), n in count(rows).items()},
-        "options": vars(options),
+        "options": vars(options) | {"mixed_precision": mixed},
         "backbone": backbone or variant.handle,
+        "device": [gpu.get("device_name", "GPU") for gpu in gpus()] or ["cpu"],
     }
     with clock.stage("backbone"):
         layer = load_backbone(facts["backbone"], variant.feature_dim)
@@ -145,30 +155,40 @@ def fit(
     state = runs.begin(out, facts, resume=resume)
     preprocess = Preprocess(size=variant.image_size)
     with clock.stage("data"):
-        arrays, make = _source(variant, layer, facts, preprocess, options, cache)
+        arrays, make = _source(variant, layer, facts, preprocess, cache, say)
         bad = data.fill(
-            arrays, store, rows, preprocess, make,
-            batch_size=_FORWARD_BATCH, skip_bad=options.skip_bad, done=done,
-        )  # fmt: skip
+            arrays, store, rows, preprocess, make, skip_bad=options.skip_bad, progress=progress
+        )
         for why in bad.values():
             say(f"left out: {why}")
         parts = data.examples(rows, arrays)
     if state is None:
         state = State(initial_head(variant.feature_dim, options.seed))
     model = build_model(variant.image_size, layer, state.head)
+    dense = model.layers[-1]
+    forward = dense if options.mode == "features" else model
+    size = BatchSize(options.batch_size, say)
     with clock.stage("training"):
-        trainer = _trainer(model, options, parts["train"].labels)
-        trainer.restore(state)
-        interrupted = _train(trainer, state, parts, arrays, options, out, say)
+        trainer = Trainer(
+            forward,
+            dense.trainable_variables,
+            learning_rate=options.learning_rate,
+            class_weight=(
+                balanced_weights(parts["train"].values) if options.balanced else (1.0, 1.0)
+            ),
+        )
+        interrupted = _train(trainer, state, parts, arrays, options, size, out, say, progress)
     head = state.best if state.best and (options.patience or interrupted) else state.head
-    model.layers[-1].set_weights(list(head))
+    dense.set_weights(list(head))
     with clock.stage("evaluation"):
-        scores = _scores(model, options, parts["test"], arrays)
-        metrics = evaluate(parts["test"].labels, scores)
+        test = parts["test"]
+        whole = np.arange(len(test))
+        scores = size.fit(lambda n: score(forward, data.batches(test, arrays, n, whole)))
+        metrics = evaluate(test.values, scores)
     with clock.stage("saving"):
-        runs.save_model(out, model)
+        save_model(out, model)
     with clock.stage("plots"):
-        runs.save_evaluation(out, parts["test"], scores, metrics)
+        runs.save_evaluation(out, test, scores, metrics)
     facts |= {
         "metrics": metrics,
         "epochs": len(state.history),
@@ -187,25 +207,27 @@ def _source(
     layer: Any,
     facts: dict[str, Any],
     preprocess: Preprocess,
-    options: Options,
     root: Path,
+    say: Callable[[str], None],
 ) -> tuple[ArrayCache, Callable[[Any], NDArray[Any]]]:
     """Give the cache that training reads from, and what makes its arrays from pixels."""
-    if options.mode == "end-to-end":
+    if facts["options"]["mode"] == "end-to-end":
         return data.pixels_cache(root, preprocess), lambda pixels: pixels
     features = feature_function(variant.image_size, layer)
+    batch = BatchSize(data.BATCH, say)
+    # One batch computes while the next is on its way to a GPU; on a CPU each core has its own.
+    turns = threading.BoundedSemaphore(2 if gpus() else available_cores())
 
     def make(pixels: Any) -> NDArray[Any]:
-        try:
-            made: NDArray[Any] = features(tf.constant(pixels)).numpy()
-        except tf.errors.ResourceExhaustedError:
-            if len(pixels) == 1:
-                raise
-            half = len(pixels) // 2
-            made = np.concatenate([make(pixels[:half]), make(pixels[half:])])
-        return made
+        def in_batches(size: int) -> NDArray[Any]:
+            starts = range(0, len(pixels), size)
+            return np.concatenate([features(tf.constant(pixels[i : i + size])) for i in starts])
 
-    key = facts["backbone_fingerprint"]
+        with turns:
+            return batch.fit(in_batches)
+
+    mixed = facts["options"]["mixed_precision"]
+    key = facts["backbone_fingerprint"] + (" in mixed precision" if mixed else "")
     return data.features_cache(root, key, preprocess, variant.feature_dim), make
 
 
@@ -215,78 +237,67 @@ def balanced_weights(labels: NDArray[np.float32]) -> tuple[float, float]:
     return 0.5 / zero, 0.5 / one
 
 
-def _trainer(model: Any, options: Options, labels: NDArray[np.float32]) -> Trainer:
-    dense = model.layers[-1]
-    weights = balanced_weights(labels) if options.balanced else (1.0, 1.0)
-    forward = dense if options.mode == "features" else model
-    return Trainer(
-        forward,
-        dense.trainable_variables,
-        learning_rate=options.learning_rate,
-        class_weight=weights,
-    )
-
-
 def _train(
     trainer: Trainer,
     state: State,
     parts: dict[Part, data.Examples],
     arrays: ArrayCache,
     options: Options,
+    batch_size: BatchSize,
     out: Path,
     say: Callable[[str], None],
+    progress: data.Progress,
 ) -> bool:
     """Run the epochs that are missing; end early by patience, or by Ctrl-C: tell if by that."""
     train, validation = parts["train"], parts["validation"]
-    batch_size = options.batch_size
     whole = np.arange(len(validation))
-    log = runs.Log(out)
-    try:
-        while len(state.history) < options.epochs:
-            epoch = len(state.history)
-            started = time.perf_counter()
-            try:
-                chosen = data.order(len(train), options.seed, epoch)
-                loss, accuracy = trainer.train(data.batches(train, arrays, batch_size, chosen))
-                val = trainer.evaluate(data.batches(validation, arrays, batch_size, whole))
-            except tf.errors.ResourceExhaustedError:
-                if batch_size == 1:
-                    raise
-                batch_size //= 2
-                say(f"out of memory: the batch size is now {batch_size}")
-                trainer.restore(state)
-                continue
-            row = Epoch(
-                epoch=epoch + 1, loss=loss, accuracy=accuracy, val_loss=val[0],
-                val_accuracy=val[1], seconds=time.perf_counter() - started,
-            )  # fmt: skip
-            if row.val_loss < state.best_loss:
-                state.best = trainer.head()
-            state.history.append(row)
-            trainer.save(state)
-            runs.save_state(out, state)
-            log.write(state)
-            say(
-                f"epoch {row.epoch} of {options.epochs}: loss {loss:.4f}, accuracy {accuracy:.4f}; "
-                f"validation {val[0]:.4f}, {val[1]:.4f}; {row.seconds:.1f} s"
-            )
-            if options.patience and state.epochs_without_gain >= options.patience:
-                say(f"no better validation loss in {options.patience} epochs: stopped")
-                break
-    except KeyboardInterrupt:
-        if state.best is None:
-            raise
-        say("interrupted: the best head so far is kept, --resume goes on")
-        return True
-    finally:
-        log.close()
+    an_epoch = len(train) + len(validation)
+    trainer.restore(state)
+    trainer.save(state)
+
+    def epoch(size: int) -> tuple[tuple[float, float], tuple[float, float]]:
+        trainer.restore(state)  # where memory ran out midway, some steps have been taken
+        done = len(state.history) * an_epoch
+
+        def counted(batches: Batches) -> Batches:
+            nonlocal done
+            for inputs, labels in batches:
+                yield inputs, labels
+                done += len(labels)
+                advance(done)
+
+        chosen = data.order(len(train), options.seed, len(state.history))
+        return (
+            trainer.train(counted(data.batches(train, arrays, size, chosen))),
+            trainer.evaluate(counted(data.batches(validation, arrays, size, whole))),
+        )
+
+    with closing(Log(out)) as log, progress("training", options.epochs * an_epoch) as advance:
+        try:
+            while len(state.history) < options.epochs:
+                if options.patience and state.epochs_without_gain >= options.patience:
+                    say(f"no better validation loss in {options.patience} epochs: stopped")
+                    break
+                started = time.perf_counter()
+                (loss, accuracy), (val_loss, val_accuracy) = batch_size.fit(epoch)
+                row = Epoch(
+                    epoch=len(state.history) + 1, loss=loss, accuracy=accuracy, val_loss=val_loss,
+                    val_accuracy=val_accuracy, seconds=time.perf_counter() - started,
+                )  # fmt: skip
+                if row.val_loss < state.best_loss:
+                    state.best = trainer.head()
+                state.history.append(row)
+                trainer.save(state)
+                save_state(out, state)
+                log.write(state)
+                say(
+                    f"epoch {row.epoch} of {options.epochs}: loss {loss:.4f}, accuracy "
+                    f"{accuracy:.4f}; validation {val_loss:.4f}, {val_accuracy:.4f}; "
+                    f"{row.seconds:.1f} s"
+                )
+        except KeyboardInterrupt:
+            if state.best is None:
+                raise
+            say("interrupted: the best head so far is kept, --resume goes on")
+            return True
     return False
-
-
-def _scores(
-    model: Any, options: Options, examples: data.Examples, arrays: ArrayCache
-) -> NDArray[np.float32]:
-    forward = model.layers[-1] if options.mode == "features" else model
-    whole = np.arange(len(examples))
-    batches = data.batches(examples, arrays, options.batch_size, whole)
-    return np.concatenate([forward(tf.constant(inputs)).numpy()[:, 0] for inputs, _ in batches])

@@ -5,6 +5,7 @@
 
 import os
 import warnings
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong is said by an exception
 
@@ -16,4 +17,28 @@ with warnings.catch_warnings():
 
 tf.get_logger().setLevel("ERROR")
 
-__all__ = ["hub", "tf", "tf_keras"]
+__all__ = ["gpus", "hub", "tf", "tf_keras", "use_mixed_precision"]
+
+_TENSOR_CORES = (7, 0)  # the compute capability from which float16 is faster than float32
+
+
+def gpus() -> list[dict[str, Any]]:
+    """Give the device details of each GPU that TensorFlow sees: name, compute capability."""
+    devices = tf.config.list_physical_devices("GPU")
+    return [tf.config.experimental.get_device_details(device) for device in devices]
+
+
+def use_mixed_precision() -> bool:
+    """Let TensorFlow compute in float16 where that is safe, if a GPU here gains from it.
+
+    A hub module has its dtypes written into its graph, so that a Keras policy does not reach it;
+    the graph optimizer's rewrite does.
+
+    Returns
+    -------
+    bool
+        Whether it is in use.
+    """
+    gains = [gpu for gpu in gpus() if gpu.get("compute_capability", (0, 0)) >= _TENSOR_CORES]
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision": bool(gains)})
+    return bool(gains)

@@ -1,51 +1,17 @@
 """The training loop: Adam on the head's binary cross-entropy, every example counted."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nsfwtrain.keras import tf, tf_keras
-from nsfwtrain.model import Weights
+from nsfwtrain.state import State, Weights
 
 Batches = Iterator[tuple[NDArray[Any], NDArray[np.float32]]]
 
 _EPSILON = 1e-7  # tf_keras clips probabilities so before it takes their logarithm
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """What one epoch came to: mean loss and accuracy over every example."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    seconds: float
-
-
-@dataclass
-class State:
-    """All that a training needs to go on: weights, optimizer, what was best, what was before."""
-
-    head: Weights
-    optimizer: list[NDArray[Any]] = field(default_factory=list)
-    best: Weights | None = None
-    history: list[Epoch] = field(default_factory=list)
-
-    @property
-    def best_loss(self) -> float:
-        """The least validation loss so far."""
-        return min((row.val_loss for row in self.history), default=np.inf)
-
-    @property
-    def epochs_without_gain(self) -> int:
-        """How many epochs have passed since the validation loss was at its best."""
-        losses = [row.val_loss for row in self.history]
-        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
 
 class Trainer:
@@ -101,7 +67,7 @@ class Trainer:
         self._score = tf.function(score, reduce_retracing=True)
 
     def restore(self, state: State) -> None:
-        """Take up weights and optimizer where a state has them."""
+        """Take up weights, and the optimizer where a state has it."""
         for variable, value in zip(self._variables, state.head, strict=True):
             variable.assign(value)
         for variable, value in zip(self._optimizer.variables, state.optimizer, strict=False):
@@ -124,6 +90,11 @@ class Trainer:
     def evaluate(self, batches: Batches) -> tuple[float, float]:
         """Give mean loss and accuracy over all examples."""
         return _mean(batches, self._score)
+
+
+def score(forward: Callable[[Any], Any], batches: Batches) -> NDArray[np.float32]:
+    """Give the probability, float32 (N,), of each example."""
+    return np.concatenate([forward(tf.constant(inputs)).numpy()[:, 0] for inputs, _ in batches])
 
 
 def _mean(batches: Batches, work: Callable[[Any, Any], tuple[Any, Any]]) -> tuple[float, float]:

@@ -1,13 +1,13 @@
 """The whole model: pixels as they are in, the probability of label 1 out."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nsfwtrain.keras import tf, tf_keras
-
-Weights = tuple[NDArray[np.float32], NDArray[np.float32]]
+from nsfwtrain.errors import RunError
+from nsfwtrain.keras import hub, tf, tf_keras
+from nsfwtrain.state import Weights
 
 
 def build_model(size: int, backbone: Any, head: Weights) -> Any:
@@ -55,3 +55,36 @@ def initial_head(feature_dim: int, seed: int) -> Weights:
     limit = np.sqrt(6 / (feature_dim + 1))
     kernel = np.random.default_rng(seed).uniform(-limit, limit, (feature_dim, 1))
     return kernel.astype(np.float32), np.zeros(1, np.float32)
+
+
+def save_model(out: Path, model: Any) -> None:
+    """Write the model into a run's folder, in both forms.
+
+    Raises
+    ------
+    RunError
+        If it cannot be written.
+    """
+    try:
+        model.save(out / "model", save_format="tf", include_optimizer=False)
+        model.save(out / "model.h5", save_format="h5", include_optimizer=False)
+    except (OSError, RuntimeError, tf.errors.OpError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise RunError(f"cannot write the model into {out} ({said})") from error
+
+
+def load_model(out: Path) -> Any:
+    """Load a run's model from its SavedModel.
+
+    Raises
+    ------
+    RunError
+        If there is none, or it does not load.
+    """
+    try:
+        return tf_keras.models.load_model(
+            out / "model", custom_objects={"KerasLayer": hub.KerasLayer}, compile=False
+        )
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise RunError(f"{out} holds no model that loads ({said})") from error

@@ -1,0 +1,24 @@
+import pytest
+
+from nsfwtrain.errors import RunError
+from nsfwtrain.keras import tf
+from nsfwtrain.memory import BatchSize
+
+
+def allocate(size: int, *, fits: int) -> int:
+    """Run out of memory, really, where the size is more than fits."""
+    tf.fill([1 if size <= fits else 2**47], 0.0)
+    return size
+
+
+def test_a_batch_is_halved_until_it_fits() -> None:
+    said: list[str] = []
+    batch = BatchSize(64, said.append)
+    assert batch.fit(lambda size: allocate(size, fits=20)) == 16
+    assert batch.fit(lambda size: allocate(size, fits=20)) == 16
+    assert said == [f"out of memory: the batch size is now {n}" for n in (32, 16)]
+
+
+def test_not_even_one_picture_is_said() -> None:
+    with pytest.raises(RunError, match="not enough memory for a single picture"):
+        BatchSize(2, lambda _line: None).fit(lambda size: allocate(size, fits=0))
