@@ -40,6 +40,21 @@ def small_backbone(path: Path, features: int = 1280) -> Path:
     return save(call, [kernel], path)
 
 
+def hungry_backbone(path: Path, fits: int, features: int = 1280) -> Path:
+    """Write a backbone that runs out of memory, really, where a batch is larger than fits."""
+    weights = np.random.default_rng(0).normal(0, 3, (3, features)).astype(np.float32)
+    kernel = tf.Variable(weights)
+
+    def call(inputs: Any, training: Any = False) -> Any:
+        too_many = tf.shape(inputs)[0] > fits
+        size = tf.where(too_many, tf.constant(2**47, tf.int64), 1)
+        scratch = tf.random.uniform([size], maxval=1e-30)  # what is random is not folded away
+        colours = tf.reduce_mean(inputs, axis=(1, 2)) - 0.5
+        return tf.tanh(colours @ kernel) + tf.reduce_max(scratch)
+
+    return save(call, [kernel], path)
+
+
 def efficientnet(name: str, size: int, path: Path) -> Path:
     """Write an EfficientNet of random weights whose statistics fit varied pictures.
 

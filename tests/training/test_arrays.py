@@ -1,4 +1,6 @@
 import hashlib
+import resource
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +76,31 @@ def test_what_is_cut_or_damaged_is_never_read_back(cut: int, noise: int) -> None
                 assert again.get([sha1(i)]).tolist() == [[i] * 3]
         whole = path.stat().st_size // size
         assert len(again) >= whole - 1
+
+
+def test_a_disk_that_fills_up_loses_nothing_and_nothing_half_written_is_read(
+    tmp_path: Path,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5 * 36 + 20, hard))  # a record has 36 bytes
+    try:
+        with open_cache(tmp_path) as cache:
+            for i in range(5):
+                cache.add([sha1(i)], np.full((1, 3), i, np.float32))
+            with pytest.raises(CacheError, match=r"cannot write the cache .*: File too large"):
+                cache.add([sha1(5)], np.full((1, 3), 5, np.float32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    for found in (cache, open_cache(tmp_path)):
+        assert len(found) == 5
+        assert found.get([sha1(4)]).tolist() == [[4] * 3]
+
+
+def test_a_cache_deleted_under_way_is_said(tmp_path: Path) -> None:
+    cache = fill(tmp_path, range(3))
+    shutil.rmtree(cache.folder)
+    with pytest.raises(CacheError, match=r"cannot read the cache .*: No such file"):
+        cache.get([sha1(0)])
 
 
 def test_a_cache_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import shutil
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +40,9 @@ def test_each_picture_is_made_once_and_is_what_decode_gives(
         cache = data.pixels_cache(tmp_path, SMALL)
         made.clear()
         told.clear()
-        bad = data.fill(cache, collection.store, rows, SMALL, make, progress=progress)
+        bad = data.fill(
+            cache, collection.store, data.missing(rows, cache), SMALL, make, progress=progress
+        )
         assert bad == {}
         assert sum(made) == expected
         assert told[-1:] == [(expected, expected)] * bool(expected)
@@ -57,11 +60,34 @@ def test_bad_pictures_stop_it_or_are_left_out(collection: Collection, tmp_path: 
     object_path(store, changed).write_bytes(b"changed")
     cache = data.pixels_cache(tmp_path, SMALL)
     with pytest.raises(StoreError, match=f"object {missing}: .*leave such out with --skip-bad"):
-        data.fill(cache, store, rows, SMALL, lambda pixels: pixels)
-    bad = data.fill(cache, store, rows, SMALL, lambda pixels: pixels, skip_bad=True)
+        data.fill(cache, store, data.missing(rows, cache), SMALL, lambda pixels: pixels)
+    bad = data.fill(
+        cache, store, data.missing(rows, cache), SMALL, lambda pixels: pixels, skip_bad=True
+    )
     assert set(bad) == {missing, changed}
     parts = data.examples(rows, cache)
     assert sum(map(len, parts.values())) == len(rows) - 2
+
+
+def test_memory_does_not_grow_with_the_pictures(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "available_cores", lambda: 1)  # it bounds what is under way
+    preprocess = Preprocess(size=128)
+    rows = read_split(collection.split)
+    cache = data.pixels_cache(tmp_path, preprocess)
+    tracemalloc.start()
+    try:
+        data.fill(
+            cache, collection.store, data.missing(rows, cache), preprocess, lambda pixels: pixels
+        )
+        train = data.examples(rows, cache)["train"]
+        for _ in data.batches(train, cache, 16, data.order(len(train), 0, 0)):
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.7 * len(rows) * 128 * 128 * 3
 
 
 def test_a_part_without_a_label_is_named(tmp_path: Path) -> None:
@@ -83,7 +109,7 @@ def test_an_order_is_a_permutation_that_seed_and_epoch_decide(
 def test_batches_hold_every_example_once(collection: Collection, tmp_path: Path) -> None:
     rows = read_split(collection.split)
     cache = data.pixels_cache(tmp_path, SMALL)
-    data.fill(cache, collection.store, rows, SMALL, lambda pixels: pixels)
+    data.fill(cache, collection.store, data.missing(rows, cache), SMALL, lambda pixels: pixels)
     train = data.examples(rows, cache)["train"]
     order = data.order(len(train), 0, 0)
     got = list(data.batches(train, cache, 50, order))

@@ -7,6 +7,7 @@ from training.conftest import Collection
 
 from nsfwtrain.backbone import load_backbone
 from nsfwtrain.errors import RunError
+from nsfwtrain.keras import tf
 from nsfwtrain.model import (
     build_model,
     feature_function,
@@ -21,7 +22,7 @@ def test_the_whole_is_backbone_then_head(tmp_path: Path) -> None:
     kernel, bias = initial_head(16, seed=3)
     model = build_model(24, layer, (kernel, bias + 0.5))
     pixels = np.random.default_rng(0).integers(0, 256, (5, 24, 24, 3), np.uint8)
-    features = feature_function(24, layer)(pixels).numpy()
+    features = feature_function(24, layer)(tf.constant(pixels)).numpy()
     expected = 1 / (1 + np.exp(-(features @ kernel + bias + 0.5)))
     assert np.abs(model(pixels).numpy() - expected).max() < 1e-6
     assert model.input_shape == (None, 24, 24, 3)

@@ -20,8 +20,6 @@ from nsfwtrain.store import read_object
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Shows a label and a total while it lasts, and gives what to tell how much is done."""
 
-BATCH = 16  # pictures that a core decodes and makes features of at a time
-
 
 def no_progress(_label: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
     """Show nothing."""
@@ -63,28 +61,36 @@ def pixels_cache(root: Path, preprocess: Preprocess) -> ArrayCache:
     return ArrayCache(root, key, (side, side, 3), np.uint8)
 
 
+def missing(rows: Sequence[Assigned], cache: ArrayCache) -> list[Label]:
+    """List the pictures of which a cache has nothing yet."""
+    return [row.label for row in rows if row.label.sha1 not in cache]
+
+
 def fill(
     cache: ArrayCache,
     store: Path,
-    rows: Sequence[Assigned],
+    labels: Sequence[Label],
     preprocess: Preprocess,
     make: Callable[[Pixels], NDArray[Any]],
     *,
+    batch_size: int = 16,
     skip_bad: bool = False,
     progress: Progress = no_progress,
 ) -> dict[str, str]:
-    """Make and cache what is missing: each core decodes a batch and makes its arrays.
+    """Make and cache arrays: each core decodes a batch and makes its arrays.
 
     Parameters
     ----------
     cache
         Where the arrays go.
-    store, rows
-        The pictures.
+    store, labels
+        The pictures, none of which is in the cache.
     preprocess
         From bytes to pixels.
     make
         From uint8 (N, S, S, 3) to N arrays. It runs on several threads at once.
+    batch_size
+        Pictures that a core decodes, and gives to `make`, at a time.
     skip_bad
         Leave out what cannot be read or decoded, instead of raising.
     progress
@@ -102,16 +108,13 @@ def fill(
     CacheError
         If the cache cannot be written.
     """
-    missing = [row.label for row in rows if row.label.sha1 not in cache]
-    if not missing:
-        return {}
     cores = available_cores()
     bad: dict[str, str] = {}
     done = 0
 
-    def work(labels: Sequence[Label]) -> tuple[list[str], NDArray[Any] | None, dict[str, str]]:
+    def work(chunk: Sequence[Label]) -> tuple[list[str], NDArray[Any] | None, dict[str, str]]:
         sha1s, pixels, failed = [], [], {}
-        for label in labels:
+        for label in chunk:
             loaded = _load(store, preprocess, label.object_id)
             if isinstance(loaded, str):
                 failed[label.object_id] = loaded
@@ -120,9 +123,9 @@ def fill(
                 pixels.append(loaded)
         return sha1s, make(np.stack(pixels)) if pixels else None, failed
 
-    chunks = [missing[i : i + BATCH] for i in range(0, len(missing), BATCH)]
+    chunks = [labels[i : i + batch_size] for i in range(0, len(labels), batch_size)]
     results = map_ahead(work, chunks, workers=cores, window=2 * cores)
-    with cache, closing(results), progress("preparing pictures", len(missing)) as advance:
+    with cache, closing(results), progress("preparing pictures", len(labels)) as advance:
         for chunk, (sha1s, arrays, failed) in zip(chunks, results, strict=True):
             if arrays is not None:
                 cache.add(sha1s, arrays)

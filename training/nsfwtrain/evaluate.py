@@ -66,8 +66,9 @@ def evaluate_run(
     rows = [row for row in read_split(split_file) if row.part == "test"]
     arrays = data.pixels_cache(cache, preprocess)
     data.fill(
-        arrays, store, rows, preprocess, lambda pixels: pixels, skip_bad=skip_bad, progress=progress
-    )
+        arrays, store, data.missing(rows, arrays), preprocess, lambda pixels: pixels,
+        skip_bad=skip_bad, progress=progress,
+    )  # fmt: skip
     test = data.examples(rows, arrays, parts=("test",))["test"]
     whole = np.arange(len(test))
     scores = BatchSize(_BATCH, say).fit(

@@ -27,7 +27,7 @@ from nsfwscan.parallel import available_cores
 from nsfwtrain import data, runs
 from nsfwtrain.arrays import ArrayCache
 from nsfwtrain.backbone import fingerprint, load_backbone
-from nsfwtrain.keras import gpus, tf, use_mixed_precision
+from nsfwtrain.keras import gpus, tf, use_mixed_precision, use_one_thread_per_call
 from nsfwtrain.labels import LABELS, Part, read_split
 from nsfwtrain.log import Log
 from nsfwtrain.loop import Batches, Trainer, score
@@ -138,6 +138,8 @@ def fit(
     """
     clock = Clock()
     rows = read_split(split_file)
+    if options.mode == "features" and not gpus():
+        use_one_thread_per_call()
     mixed = options.mixed_precision and use_mixed_precision()
     if options.mixed_precision and not mixed:
         say("no GPU here gains from mixed precision: going on in float32")
@@ -154,11 +156,17 @@ def fit(
         facts["backbone_fingerprint"] = fingerprint(facts["backbone"])
     state = runs.begin(out, facts, resume=resume)
     preprocess = Preprocess(size=variant.image_size)
+    arrays = _cache(cache, variant, facts, preprocess)
+    missing = data.missing(rows, arrays)
+    make: Callable[[Any], NDArray[Any]] = _same
+    if missing and options.mode == "features":
+        with clock.stage("compilation"):
+            make = _features(variant, layer, say)
     with clock.stage("data"):
-        arrays, make = _source(variant, layer, facts, preprocess, cache, say)
         bad = data.fill(
-            arrays, store, rows, preprocess, make, skip_bad=options.skip_bad, progress=progress
-        )
+            arrays, store, missing, preprocess, make, batch_size=_forward_batch(),
+            skip_bad=options.skip_bad, progress=progress,
+        )  # fmt: skip
         for why in bad.values():
             say(f"left out: {why}")
         parts = data.examples(rows, arrays)
@@ -202,19 +210,36 @@ def fit(
     return facts
 
 
-def _source(
-    variant: Variant,
-    layer: Any,
-    facts: dict[str, Any],
-    preprocess: Preprocess,
-    root: Path,
-    say: Callable[[str], None],
-) -> tuple[ArrayCache, Callable[[Any], NDArray[Any]]]:
-    """Give the cache that training reads from, and what makes its arrays from pixels."""
+def _forward_batch() -> int:
+    """Give how many pictures the backbone takes at a time where no gradient passes it.
+
+    On a CPU each core has its own few: more would not stay in its cache (B0 on two cores: 93 a
+    second by 4, 79 by 16).
+    """
+    return 32 if gpus() else 4
+
+
+def _cache(
+    root: Path, variant: Variant, facts: dict[str, Any], preprocess: Preprocess
+) -> ArrayCache:
+    """Open the cache that training reads from."""
     if facts["options"]["mode"] == "end-to-end":
-        return data.pixels_cache(root, preprocess), lambda pixels: pixels
+        return data.pixels_cache(root, preprocess)
+    mixed = facts["options"]["mixed_precision"]
+    key = facts["backbone_fingerprint"] + (" in mixed precision" if mixed else "")
+    return data.features_cache(root, key, preprocess, variant.feature_dim)
+
+
+def _same(pixels: NDArray[Any]) -> NDArray[Any]:
+    return pixels
+
+
+def _features(
+    variant: Variant, layer: Any, say: Callable[[str], None]
+) -> Callable[[Any], NDArray[Any]]:
+    """Compile what makes features of pixels."""
     features = feature_function(variant.image_size, layer)
-    batch = BatchSize(data.BATCH, say)
+    batch = BatchSize(_forward_batch(), say)
     # One batch computes while the next is on its way to a GPU; on a CPU each core has its own.
     turns = threading.BoundedSemaphore(2 if gpus() else available_cores())
 
@@ -226,9 +251,8 @@ def _source(
         with turns:
             return batch.fit(in_batches)
 
-    mixed = facts["options"]["mixed_precision"]
-    key = facts["backbone_fingerprint"] + (" in mixed precision" if mixed else "")
-    return data.features_cache(root, key, preprocess, variant.feature_dim), make
+    make(np.zeros((batch.size, variant.image_size, variant.image_size, 3), np.uint8))
+    return make
 
 
 def balanced_weights(labels: NDArray[np.float32]) -> tuple[float, float]:

@@ -5,6 +5,7 @@
 
 import os
 import warnings
+from contextlib import suppress
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong is said by an exception
@@ -14,10 +15,21 @@ with warnings.catch_warnings():
     import tensorflow as tf
     import tensorflow_hub as hub
     import tf_keras
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2 as freeze,
+    )
 
 tf.get_logger().setLevel("ERROR")
 
-__all__ = ["gpus", "hub", "tf", "tf_keras", "use_mixed_precision"]
+__all__ = [
+    "freeze",
+    "gpus",
+    "hub",
+    "tf",
+    "tf_keras",
+    "use_mixed_precision",
+    "use_one_thread_per_call",
+]
 
 _TENSOR_CORES = (7, 0)  # the compute capability from which float16 is faster than float32
 
@@ -26,6 +38,15 @@ def gpus() -> list[dict[str, Any]]:
     """Give the device details of each GPU that TensorFlow sees: name, compute capability."""
     devices = tf.config.list_physical_devices("GPU")
     return [tf.config.experimental.get_device_details(device) for device in devices]
+
+
+def use_one_thread_per_call() -> None:
+    """Let each call compute on one thread, where the calls themselves come from one a core.
+
+    Has no effect once TensorFlow has begun to compute.
+    """
+    with suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def use_mixed_precision() -> bool:
