@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 
 from nsfwscan import Preprocess, decode
+from nsfwscan.labels import PARTS, read_split
+from nsfwscan.objects import read_object
 from nsfwscan.parallel import available_cores
-from nsfwtrain.labels import PARTS, read_split
 from nsfwtrain.link import link_folders
-from nsfwtrain.store import read_object
 from nsfwtrain.variants import Variant, by_name
 
 _SAMPLE = 320  # pictures that the alone figures are taken over

@@ -11,6 +11,8 @@ does not end a scan but becomes an ``error`` record (see `nsfwscan.record`)::
     ├── ConfigError         an options file that cannot be read or understood
     ├── InputError          a list of files that cannot be read, a glob that is none
     ├── OutputError         a report that cannot be written
+    ├── LabelError          a label or split file that cannot be read or understood
+    ├── StoreError          an object store that cannot be read, written or trusted
     └── PictureError        one picture that cannot be scored, and why
 
 Every message is one sentence for the user: it names the file or the option,
@@ -84,6 +86,14 @@ class InputError(NsfwScanError):
 
 class OutputError(NsfwScanError):
     """A report that cannot be written."""
+
+
+class LabelError(NsfwScanError):
+    """A label or split file that cannot be read or understood."""
+
+
+class StoreError(NsfwScanError):
+    """An object store that cannot be read, written or trusted."""
 
 
 class PictureError(NsfwScanError):

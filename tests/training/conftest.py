@@ -8,7 +8,7 @@ import pytest
 from backbones import small_backbone
 from PIL import Image
 
-from nsfwtrain.labels import read_labels, write_split
+from nsfwscan.labels import read_labels, write_split
 from nsfwtrain.split import split
 from nsfwtrain.store import import_folder
 

@@ -7,9 +7,10 @@ from helpers import RGB_PHOTOS, encoded, load_photo
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nsfwscan.labels import Assigned, Part, read_labels, write_split
+from nsfwscan.objects import object_path
 from nsfwtrain.audit import audit, difference_hash, straddling
-from nsfwtrain.labels import Assigned, Part, read_labels, write_split
-from nsfwtrain.store import import_folder, object_path
+from nsfwtrain.store import import_folder
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from training.conftest import Collection
 
 from nsfwscan import Preprocess, decode
+from nsfwscan.errors import StoreError
+from nsfwscan.labels import Assigned, Label, read_split
+from nsfwscan.objects import object_path, read_object
 from nsfwscan.preprocess import Pixels
 from nsfwtrain import data
-from nsfwtrain.errors import StoreError
-from nsfwtrain.labels import Assigned, Label, read_split
-from nsfwtrain.store import object_path, read_object
 
 SMALL = Preprocess(size=16)
 

@@ -5,9 +5,10 @@ import pytest
 from helpers import encoded
 from PIL import Image
 
-from nsfwtrain.errors import LabelError, StoreError
-from nsfwtrain.labels import read_labels
-from nsfwtrain.store import import_folder, object_path, read_object
+from nsfwscan.errors import LabelError, StoreError
+from nsfwscan.labels import read_labels
+from nsfwscan.objects import object_path
+from nsfwtrain.store import import_folder
 
 
 def picture(path: Path, level: int) -> bytes:
@@ -79,15 +80,3 @@ def test_bad_places_are_named(tmp_path: Path) -> None:
     (tmp_path / "store" / "label.csv").write_text("wrong\n")
     with pytest.raises(LabelError, match="first line must be"):
         import_folder(tmp_path / "in", tmp_path / "store", 0)
-
-
-def test_objects_are_read_and_verified(tmp_path: Path) -> None:
-    data = picture(tmp_path / "in" / "a.png", 10)
-    import_folder(tmp_path / "in", tmp_path / "store", 0)
-    (label,) = read_labels(tmp_path / "store" / "label.csv")
-    assert read_object(tmp_path / "store", label.object_id) == data
-    object_path(tmp_path / "store", label.object_id).write_bytes(b"other")
-    with pytest.raises(StoreError, match=f"object {label.object_id}: the bytes of .* are not"):
-        read_object(tmp_path / "store", label.object_id)
-    with pytest.raises(StoreError, match=r"cannot read .*: No such file"):
-        read_object(tmp_path / "store", "0" * 40 + ".jpg")

@@ -10,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan import PictureError, Preprocess, decode
-from nsfwscan.parallel import available_cores, map_ahead
-from nsfwtrain.labels import (
+from nsfwscan.labels import (
     LABEL_HEADER,
-    NEAR,
     PARTS,
     SPLIT_HEADER,
     is_object_id,
     read_split,
     rows,
 )
-from nsfwtrain.store import LABEL_FILE, object_path
+from nsfwscan.objects import object_path
+from nsfwscan.parallel import available_cores, map_ahead
+from nsfwtrain.store import LABEL_FILE
+
+NEAR = 4
+"""Default number of the 64 bits of a perceptual hash in which near-duplicates differ at most."""
 
 _THUMBNAIL = Preprocess(size=9, interpolation="box", draft_margin=8)
 

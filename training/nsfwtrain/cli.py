@@ -11,7 +11,6 @@ import typer
 
 from nsfwscan.commandline import errors_as_exit_codes, run, silent_libraries
 from nsfwscan.escape import printable
-from nsfwtrain.labels import NEAR
 
 PROGRAM = "nsfwtrain"
 INTERRUPTED = 130
@@ -121,21 +120,22 @@ def audit(
         Path | None, typer.Argument(metavar="SPLIT", help="CSV: objectId,value,type.")
     ] = None,
     distance: Annotated[
-        int,
+        int | None,
         typer.Option(
             "--distance",
             metavar="BITS",
             min=0,
             max=64,
-            help="Near-duplicates are pictures whose 64-bit hashes differ in no more.",
+            help="Near-duplicates are pictures whose 64-bit hashes differ in no more; default: 4.",
         ),
-    ] = NEAR,
+    ] = None,
 ) -> None:
     """Look for whatever would spoil a training run; exit 1 if there is anything."""
     with errors_as_exit_codes(PROGRAM):
+        from nsfwtrain.audit import NEAR
         from nsfwtrain.audit import audit as look_through
 
-        found = look_through(store, split_file, distance=distance)
+        found = look_through(store, split_file, distance=NEAR if distance is None else distance)
         headings = {
             "malformed": "malformed rows",
             "wrong_values": "rows with a wrong value or type",
@@ -168,7 +168,7 @@ def split(
 ) -> None:
     """Split a label file into train, validation and test, by hash, and print the counts."""
     with errors_as_exit_codes(PROGRAM):
-        from nsfwtrain.labels import LABELS, PARTS, read_labels, read_split, write_split
+        from nsfwscan.labels import LABELS, PARTS, read_labels, read_split, write_split
         from nsfwtrain.split import count, moved
         from nsfwtrain.split import split as assign
 
@@ -352,7 +352,7 @@ def link(
 ) -> None:
     """Lay a split out as FOLDER/<type>/<label>/<object ID>, links into the store."""
     with errors_as_exit_codes(PROGRAM):
-        from nsfwtrain.labels import read_split
+        from nsfwscan.labels import read_split
         from nsfwtrain.link import link_folders
 
         count = link_folders(store, read_split(split_file), output)

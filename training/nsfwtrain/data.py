@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan import PictureError, Preprocess, decode
+from nsfwscan.errors import StoreError
+from nsfwscan.labels import LABELS, PARTS, Assigned, Label, Part
+from nsfwscan.objects import read_object
 from nsfwscan.parallel import available_cores, map_ahead
 from nsfwscan.preprocess import Pixels
 from nsfwtrain.arrays import ArrayCache
-from nsfwtrain.errors import StoreError
-from nsfwtrain.labels import LABELS, PARTS, Assigned, Label, Part
-from nsfwtrain.store import read_object
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Shows a label and a total while it lasts, and gives what to tell how much is done."""

@@ -3,14 +3,6 @@
 from nsfwscan import NsfwScanError
 
 
-class LabelError(NsfwScanError):
-    """A label or split file that cannot be read or understood."""
-
-
-class StoreError(NsfwScanError):
-    """An object store that cannot be read, written or trusted."""
-
-
 class BackboneError(NsfwScanError):
     """A backbone that cannot be reached or loaded, or is another variant's."""
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from nsfwscan import Preprocess
+from nsfwscan.labels import read_split
 from nsfwtrain import data, runs
 from nsfwtrain.errors import RunError
-from nsfwtrain.labels import read_split
 from nsfwtrain.loop import score
 from nsfwtrain.memory import BatchSize
 from nsfwtrain.metrics import evaluate

@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan import Preprocess
+from nsfwscan.labels import LABELS, Part, read_split
 from nsfwscan.parallel import available_cores
 from nsfwtrain import data, runs
 from nsfwtrain.arrays import ArrayCache
 from nsfwtrain.backbone import fingerprint, load_backbone
 from nsfwtrain.keras import gpus, tf, use_mixed_precision, use_one_thread_per_call
-from nsfwtrain.labels import LABELS, Part, read_split
 from nsfwtrain.log import Log
 from nsfwtrain.loop import Batches, Trainer, score
 from nsfwtrain.memory import BatchSize

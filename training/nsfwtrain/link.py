@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from nsfwtrain.errors import StoreError
-from nsfwtrain.labels import LABELS, PARTS, Assigned
-from nsfwtrain.store import object_path
+from nsfwscan.errors import StoreError
+from nsfwscan.labels import LABELS, PARTS, Assigned
+from nsfwscan.objects import object_path
 
 
 def link_folders(store: Path, assigned: Iterable[Assigned], out: Path) -> int:

@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan.files import replacing
+from nsfwscan.labels import LABEL_HEADER
 from nsfwtrain.data import Examples
 from nsfwtrain.errors import RunError
-from nsfwtrain.labels import LABEL_HEADER
 from nsfwtrain.plots import plot_evaluation
 from nsfwtrain.state import State, load_state
 

@@ -1,8 +1,4 @@
-"""The object store: images by the SHA-1 of their bytes, and their labels.
-
-An image's object ID is the lower-case hex SHA-1 of its bytes plus its extension. It lies at
-``<store>/object/0b/ee/<object ID>``; ``<store>/label.csv`` says what it is.
-"""
+"""Fill an object store: images by the SHA-1 of their bytes, and their labels in ``label.csv``."""
 
 import hashlib
 import threading
@@ -15,6 +11,7 @@ from typing import Literal
 
 from nsfwscan import PictureError, Preprocess, Selection, decode
 from nsfwscan.discover import Found, LeftAlone, Problem, discover, problem_of
+from nsfwscan.errors import StoreError
 from nsfwscan.filetype import (
     HEAD_BYTES,
     Kind,
@@ -23,19 +20,14 @@ from nsfwscan.filetype import (
     promised_format,
     sniff,
 )
+from nsfwscan.labels import Label, read_labels, write_labels
+from nsfwscan.objects import object_path
 from nsfwscan.parallel import available_cores, map_ahead
-from nsfwtrain.errors import StoreError
-from nsfwtrain.labels import Label, read_labels, write_labels
 
 LABEL_FILE = "label.csv"
 
 # Whether a picture decodes is learned at the size of the smallest variant.
 _TRIAL = Preprocess(size=224)
-
-
-def object_path(store: Path, object_id: str) -> Path:
-    """Give the place of an object in a store, be it there or not."""
-    return store / "object" / object_id[:2] / object_id[2:4] / object_id
 
 
 @dataclass(kw_only=True)
@@ -172,21 +164,3 @@ def _put(data: bytes, source: Path | None, target: Path) -> None:
     finally:
         with suppress(OSError):  # it is gone already, if all went well
             beside.unlink()
-
-
-def read_object(store: Path, object_id: str) -> bytes:
-    """Read an object.
-
-    Raises
-    ------
-    StoreError
-        If it is missing or cannot be read, or its bytes are not those its ID names.
-    """
-    path = object_path(store, object_id)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"object {object_id}: cannot read {path}: {error.strerror}") from error
-    if hashlib.sha1(data, usedforsecurity=False).hexdigest() != object_id.partition(".")[0]:
-        raise StoreError(f"object {object_id}: the bytes of {path} are not those its ID names")
-    return data

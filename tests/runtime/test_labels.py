@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from nsfwscan import OutputError
-from nsfwtrain.errors import LabelError
-from nsfwtrain.labels import (
+from nsfwscan.errors import LabelError
+from nsfwscan.labels import (
     Assigned,
     Label,
     is_object_id,

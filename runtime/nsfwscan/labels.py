@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from nsfwscan.errors import LabelError
 from nsfwscan.files import replacing
-from nsfwtrain.errors import LabelError
 
 Part = Literal["train", "validation", "test"]
 
 PARTS: tuple[Part, ...] = get_args(Part)
 LABELS = (0, 1)
-
-NEAR = 4
-"""Default number of the 64 bits of a perceptual hash in which near-duplicates differ at most."""
 
 LABEL_HEADER = ["objectId", "value"]
 SPLIT_HEADER = [*LABEL_HEADER, "type"]

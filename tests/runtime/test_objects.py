@@ -1,0 +1,23 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from nsfwscan.errors import StoreError
+from nsfwscan.objects import object_path, read_object
+
+
+def test_objects_are_read_and_verified(tmp_path: Path) -> None:
+    sha1 = hashlib.sha1(b"picture").hexdigest()
+    object_id = f"{sha1}.png"
+    path = tmp_path / "object" / sha1[:2] / sha1[2:4] / object_id
+    assert object_path(tmp_path, object_id) == path
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"picture")
+    assert read_object(tmp_path, object_id) == b"picture"
+    path.write_bytes(b"other")
+    with pytest.raises(StoreError, match=f"object {object_id}: the bytes of .* are not"):
+        read_object(tmp_path, object_id)
+    path.unlink()
+    with pytest.raises(StoreError, match=r"cannot read .*: No such file"):
+        read_object(tmp_path, object_id)
