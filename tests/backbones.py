@@ -29,15 +29,16 @@ def save(call: Any, variables: list[Any], path: Path) -> Path:
 
 
 def small_backbone(path: Path, features: int = 1280) -> Path:
-    """Write a backbone that is quick: 8 x 8 colours, and random combinations of them."""
+    """Write a backbone that is quick: one layer of random filters, and random mixes of them."""
     rng = np.random.default_rng(0)
-    kernel = tf.Variable(rng.normal(0, 0.3, (8 * 8 * 3, features)).astype(np.float32))
+    filters = tf.Variable(rng.normal(0, 0.5, (8, 8, 3, 32)).astype(np.float32), name="filters")
+    mixes = tf.Variable(rng.normal(0, 1, (32, features)).astype(np.float32), name="mixes")
 
     def call(inputs: Any, training: Any = False) -> Any:
-        colours = tf.reshape(tf.image.resize(inputs, (8, 8), antialias=True), (-1, 8 * 8 * 3))
-        return tf.tanh((colours - 0.5) @ kernel)
+        found = tf.tanh(tf.nn.conv2d(inputs - 0.5, filters, 8, "VALID"))
+        return tf.tanh(tf.reduce_mean(found, axis=(1, 2)) @ mixes)
 
-    return save(call, [kernel], path)
+    return save(call, [filters, mixes], path)
 
 
 def hungry_backbone(path: Path, fits: int, features: int = 1280) -> Path:

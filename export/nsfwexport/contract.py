@@ -1,6 +1,14 @@
 """What a model file of ours must be, and what of it does not hold for a given one."""
 
+from pathlib import Path
+from typing import Any
+
+from onnx import TensorProto
+
+from nsfwexport.errors import ConversionError
 from nsfwscan import Classifier, InputSpec, OutputSpec
+
+_STANDARD = {"", "ai.onnx"}
 
 
 def violations(model: Classifier) -> list[str]:
@@ -41,3 +49,49 @@ def violations(model: Classifier) -> list[str]:
     ):  # fmt: skip
         broken.append(f"the output is {outputs}, not probability: float32 [N, 1]")
     return broken
+
+
+def graph_violations(model: Any) -> list[str]:
+    """List what keeps a graph from running anywhere, from one file.
+
+    Parameters
+    ----------
+    model
+        An `onnx.ModelProto`.
+
+    Returns
+    -------
+    list of str
+        One sentence for each rule that is broken.
+    """
+    broken = []
+    custom = sorted({node.domain for node in _nodes(model.graph)} - _STANDARD)
+    if custom or model.functions:
+        names = ", ".join(custom) or "functions of its own"
+        broken.append(f"the graph uses operators that are not ONNX's own: {names}")
+    if any(t.data_location == TensorProto.EXTERNAL for t in model.graph.initializer):
+        broken.append("weights lie in another file")
+    return broken
+
+
+def _nodes(graph: Any) -> Any:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
+
+
+def require(path: Path, model: Any) -> None:
+    """Raise `ConversionError` unless a model file keeps all rules.
+
+    Parameters
+    ----------
+    path
+        The file.
+    model
+        The `onnx.ModelProto` in it.
+    """
+    broken = graph_violations(model) + violations(Classifier.load(path, device="cpu"))
+    if broken:
+        raise ConversionError("the converted model breaks the contract: " + "; ".join(broken))

@@ -11,6 +11,31 @@ from nsfwscan.errors import OutputError
 
 
 @contextmanager
+def beside(target: Path) -> Iterator[Path]:
+    """Give a path to write to; what is there at the end of the ``with`` block gets the final name.
+
+    If the block ends by an exception, what was there before stays. A link stays a link.
+
+    Raises
+    ------
+    OutputError
+        If the target cannot be written. The message names it.
+    """
+    try:
+        final = target.resolve()
+        temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+        try:
+            yield temporary
+            temporary.replace(final)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+@contextmanager
 def replacing(
     target: Path, *, stream: bool = False, encoding: str = "utf-8", errors: str = "strict"
 ) -> Iterator[TextIO]:
@@ -39,14 +64,11 @@ def replacing(
             with target.open("w", encoding=encoding, errors=errors, newline="") as file:
                 yield file
             return
-        final = target.resolve()
-        beside = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-        try:
-            with beside.open("w", encoding=encoding, errors=errors, newline="") as file:
-                yield file
-            beside.replace(final)
-        finally:
-            beside.unlink(missing_ok=True)
+        with (
+            beside(target) as temporary,
+            temporary.open("w", encoding=encoding, errors=errors, newline="") as file,
+        ):
+            yield file
     except BrokenPipeError:
         raise
     except OSError as error:

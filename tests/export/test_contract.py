@@ -5,7 +5,9 @@ import pytest
 from helpers import mean_model
 from onnx import TensorProto
 
-from nsfwexport.contract import violations
+from nsfwexport.contract import graph_violations, require, violations
+from nsfwexport.errors import ConversionError
+from nsfwexport.modelfile import read_graph
 from nsfwscan import Classifier, InputSpec, Manifest, OutputSpec, Preprocess
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
@@ -51,3 +53,18 @@ def test_each_rule_that_is_broken_is_named(
 def test_a_manifest_beside_the_file_is_not_in_it(tmp_path: Path) -> None:
     (sentence,) = violations(Classifier.load(mean_model(tmp_path / "m.onnx"), manifest=OURS))
     assert sentence == "the manifest is not embedded in the file but given"
+
+
+def test_operators_of_others_and_weights_elsewhere_are_named(tmp_path: Path) -> None:
+    path = mean_model(tmp_path / "m.onnx", OURS)
+    model = read_graph(path)
+    assert graph_violations(model) == []
+    require(path, model)
+    model.graph.node[0].domain = "com.example"
+    model.graph.initializer[0].data_location = TensorProto.EXTERNAL
+    assert graph_violations(model) == [
+        "the graph uses operators that are not ONNX's own: com.example",
+        "weights lie in another file",
+    ]
+    with pytest.raises(ConversionError, match=r"breaks the contract: .*com\.example; weights lie"):
+        require(path, model)

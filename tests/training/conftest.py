@@ -1,39 +1,8 @@
-"""A small labelled store that any head can learn, and a quick backbone."""
-
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 import pytest
-from backbones import small_backbone
-from PIL import Image
-
-from nsfwscan.labels import read_labels, write_split
-from nsfwtrain.split import split
-from nsfwtrain.store import import_folder
-
-
-@dataclass(frozen=True)
-class Collection:
-    """Where things are."""
-
-    store: Path
-    split: Path
-    backbone: Path
+from labelled import Collection, make_collection
 
 
 @pytest.fixture(scope="session")
 def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
-    """Make 2 x 120 pictures of random blots: reddish ones have label 1."""
-    root = tmp_path_factory.mktemp("collection")
-    rng = np.random.default_rng(0)
-    for label in (0, 1):
-        (root / str(label)).mkdir()
-        for i in range(120):
-            blots = rng.integers(0, 256, (6, 6, 3)).astype(float)
-            blots[..., 0] += 80 * (label - 0.5)
-            picture = Image.fromarray(blots.clip(0, 255).astype(np.uint8))
-            picture.resize((48, 48)).save(root / str(label) / f"{i}.png")
-        import_folder(root / str(label), root / "store", 1 if label else 0)
-    write_split(root / "split.csv", split(read_labels(root / "store" / "label.csv")))
-    return Collection(root / "store", root / "split.csv", small_backbone(root / "backbone"))
+    """Make a small labelled store."""
+    return make_collection(tmp_path_factory.mktemp("collection"))

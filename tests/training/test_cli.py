@@ -4,8 +4,8 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from conftest import Run
+from labelled import Collection
 from PIL import Image
-from training.conftest import Collection
 
 from nsfwtrain.variants import VARIANTS
 

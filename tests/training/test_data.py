@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from training.conftest import Collection
+from labelled import Collection
 
 from nsfwscan import Preprocess, decode
 from nsfwscan.errors import StoreError

@@ -3,7 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from training.conftest import Collection
+from labelled import Collection
 
 from nsfwtrain.errors import RunError
 from nsfwtrain.evaluate import evaluate_run

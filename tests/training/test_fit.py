@@ -11,7 +11,7 @@ import pytest
 from backbones import hungry_backbone
 from hypothesis import given
 from hypothesis import strategies as st
-from training.conftest import Collection
+from labelled import Collection
 
 from nsfwtrain import runs
 from nsfwtrain.errors import RunError
@@ -66,7 +66,7 @@ def test_it_learns_and_says_all_about_it(
     assert metrics["roc_auc"] >= 0.9
     written = runs.read_facts(tmp_path / "run")
     assert written["metrics"] == metrics
-    assert written["parameters"] == 8 * 8 * 3 * 1280 + 1281
+    assert written["parameters"] == 8 * 8 * 3 * 32 + 32 * 1280 + 1281
     assert set(written["seconds"]) - {"compilation"} == {
         "backbone",
         "data",

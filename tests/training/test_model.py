@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from backbones import small_backbone
-from training.conftest import Collection
+from labelled import Collection
 
 from nsfwtrain.backbone import load_backbone
 from nsfwtrain.errors import RunError

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from backbones import small_backbone
-from training.conftest import Collection
+from labelled import Collection
 
 from nsfwtrain.errors import VariantError
 from nsfwtrain.runs import read_facts

@@ -74,7 +74,7 @@ def save_model(out: Path, model: Any) -> None:
     try:
         model.save(out / "model", save_format="tf", include_optimizer=False)
         model.save(out / "model.h5", save_format="h5", include_optimizer=False)
-    except (OSError, RuntimeError, tf.errors.OpError) as error:
+    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
         said = " ".join(str(error).split())[:200]
         raise RunError(f"cannot write the model into {out} ({said})") from error
 

@@ -1,0 +1,234 @@
+"""Choose a model's threshold for a purpose, on labelled pictures it was not trained on."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from nsfwexport.errors import CalibrationError
+from nsfwscan import Classifier, Selection, scan
+from nsfwscan.labels import Part, read_split
+from nsfwscan.objects import object_path
+
+Target = Literal["fpr", "recall"]
+
+_HEADER = ["path", "label"]
+_ROUNDING = 1e-9  # 0.07 * 100 is a little more than 7
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of some pictures, and its exact 95 % interval (Clopper and Pearson, 1934)."""
+
+    count: int
+    total: int
+
+    @property
+    def value(self) -> float:
+        """The share seen, in [0, 1]."""
+        return self.count / self.total
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Between which the true share lies, with a confidence of at least 95 %."""
+        found = binomtest(self.count, self.total).proportion_ci(0.95, method="exact")
+        return float(found.low), float(found.high)
+
+    def __str__(self) -> str:
+        """Write it as ``1.2 % (0.3 % to 3.5 %; 3 of 250)``."""
+        low, high = self.interval
+        return f"{self.value:.1%} ({low:.1%} to {high:.1%}; {self.count:,} of {self.total:,})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatingPoint:
+    """What a threshold does on labelled pictures.
+
+    Attributes
+    ----------
+    threshold
+        Score from which a picture is flagged.
+    fpr
+        Share of label 0 that is flagged.
+    recall
+        Share of label 1 that is flagged.
+    """
+
+    threshold: float
+    fpr: Share
+    recall: Share
+
+    def precision(self, prevalence: float) -> float:
+        """Give the share of the flagged that is label 1, where label 1 is that share of all.
+
+        Bayes' rule; NaN where nothing would be flagged. The sample's own mix of labels plays no
+        part in it.
+        """
+        right = self.recall.value * prevalence
+        wrong = self.fpr.value * (1 - prevalence)
+        return right / (right + wrong) if right + wrong else float("nan")
+
+
+def choose(
+    labels: NDArray[np.int64], scores: NDArray[np.float32], target: Target, value: float
+) -> OperatingPoint:
+    """Choose a threshold.
+
+    Parameters
+    ----------
+    labels
+        int (N,), 0 or 1, both among them.
+    scores
+        float32 (N,) in [0, 1].
+    target
+        ``fpr``: the lowest threshold with at most `value` of label 0 flagged. ``recall``: the
+        highest with at least `value` of label 1 flagged.
+    value
+        In (0, 1).
+
+    Raises
+    ------
+    CalibrationError
+        If no threshold in [0, 1] does it.
+    """
+    zeros, ones = (np.sort(scores[labels == i].astype(np.float64)) for i in (0, 1))
+    if target == "fpr":
+        allowed = int(np.floor(value * len(zeros) + _ROUNDING))
+        blocker = float(zeros[len(zeros) - allowed - 1])  # the highest that must not be flagged
+        if blocker >= 1:
+            raise CalibrationError(
+                f"so many pictures of label 0 score 1 that no threshold flags at most {value:g} of "
+                "them; look at the labels"
+            )
+        threshold = _between(blocker, float(np.min(scores, where=scores > blocker, initial=1.0)))
+    else:
+        needed = int(np.ceil(value * len(ones) - _ROUNDING))
+        lowest = float(ones[len(ones) - needed])  # the lowest that must be flagged
+        threshold = _between(float(np.max(scores, where=scores < lowest, initial=0.0)), lowest)
+    return OperatingPoint(
+        threshold=threshold,
+        fpr=Share(int(np.sum(zeros >= threshold)), len(zeros)),
+        recall=Share(int(np.sum(ones >= threshold)), len(ones)),
+    )
+
+
+def _between(low: float, high: float) -> float:
+    """Give the shortest decimal t near the middle with low < t <= high, or `high` itself."""
+    middle = (low + high) / 2
+    for digits in range(2, 12):
+        if low < (short := round(middle, digits)) <= high:
+            return short
+    return high
+
+
+def warnings(point: OperatingPoint, target: Target, value: float) -> list[str]:
+    """Say where the sample is too small for what is asked of it."""
+    share = point.fpr if target == "fpr" else point.recall
+    edge = share.interval[1] if target == "fpr" else share.interval[0]
+    name = "false-positive rate" if target == "fpr" else "recall"
+    missed = edge > value if target == "fpr" else edge < value
+    said = []
+    if missed:
+        said.append(
+            f"on {share.total:,} pictures the true {name} may still be {edge:.1%}; "
+            "more labelled pictures would narrow it"
+        )
+    rare = value if target == "fpr" else 1 - value
+    if rare * share.total < 1:
+        said.append(
+            f"{share.total:,} pictures are too few to tell a {name} of {value:g}: one of them is "
+            f"{1 / share.total:.2%}"
+        )
+    return said
+
+
+def describe(point: OperatingPoint, target: Target, value: float, where: str) -> str:
+    """Give the sentence that the manifest keeps."""
+    wanted = f"at most {value:g} false positives" if target == "fpr" else f"a recall of {value:g}"
+    return (
+        f"chosen for {wanted} on {where}: false-positive rate {point.fpr}, recall {point.recall}, "
+        "with exact 95 % intervals"
+    )
+
+
+def read_list(path: Path) -> list[tuple[str, int]]:
+    """Read a CSV of pictures: header ``path,label``; paths are relative to the file's folder.
+
+    Raises
+    ------
+    CalibrationError
+        If it cannot be read or understood. The message names the line.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            header = next(reader, [])
+            if header != _HEADER:
+                raise CalibrationError(
+                    f"{path}: the first line must be {','.join(_HEADER)}, got {','.join(header)}"
+                )
+            rows = []
+            for cells in reader:
+                if len(cells) != 2 or cells[1] not in {"0", "1"}:
+                    raise CalibrationError(
+                        f"{path}, line {reader.line_num}: expected a path and 0 or 1, got "
+                        f"{','.join(cells)!r}"
+                    )
+                rows.append((str(path.parent / cells[0]), int(cells[1])))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CalibrationError(f"cannot read {path}: {error}") from error
+    return rows
+
+
+def from_split(store: Path, split: Path, part: Part = "validation") -> list[tuple[str, int]]:
+    """List the objects of one part of a split, and their labels.
+
+    Raises
+    ------
+    LabelError
+        If the split file cannot be read or understood.
+    """
+    return [
+        (str(object_path(store, row.label.object_id)), row.label.value)
+        for row in read_split(split)
+        if row.part == part
+    ]
+
+
+def score(
+    classifier: Classifier, pictures: Sequence[tuple[str, int]]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Score labelled pictures, exactly as a scan does.
+
+    Returns
+    -------
+    tuple
+        Labels, int64 (N,), and scores, float32 (N,).
+
+    Raises
+    ------
+    CalibrationError
+        If one cannot be scored, or a label has none.
+    """
+    labels = dict(pictures)
+    found: dict[str, float] = {}
+    for record in scan(list(labels), classifier, selection=Selection(ignore=False)):
+        if record.score is None:
+            raise CalibrationError(
+                f"{record.path} has no score ({record.detail}); mend it, or leave it out"
+            )
+        found[record.path] = record.score
+    for missing in labels.keys() - found.keys():
+        raise CalibrationError(f"{missing} is no picture; leave it out")
+    for value in (0, 1):
+        if value not in labels.values():
+            raise CalibrationError(f"there is no picture of label {value} to choose a threshold on")
+    return (
+        np.array([labels[path] for path in found], np.int64),
+        np.array(list(found.values()), np.float32),
+    )

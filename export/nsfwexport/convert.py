@@ -1,0 +1,112 @@
+"""Turn a Keras model into one ONNX file, and let it have its name once it has proved the same."""
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import tf2onnx
+
+from nsfwexport import modelfile, pictures
+from nsfwexport.contract import require
+from nsfwexport.errors import ConversionError
+from nsfwexport.keras import KerasModel, sentence, tf, tf_keras
+from nsfwexport.parity import GATES, Gate, Report, verify
+from nsfwscan import Manifest
+from nsfwscan.files import beside
+
+OPSET = 18
+
+logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what fails is said by an exception
+
+_TOOLS = ("nsfwscan", "tensorflow", "tf-keras", "tf2onnx", "onnx")
+
+
+def convert(
+    source: KerasModel,
+    out: Path,
+    *,
+    opset: int = OPSET,
+    images: Sequence[Path] | None = None,
+    devices: Sequence[str] = ("cpu",),
+    gates: Mapping[str, Gate] = GATES,
+    licence: str | None = None,
+) -> Report:
+    """Convert a model, check the file, prove that both say the same, and only then name it.
+
+    Parameters
+    ----------
+    source
+        The Keras model.
+    out
+        The ONNX file; what was there before stays if anything fails.
+    opset
+        Version of ONNX's operators.
+    images
+        Pictures to compare on; None makes some.
+    devices, gates
+        Where to compare, and what must hold.
+    licence
+        Of the weights, as an SPDX expression.
+
+    Returns
+    -------
+    Report
+        Of the comparison; the manifest has it too.
+
+    Raises
+    ------
+    ConversionError
+        If the model cannot be converted, or the file would break the contract.
+    ParityError
+        If it does not say the same.
+    OutputError
+        If the file cannot be written.
+    """
+    model = _to_onnx(source, opset)
+    manifest = modelfile.with_tools(
+        Manifest(
+            name=source.folder.resolve().name,
+            variant=source.variant,
+            threshold_choice="the midpoint; nsfwexport calibrate chooses one for a purpose",
+            preprocess=source.preprocess,
+            training=source.training,
+            licence=licence,
+        ),
+        *_TOOLS,
+    )
+    with beside(out) as temporary, tempfile.TemporaryDirectory() as folder:
+        temporary.write_bytes(modelfile.embed(model, manifest))
+        require(temporary, model)
+        if images is None:
+            images = pictures.make(Path(folder))
+        report = verify(
+            temporary, str(source.folder), source.scorer(), source.preprocess, images,
+            devices=devices, gates=gates,
+        )  # fmt: skip
+        report.require(out)
+        temporary.write_bytes(modelfile.embed(model, replace(manifest, parity=report.facts())))
+    return report
+
+
+def _to_onnx(source: KerasModel, opset: int) -> Any:
+    """Convert: input ``image``, output ``probability``."""
+    size = source.preprocess.size
+    # The identity at the end gives the output its name, whatever the model's own layer is called.
+    named = tf_keras.Sequential(
+        [
+            tf_keras.Input((size, size, 3), dtype="uint8", name="image"),
+            source.model,
+            tf_keras.layers.Activation("linear", name="probability"),
+        ]
+    )
+    signature = [tf.TensorSpec((None, size, size, 3), tf.uint8, name="image")]
+    try:
+        model, _ = tf2onnx.convert.from_keras(named, input_signature=signature, opset=opset)
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:
+        raise ConversionError(f"{source.folder} does not convert: {sentence(error)}") from error
+    return model

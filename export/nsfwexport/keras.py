@@ -1,0 +1,159 @@
+"""The Keras side: TensorFlow imported quietly, a trained model found and loaded."""
+
+import json
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsfwexport.errors import ConversionError
+from nsfwscan import Preprocess
+from nsfwscan.preprocess import Pixels
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong is said by an exception
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # the hub still asks for pkg_resources
+    import tensorflow as tf
+    import tensorflow_hub as hub
+    import tf_keras
+
+tf.get_logger().setLevel("ERROR")
+
+__all__ = ["KerasModel", "load", "sentence", "tf", "tf_keras"]
+
+_TRAINING_FACTS = (
+    "split_sha256", "counts", "options", "epochs", "metrics", "backbone", "backbone_fingerprint",
+    "parameters", "versions", "device",
+)  # fmt: skip
+_BATCH = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class KerasModel:
+    """A trained model, loaded.
+
+    Attributes
+    ----------
+    folder
+        Where it was found.
+    variant
+        Which of the variants it is.
+    model
+        A `tf_keras` model from uint8 (N, S, S, 3), RGB, to the probability (N, 1) of label 1.
+    preprocess
+        From a file's bytes to its pixels.
+    training
+        Facts of the training run, if it came from one.
+    """
+
+    folder: Path
+    variant: str
+    model: Any
+    preprocess: Preprocess
+    training: dict[str, Any] | None
+
+    def scorer(self) -> Callable[[Pixels], NDArray[np.float32]]:
+        """Give a function from uint8 (N, S, S, 3) to probabilities, float32 (N,)."""
+        call = tf.function(lambda pixels: self.model(pixels, training=False), reduce_retracing=True)
+
+        def score(pixels: Pixels) -> NDArray[np.float32]:
+            scores = [
+                call(tf.constant(pixels[i : i + _BATCH])).numpy()[:, 0]
+                for i in range(0, len(pixels), _BATCH)
+            ]
+            return np.concatenate(scores)
+
+        return score
+
+
+def load(folder: Path, variant: str | None = None) -> KerasModel:
+    """Load a training run's model, or any Keras model folder.
+
+    Parameters
+    ----------
+    folder
+        A folder with ``run.json`` and ``model/``, or a SavedModel.
+    variant
+        What to call a model that comes from no run.
+
+    Raises
+    ------
+    ConversionError
+        If there is no such model, it does not load, or it does not take pixels and give one
+        probability.
+    """
+    facts = _facts(folder)
+    saved = folder if facts is None else folder / "model"
+    if not (saved / "saved_model.pb").is_file():
+        raise ConversionError(
+            f"{folder} holds neither a finished training run nor a SavedModel; name a folder that "
+            "nsfwtrain fit has made"
+        )
+    name = variant or (facts or {}).get("variant")
+    if not isinstance(name, str):
+        raise ConversionError(f"{folder} is no training run: say by --variant what model it is")
+    try:
+        model = tf_keras.models.load_model(
+            saved, custom_objects={"KerasLayer": hub.KerasLayer}, compile=False
+        )
+    except Exception as error:
+        raise ConversionError(f"{saved} does not load: {sentence(error)}") from error
+    size = _side(model, saved)
+    preprocess = Preprocess(size=size) if facts is None else _preprocess(facts, folder)
+    if preprocess.size != size:
+        raise ConversionError(
+            f"{folder}: run.json says pictures of {preprocess.size} pixels, the model takes {size}"
+        )
+    training = facts and {key: facts[key] for key in _TRAINING_FACTS if key in facts}
+    return KerasModel(
+        folder=folder, variant=name, model=model, preprocess=preprocess, training=training
+    )
+
+
+def sentence(error: BaseException) -> str:
+    """Put what a library said on one line, cut where it gets long."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _facts(folder: Path) -> dict[str, Any] | None:
+    path = folder / "run.json"
+    if not path.exists():
+        return None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConversionError(f"cannot read {path}: {error}") from error
+    if not isinstance(facts, dict):
+        raise ConversionError(f"{path} is no JSON object; train anew")
+    return facts
+
+
+def _preprocess(facts: dict[str, Any], folder: Path) -> Preprocess:
+    known = {field.name for field in fields(Preprocess)}
+    try:
+        return Preprocess(**{k: v for k, v in facts["preprocess"].items() if k in known})
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ConversionError(f"{folder}: run.json does not say how pictures are prepared") from (
+            error
+        )
+
+
+def _side(model: Any, saved: Path) -> int:
+    """Give S of a model from uint8 (N, S, S, 3) to (N, 1)."""
+    inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
+    if len(inputs) == 1 and len(outputs) == 1:
+        taken, given = tuple(inputs[0].shape), tuple(outputs[0].shape)
+        square = len(taken) == 4 and isinstance(taken[1], int) and taken[1] == taken[2]
+        if square and taken[3] == 3 and inputs[0].dtype == tf.uint8 and given == (None, 1):
+            return int(taken[1])
+    shapes = ", ".join(f"{t.dtype.name} {tuple(t.shape)}" for t in [*inputs, *outputs])
+    raise ConversionError(
+        f"{saved} goes {shapes or 'from and to nothing that it tells'}; expected uint8 "
+        "(None, S, S, 3), the pixels as they are, to float32 (None, 1), one probability"
+    )

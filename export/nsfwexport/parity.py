@@ -1,0 +1,324 @@
+"""Prove that a model file says what the model it was made from says.
+
+Two comparisons, on every device asked for: from the same tensors, and from the files, where the
+one side is the scanner itself, path to score. The first sees wrong weights, scaling or channels;
+the second also sees another way of decoding or resizing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsfwexport.errors import ParityError
+from nsfwscan import Classifier, PictureError, Preprocess, Selection, decode, scan
+from nsfwscan.discover import problem_of
+from nsfwscan.parallel import available_cores, map_ahead
+from nsfwscan.preprocess import Pixels
+
+Scores = NDArray[np.float32]
+
+_LEAST = 1e-6  # probabilities are kept that far from 0 and 1 where a logit is taken
+_BATCH = 16
+_WORST = 5
+_SPREAD = 0.5  # scores that span less prove little: a constant would pass
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How far two models may differ and still say the same.
+
+    Attributes
+    ----------
+    difference
+        Largest absolute difference of a probability.
+    flips
+        Largest share of pictures, in [0, 1], whose decision at the threshold differs.
+    """
+
+    difference: float
+    flips: float
+
+
+GATES: Mapping[str, Gate] = {
+    "cpu": Gate(1e-4, 0),
+    "cuda": Gate(1e-4, 0),
+    "cuda-tf32": Gate(5e-3, 1e-3),
+}
+"""By device: what must hold of a model in single precision."""
+
+HALF_GATES: Mapping[str, Gate] = dict.fromkeys(GATES, Gate(5e-3, 1e-3))
+"""The same of a model in half precision."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Largest, mean and 99th-percentile absolute difference."""
+
+    largest: float
+    mean: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One way of comparing two models, on one device.
+
+    Attributes
+    ----------
+    way
+        ``tensors`` or ``files``.
+    device
+        Where the model file ran.
+    gate
+        What must hold.
+    images
+        How many were compared.
+    probability, logit
+        How far apart the two were.
+    flips
+        How many decisions differ at the shipped threshold.
+    worst
+        The pictures that differ most: path, expected score, score.
+    """
+
+    way: str
+    device: str
+    gate: Gate
+    images: int
+    probability: Difference
+    logit: Difference
+    flips: int
+    worst: tuple[tuple[str, float, float], ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is inside the gate; a NaN never is."""
+        share = self.flips / self.images
+        return self.probability.largest <= self.gate.difference and share <= self.gate.flips
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All comparisons of a model file with what it was made from.
+
+    Attributes
+    ----------
+    reference
+        What it was compared with.
+    threshold
+        At which decisions were counted.
+    comparisons
+        One for each way and device.
+    score_range
+        Least and largest score of the reference.
+    left_out
+        Pictures that could not be used, and why.
+    """
+
+    reference: str
+    threshold: float
+    comparisons: tuple[Comparison, ...]
+    score_range: tuple[float, float]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def spread(self) -> bool:
+        """Whether the scores differ enough from picture to picture to prove anything."""
+        return self.score_range[1] - self.score_range[0] >= _SPREAD
+
+    def facts(self) -> dict[str, Any]:
+        """Give what a manifest keeps: all but the names of pictures."""
+        comparisons = []
+        for comparison in self.comparisons:
+            entry = asdict(comparison)
+            del entry["worst"]
+            comparisons.append(entry)
+        return {
+            "reference": self.reference,
+            "threshold": self.threshold,
+            "score_range": list(self.score_range),
+            "comparisons": comparisons,
+        }
+
+    def require(self, path: Path) -> None:
+        """Raise `ParityError` unless every comparison holds."""
+        broken = [comparison for comparison in self.comparisons if not comparison.holds]
+        if not broken:
+            return
+        said = "; ".join(
+            f"from the {'same ' * (c.way == 'tensors')}{c.way} on {c.device}, probabilities differ "
+            f"by up to {c.probability.largest:.3g} (allowed: {c.gate.difference:g}) and {c.flips} "
+            f"of {c.images} decisions (allowed: {c.gate.flips:.1%})"
+            for c in broken
+        )
+        if all(comparison.way == "files" for comparison in broken):
+            hint = "the tensors agree, so pictures are decoded or resized in another way"
+        else:
+            hint = "weights, scaling or the order of channels are not the same"
+        worst = "".join(
+            f"\n  {name}: {expected:.6f} became {got:.6f}"
+            for name, expected, got in broken[0].worst
+        )
+        raise ParityError(f"{path} does not say what {self.reference} says: {said}; {hint}{worst}")
+
+
+def compare(
+    way: str,
+    device: str,
+    gate: Gate,
+    threshold: float,
+    paths: Sequence[str],
+    expected: Scores,
+    got: Scores,
+) -> Comparison:
+    """Compare two lists of scores.
+
+    Parameters
+    ----------
+    way, device, gate
+        See `Comparison`.
+    threshold
+        Score from which a picture is flagged.
+    paths
+        Of the pictures.
+    expected, got
+        float32 (N,) in [0, 1], N at least 1; NaN where there is no score, which never holds.
+    """
+    a, b = expected.astype(np.float64), got.astype(np.float64)
+    apart = np.abs(a - b)
+    order = np.argsort(-np.nan_to_num(apart, nan=np.inf), kind="stable")[:_WORST]
+    return Comparison(
+        way=way,
+        device=device,
+        gate=gate,
+        images=len(paths),
+        probability=_difference(apart),
+        logit=_difference(np.abs(_logit(a) - _logit(b))),
+        flips=int(np.sum((a >= threshold) != (b >= threshold))),
+        worst=tuple((paths[i], float(a[i]), float(b[i])) for i in order),
+    )
+
+
+def _difference(apart: NDArray[np.float64]) -> Difference:
+    return Difference(float(apart.max()), float(apart.mean()), float(np.percentile(apart, 99)))
+
+
+def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    kept = np.clip(probability, _LEAST, 1 - _LEAST)
+    return np.log(kept / (1 - kept))
+
+
+def verify(
+    model: Path,
+    reference: str,
+    score: Callable[[Pixels], Scores],
+    preprocess: Preprocess,
+    pictures: Sequence[Path],
+    *,
+    devices: Sequence[str] = ("cpu",),
+    gates: Mapping[str, Gate] = GATES,
+) -> Report:
+    """Compare a model file with what it was made from, on pictures.
+
+    Parameters
+    ----------
+    model
+        The ONNX file, its manifest in it.
+    reference
+        What to call the other side.
+    score
+        The other side: from uint8 (N, S, S, 3) to probabilities.
+    preprocess
+        How the other side's pictures are prepared.
+    pictures
+        The files, at least one of which can be used.
+    devices
+        Keys of `GATES`.
+    gates
+        What must hold, by device; it is reported, not required: see `Report.require`.
+
+    Raises
+    ------
+    ParityError
+        If no picture can be used, or the scanner and this function disagree on which can.
+    NsfwScanError
+        If the model file or a device cannot be used.
+    """
+    classifiers = {name: _load(model, name) for name in devices}
+    threshold = next(iter(classifiers.values())).manifest.threshold
+    fits = {
+        name: classifier.manifest.preprocess.size == preprocess.size
+        for name, classifier in classifiers.items()
+    }
+    if not all(fits.values()):
+        raise ParityError(
+            f"{model} takes pictures of another size than {reference}: it is another model"
+        )
+    expected: list[Scores] = []
+    tensors: dict[str, list[Scores]] = {name: [] for name in devices}
+    used: list[str] = []
+    left_out: dict[str, str] = {}
+    chunks = [pictures[i : i + _BATCH] for i in range(0, len(pictures), _BATCH)]
+    load = partial(_load_pictures, preprocess=preprocess)
+    with closing(map_ahead(load, chunks, workers=available_cores(), window=4)) as loaded:
+        for paths, pixels, failed in loaded:
+            left_out |= failed
+            if pixels is not None:
+                used += paths
+                expected.append(score(pixels))
+                for name, classifier in classifiers.items():
+                    tensors[name].append(classifier.predict(pixels))
+    if not used:
+        why = next(iter(left_out.values()), "there is none")
+        raise ParityError(f"no picture can be used to compare {model} with {reference}: {why}")
+    reference_scores = np.concatenate(expected)
+    comparisons = []
+    for name, classifier in classifiers.items():
+        from_files = _scan(classifier, used)
+        for way, scores in (("tensors", np.concatenate(tensors[name])), ("files", from_files)):
+            comparisons.append(
+                compare(way, name, gates[name], threshold, used, reference_scores, scores)
+            )
+    return Report(
+        reference=reference,
+        threshold=threshold,
+        comparisons=tuple(comparisons),
+        score_range=(float(reference_scores.min()), float(reference_scores.max())),
+        left_out=left_out,
+    )
+
+
+def _load(model: Path, device: str) -> Classifier:
+    name, _, tf32 = device.partition("-")
+    return Classifier.load(model, device=name, tf32=bool(tf32))
+
+
+def _load_pictures(
+    paths: Sequence[Path], preprocess: Preprocess
+) -> tuple[list[str], Pixels | None, dict[str, str]]:
+    used, pixels, failed = [], [], {}
+    for path in paths:
+        try:
+            pixels.append(decode(path.read_bytes(), preprocess).pixels)
+            used.append(str(path))
+        except OSError as error:
+            failed[str(path)] = problem_of(str(path), error, named=True).detail
+        except PictureError as error:
+            failed[str(path)] = error.detail
+    return used, np.concatenate(pixels) if pixels else None, failed
+
+
+def _scan(classifier: Classifier, paths: Sequence[str]) -> Scores:
+    """Give the scanner's own scores; NaN where it has none."""
+    found = {
+        record.path: record.score
+        for record in scan(paths, classifier, frames=1, selection=Selection(ignore=False))
+        if record.score is not None
+    }
+    return np.array([found.get(path, np.nan) for path in paths], np.float32)

@@ -1,0 +1,84 @@
+"""Pictures to compare two models on: named ones, a store's, or some that are made here."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from nsfwscan import InputError, Selection
+from nsfwscan.discover import Candidate, discover
+from nsfwscan.labels import Part, read_split
+from nsfwscan.objects import object_path
+
+_ORIENTATION_TAG = 0x0112
+
+
+def in_folder(folder: Path) -> list[Path]:
+    """List the files below a folder that may be pictures, or name the one file.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    found = [Path(e.path) for e in discover([folder], Selection()) if isinstance(e, Candidate)]
+    if not found:
+        raise InputError(f"{folder} holds no picture; name a folder of photos")
+    return found
+
+
+def in_store(store: Path, split: Path, part: Part) -> list[Path]:
+    """List the objects of one part of a split.
+
+    Raises
+    ------
+    LabelError
+        If the split file cannot be read.
+    InputError
+        If the part is empty.
+    """
+    rows = [row for row in read_split(split) if row.part == part]
+    if not rows:
+        raise InputError(f"{split} has no row of type {part}")
+    return [object_path(store, row.label.object_id) for row in rows]
+
+
+def make(folder: Path, count: int = 64) -> list[Path]:
+    """Write varied pictures, always the same: colours, blots and noise of all scales.
+
+    They are of many sizes, JPEG and PNG, grey, transparent and turned ones among them.
+
+    Parameters
+    ----------
+    folder
+        Where to; it exists.
+    count
+        How many.
+    """
+    rng = np.random.default_rng(0)
+    return [_write(folder / f"{i:03}", rng, i) for i in range(count)]
+
+
+def _write(path: Path, rng: np.random.Generator, i: int) -> Path:
+    width, height = rng.integers(120, 900, 2).tolist()
+    detail = int(2 ** rng.uniform(0, 7))
+    colours = rng.integers(0, 256, (detail, detail, 3)) * rng.uniform(0.2, 1, 3)
+    lightness = rng.uniform(0, 255 - colours.max())
+    pixels = (colours + lightness).astype(np.uint8)
+    picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+    if i % 3 == 0:
+        mode: Sequence[str] = ("RGB", "L", "RGBA", "P")
+        picture = picture.convert(mode[i // 3 % len(mode)])
+        return _save(picture, path.with_suffix(".png"))
+    exif = Image.Exif()
+    exif[_ORIENTATION_TAG] = i % 8 + 1
+    return _save(picture, path.with_suffix(".jpg"), quality=85, exif=exif)
+
+
+def _save(picture: Image.Image, path: Path, **options: object) -> Path:
+    data = io.BytesIO()
+    picture.save(data, Image.registered_extensions()[path.suffix], **options)
+    path.write_bytes(data.getvalue())
+    return path

@@ -1,0 +1,65 @@
+"""A parity report as people and programs read it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from nsfwexport.parity import Report
+
+_HEADINGS = (
+    "compared", "device", "images", "largest", "mean", "99 %", "logit largest", "logit mean",
+    "logit 99 %", "flips", "holds",
+)  # fmt: skip
+
+
+def _rows(report: Report) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [_HEADINGS]
+    for c in report.comparisons:
+        numbers = (
+            f"{value:.2g}" for d in (c.probability, c.logit) for value in (d.largest, d.mean, d.p99)
+        )
+        rows.append(
+            (f"same {c.way}" if c.way == "tensors" else c.way, c.device, f"{c.images:,}",
+             *numbers, str(c.flips), "yes" if c.holds else "NO")
+        )  # fmt: skip
+    return rows
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Lay rows out in columns, the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+    return "\n".join(lines)
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Write rows as a Markdown table; the first is the heading."""
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def text_report(report: Report) -> str:
+    """Write a report for a terminal."""
+    low, high = report.score_range
+    head = f"against {report.reference}, scores {low:.3f} to {high:.3f}, at {report.threshold:g}:"
+    return f"{head}\n{aligned(_rows(report))}"
+
+
+def markdown_report(report: Report) -> str:
+    """Write a report as a Markdown table."""
+    return markdown(_rows(report))
+
+
+def json_report(report: Report) -> str:
+    """Write a report as JSON, the worst pictures included."""
+    facts = report.facts()
+    for entry, comparison in zip(facts["comparisons"], report.comparisons, strict=True):
+        entry["holds"] = comparison.holds
+        entry["worst"] = [list(row) for row in asdict(comparison)["worst"]]
+    return json.dumps(facts | {"left_out": dict(report.left_out)}, indent=2)

@@ -1,0 +1,33 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from labelled import Collection, make_collection
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A collection, a run that was trained on it, and its ONNX file."""
+
+    collection: Collection
+    run: Path
+    model: Path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Train a small model for real, and convert it."""
+    from nsfwexport import keras
+    from nsfwexport.convert import convert
+    from nsfwtrain.fit import Options, fit
+    from nsfwtrain.variants import by_name
+
+    root = tmp_path_factory.mktemp("trained")
+    made = make_collection(root)
+    fit(
+        by_name("b0"), made.store, made.split, root / "runs" / "b0",
+        Options(batch_size=32, epochs=15), backbone=str(made.backbone),
+        cache=root / "cache", say=lambda _line: None,
+    )  # fmt: skip
+    convert(keras.load(root / "runs" / "b0"), root / "b0.onnx")
+    return Trained(made, root / "runs" / "b0", root / "b0.onnx")

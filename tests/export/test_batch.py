@@ -1,0 +1,35 @@
+import shutil
+from pathlib import Path
+
+import pytest
+from export.conftest import Trained
+
+from nsfwexport.batch import Row, convert_all, table
+from nsfwexport.errors import ConversionError
+
+
+def test_a_failure_does_not_end_the_rest(trained: Trained, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    shutil.copytree(trained.run, runs / "b0")
+    shutil.copytree(trained.run, runs / "broken")
+    (runs / "broken" / "model" / "saved_model.pb").write_bytes(b"broken")
+    (runs / "unfinished").mkdir()
+    (broken,) = [row for row in convert_all(runs, tmp_path / "models", []) if row.error]
+    assert broken.name == "broken"
+    assert broken.error is not None
+    assert "model does not load" in broken.error
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["b0.onnx"]
+    with pytest.raises(ConversionError, match="holds no finished run"):
+        convert_all(tmp_path / "models", tmp_path, [])
+
+
+def test_the_table_says_what_became_of_each() -> None:
+    text = table(
+        [
+            Row(name="b0", seconds=9.4, megabytes=16.2, largest=4e-7, flips=0),
+            Row(name="b1", seconds=1, error="it failed"),
+        ]
+    )
+    assert text.splitlines()[1].split() == ["b0", "9", "16.2", "4e-07", "0"]
+    assert text.splitlines()[2].split() == ["b1", "1", "-", "-", "failed"]
+    assert text.splitlines()[3] == "b1: it failed"

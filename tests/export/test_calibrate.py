@@ -1,0 +1,120 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import RGB_PHOTOS, encoded, load_photo, mean_model
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from nsfwexport import calibrate
+from nsfwexport.calibrate import OperatingPoint, Share, Target
+from nsfwexport.errors import CalibrationError
+from nsfwscan import Classifier, Manifest, Preprocess
+
+SCORES = hnp.arrays(np.float32, 40, elements=st.floats(0, 0.875, width=16))
+LABELS = np.arange(40) % 2
+
+
+@given(SCORES, st.floats(0.01, 0.99))
+def test_a_false_positive_rate_is_kept_and_no_lower_threshold_would(
+    scores: np.ndarray[Any, np.dtype[np.float32]], value: float
+) -> None:
+    point = calibrate.choose(LABELS, scores, "fpr", value)
+    zeros = scores[LABELS == 0]
+    assert np.mean(zeros >= point.threshold) == point.fpr.value <= value + 1e-9
+    lower = max((s for s in scores if s < point.threshold), default=None)
+    if lower is not None:
+        assert np.mean(zeros >= lower) > value or lower not in zeros
+
+
+@given(SCORES, st.floats(0.01, 0.99))
+def test_a_recall_is_reached_and_no_higher_threshold_would(
+    scores: np.ndarray[Any, np.dtype[np.float32]], value: float
+) -> None:
+    point = calibrate.choose(LABELS, scores, "recall", value)
+    ones = scores[LABELS == 1]
+    assert np.mean(ones >= point.threshold) == point.recall.value >= value - 1e-9
+    lowest = min(s for s in ones if s >= point.threshold)
+    assert np.mean(ones > lowest) < value
+
+
+def test_thresholds_are_short_numbers() -> None:
+    scores = np.array([0.1234567, 0.91, 0.2345678, 0.95], np.float32)
+    point = calibrate.choose(np.array([0, 1, 0, 1]), scores, "fpr", 0.01)
+    assert point.threshold == 0.57
+
+
+def test_no_threshold_is_said() -> None:
+    labels, scores = np.array([0, 1]), np.array([1, 1], np.float32)
+    with pytest.raises(CalibrationError, match="so many pictures of label 0 score 1"):
+        calibrate.choose(labels, scores, "fpr", 0.01)
+
+
+def test_intervals_are_clopper_and_pearson_s() -> None:
+    """Against their closed forms at the ends, and a published value in between."""
+    assert Share(0, 100).interval == pytest.approx((0, 1 - 0.025 ** (1 / 100)))
+    assert Share(100, 100).interval == pytest.approx((0.025 ** (1 / 100), 1))
+    assert Share(10, 100).interval == pytest.approx((0.0490, 0.1762), abs=1e-4)
+
+
+def test_precision_is_bayes_rule() -> None:
+    point = OperatingPoint(threshold=0.5, fpr=Share(10, 1000), recall=Share(90, 100))
+    flagged_right, flagged_wrong = 0.9 * 100, 0.01 * 9900
+    assert point.precision(0.01) == pytest.approx(flagged_right / (flagged_right + flagged_wrong))
+    nothing = OperatingPoint(threshold=1, fpr=Share(0, 10), recall=Share(0, 10))
+    assert np.isnan(nothing.precision(0.01))
+
+
+@pytest.mark.parametrize(
+    ("fpr", "target", "value", "said"),
+    [
+        (Share(0, 50), "fpr", 0.01, ["may still be 7.1%", "too few to tell"]),
+        (Share(10, 2000), "fpr", 0.01, []),
+        (Share(20, 2000), "fpr", 0.01, ["may still be 1.5%"]),
+    ],
+)
+def test_small_samples_are_warned_of(
+    fpr: Share, target: Target, value: float, said: list[str]
+) -> None:
+    point = OperatingPoint(threshold=0.5, fpr=fpr, recall=Share(9, 10))
+    warned = calibrate.warnings(point, target, value)
+    assert len(warned) == len(said)
+    assert all(part in sentence for part, sentence in zip(said, warned, strict=True))
+
+
+def test_scores_are_the_scanner_s(tmp_path: Path) -> None:
+    model = Classifier.load(
+        mean_model(tmp_path / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
+    )
+    listed = ["path,label"]
+    for i, name in enumerate(RGB_PHOTOS):
+        (tmp_path / f"{i}.png").write_bytes(encoded(load_photo(name), "PNG"))
+        listed.append(f"{i}.png,{i % 2}")
+    (tmp_path / "list.csv").write_text("\n".join(listed) + "\n")
+    pictures = calibrate.read_list(tmp_path / "list.csv")
+    labels, scores = calibrate.score(model, pictures)
+    assert labels.tolist() == [0, 1, 0, 1, 0]
+    assert len(set(scores.tolist())) == 5
+    (tmp_path / "3.png").write_bytes(b"")
+    with pytest.raises(CalibrationError, match=r"3\.png has no score .* mend it, or leave it out"):
+        calibrate.score(model, pictures)
+    with pytest.raises(CalibrationError, match="no picture of label 1"):
+        calibrate.score(model, pictures[:1])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n", "the first line must be path,label, got a,b"),
+        ("path,label\nx.png,2\n", "line 2: expected a path and 0 or 1, got 'x.png,2'"),
+        ("path,label\nx.png\n", "line 2: expected a path and 0 or 1"),
+    ],
+)
+def test_bad_lists_are_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(CalibrationError, match=message):
+        calibrate.read_list(tmp_path / "list.csv")
+    with pytest.raises(CalibrationError, match="cannot read"):
+        calibrate.read_list(tmp_path / "gone.csv")

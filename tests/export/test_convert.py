@@ -1,0 +1,74 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from export.conftest import Trained
+
+from nsfwexport import keras, modelfile
+from nsfwexport.contract import violations
+from nsfwexport.convert import convert
+from nsfwexport.errors import ConversionError, ParityError
+from nsfwexport.parity import GATES, Gate
+from nsfwscan import Classifier, OutputError
+
+
+def test_the_file_says_what_it_is(trained: Trained) -> None:
+    classifier = Classifier.load(trained.model)
+    assert violations(classifier) == []
+    manifest = classifier.manifest
+    facts = json.loads((trained.run / "run.json").read_text())
+    assert (manifest.name, manifest.variant) == ("b0", "b0")
+    assert manifest.training is not None
+    assert manifest.training["split_sha256"] == facts["split_sha256"]
+    assert manifest.training["counts"] == facts["counts"]
+    assert manifest.training["metrics"] == facts["metrics"]
+    assert manifest.parity is not None
+    assert [c["way"] for c in manifest.parity["comparisons"]] == ["tensors", "files"]
+    assert manifest.tools["tf2onnx"].startswith("1.17")
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 224, 224, 3), np.uint8)
+    source = keras.load(trained.run)
+    assert np.abs(classifier.predict(pixels) - source.scorer()(pixels)).max() < 1e-5
+
+
+def test_what_fails_the_gate_gets_no_name_and_replaces_nothing(
+    trained: Trained, tmp_path: Path
+) -> None:
+    out = tmp_path / "b0.onnx"
+    out.write_text("before")
+    with pytest.raises(ParityError, match=r"b0\.onnx does not say what"):
+        convert(keras.load(trained.run), out, gates={**GATES, "cpu": Gate(0, 0)})
+    assert [path.name for path in tmp_path.iterdir()] == ["b0.onnx"]
+    assert out.read_text() == "before"
+
+
+def test_a_keras_model_that_is_no_run_needs_its_variant(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="say by --variant what model it is"):
+        keras.load(trained.run / "model")
+    source = keras.load(trained.run / "model", "b0")
+    convert(source, tmp_path / "b0.onnx", licence="MIT")
+    manifest = Classifier.load(tmp_path / "b0.onnx").manifest
+    assert (manifest.training, manifest.licence) == (None, "MIT")
+
+
+def test_a_place_that_cannot_be_written_is_said(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*gone/b0\.onnx: No such file"):
+        convert(keras.load(trained.run), tmp_path / "gone" / "b0.onnx")
+
+
+def test_an_operator_set_that_does_not_do_is_said(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="does not convert"):
+        convert(keras.load(trained.run), tmp_path / "b0.onnx", opset=99)
+
+
+def test_the_model_s_own_layer_names_do_not_matter(trained: Trained, tmp_path: Path) -> None:
+    tf_keras = keras.tf_keras
+    source = keras.load(trained.run)
+    renamed = tf_keras.Sequential(
+        [tf_keras.Input((224, 224, 3), dtype="uint8", name="x"), source.model], name="y"
+    )
+    convert(replace(source, model=renamed), tmp_path / "b0.onnx")
+    model, _ = modelfile.read(tmp_path / "b0.onnx")
+    assert [t.name for t in model.graph.input] == ["image"]
+    assert [t.name for t in model.graph.output] == ["probability"]

@@ -1,0 +1,39 @@
+import json
+
+import numpy as np
+
+from nsfwexport.parity import Gate, Report, compare
+from nsfwexport.tables import aligned, json_report, markdown, markdown_report, text_report
+
+A, B = np.array([0.1, 0.9], np.float32), np.array([0.1, 0.4], np.float32)
+REPORT = Report(
+    reference="run",
+    threshold=0.5,
+    comparisons=(compare("files", "cpu", Gate(1e-4, 0), 0.5, ["a.jpg", "b.jpg"], A, B),),
+    score_range=(0.1, 0.9),
+    left_out={"c.jpg": "why"},
+)
+
+
+def test_columns_are_aligned() -> None:
+    assert aligned([("a", "bb"), ("ccc", "d")]) == "a    bb\nccc   d"
+    assert markdown([("a", "b"), ("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_a_report_for_people() -> None:
+    lines = text_report(REPORT).splitlines()
+    assert lines[0] == "against run, scores 0.100 to 0.900, at 0.5:"
+    assert lines[1].split()[:4] == ["compared", "device", "images", "largest"]
+    assert lines[2].split()[:4] == ["files", "cpu", "2", "0.5"]
+    assert lines[2].endswith("1     NO")
+    assert markdown_report(REPORT).splitlines()[2].startswith("| files | cpu | 2 | 0.5 |")
+
+
+def test_a_report_for_programs() -> None:
+    found = json.loads(json_report(REPORT))
+    (comparison,) = found["comparisons"]
+    assert comparison["holds"] is False
+    assert comparison["worst"][0][0] == "b.jpg"
+    assert comparison["flips"] == 1
+    assert found["left_out"] == {"c.jpg": "why"}
+    assert "worst" not in REPORT.facts()["comparisons"][0]
