@@ -1,11 +1,16 @@
 """Backbones in the hub's form, made in the test: SavedModels that `hub.KerasLayer` loads."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nsfwscan import Preprocess, decode
+from nsfwtrain.backbone import load_backbone
 from nsfwtrain.keras import tf, tf_keras
+from nsfwtrain.model import build_model, feature_function
+from nsfwtrain.variants import by_name
 
 
 class HubModule(tf.__internal__.tracking.AutoTrackable):  # type: ignore[misc]  # no types
@@ -77,3 +82,27 @@ def efficientnet(name: str, size: int, path: Path) -> Path:
         return app(inputs * 255.0, training=False)
 
     return save(call, variables, path)
+
+
+def spread_run(name: str, folder: Path, pictures: Path) -> None:
+    """Write a run of a variant with random weights, as training leaves it, that tells much apart.
+
+    The head is fitted so that its scores on the pictures go from 0.018 to 0.982: a model that says
+    0.5 of everything would pass any comparison.
+    """
+    row = by_name(name)
+    preprocess = Preprocess(size=row.image_size)
+    backbone = efficientnet(name, row.image_size, folder.with_name(f"{name}-backbone"))
+    layer = load_backbone(str(backbone), row.feature_dim)
+    pixels = [decode(p.read_bytes(), preprocess).pixels for p in sorted(pictures.iterdir())]
+    features = feature_function(row.image_size, layer)
+    rows = np.concatenate([features(tf.constant(one)) for one in pixels])
+    kernel = np.random.default_rng(0).normal(size=(row.feature_dim, 1))
+    logits = rows @ kernel
+    scale = 8 / np.ptp(logits)
+    bias = -scale * (logits.max() + logits.min()) / 2
+    head = ((scale * kernel).astype(np.float32), np.array([bias], np.float32))
+    model = build_model(row.image_size, layer, head)
+    model.save(folder / "model", save_format="tf", include_optimizer=False)
+    facts = {"variant": name, "preprocess": vars(preprocess), "parameters": model.count_params()}
+    (folder / "run.json").write_text(json.dumps(facts))

@@ -77,7 +77,9 @@ def half(
             temporary, str(path), whole.predict, manifest.preprocess, images,
             devices=devices, gates=gates,
         )  # fmt: skip
-        report.require(out)
+        report.require(
+            out, "half precision is too coarse for it, unless --max-difference allows more"
+        )
         temporary.write_bytes(modelfile.embed(smaller, replace(manifest, parity=report.facts())))
     return report
 

@@ -146,8 +146,16 @@ class Report:
             "comparisons": comparisons,
         }
 
-    def require(self, path: Path) -> None:
-        """Raise `ParityError` unless every comparison holds."""
+    def require(self, path: Path, hint: str | None = None) -> None:
+        """Raise `ParityError` unless every comparison holds.
+
+        Parameters
+        ----------
+        path
+            What to call the model file.
+        hint
+            Why it may be so, where the caller knows better than the comparisons tell.
+        """
         broken = [comparison for comparison in self.comparisons if not comparison.holds]
         if not broken:
             return
@@ -159,13 +167,12 @@ class Report:
         )
         if all(comparison.way == "files" for comparison in broken):
             hint = "the tensors agree, so pictures are decoded or resized in another way"
-        else:
-            hint = "weights, scaling or the order of channels are not the same"
+        why = hint or "weights, scaling or the order of channels are not the same"
         worst = "".join(
             f"\n  {name}: {expected:.6f} became {got:.6f}"
             for name, expected, got in broken[0].worst
         )
-        raise ParityError(f"{path} does not say what {self.reference} says: {said}; {hint}{worst}")
+        raise ParityError(f"{path} does not say what {self.reference} says: {said}; {why}{worst}")
 
 
 def compare(

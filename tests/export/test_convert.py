@@ -1,12 +1,15 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Run
 from export.conftest import Trained
 
-from nsfwexport import keras, modelfile
+from nsfwexport import keras, modelfile, pictures
 from nsfwexport.contract import violations
 from nsfwexport.convert import convert
 from nsfwexport.errors import ConversionError, ParityError
@@ -72,3 +75,29 @@ def test_the_model_s_own_layer_names_do_not_matter(trained: Trained, tmp_path: P
     model, _ = modelfile.read(tmp_path / "b0.onnx")
     assert [t.name for t in model.graph.input] == ["image"]
     assert [t.name for t in model.graph.output] == ["probability"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [f"b{i}" for i in range(8)])
+def test_every_variant_says_the_same_as_one_file(run: Run, tmp_path: Path, name: str) -> None:
+    """In processes of their own, since a B7 takes 10 GB."""
+    (tmp_path / "pictures").mkdir()
+    pictures.make(tmp_path / "pictures", 16)
+    code = "import sys; from pathlib import Path; from backbones import spread_run; "
+    code += "spread_run(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))"
+    subprocess.run(
+        [sys.executable, "-c", code, name, tmp_path / name, tmp_path / "pictures"],
+        cwd=Path(__file__).parent.parent, check=True, capture_output=True,
+    )  # fmt: skip
+    done = run("convert", name, "-o", "m.onnx", "--images", "pictures", program="nsfwexport")
+    assert (done.returncode, done.stderr) == (0, "")
+    manifest = Classifier.load(tmp_path / "m.onnx").manifest
+    assert manifest.parity is not None
+    low, high = manifest.parity["score_range"]
+    assert low < 0.05
+    assert high > 0.95
+    assert [(c["way"], c["images"], c["flips"]) for c in manifest.parity["comparisons"]] == [
+        ("tensors", 16, 0),
+        ("files", 16, 0),
+    ]
+    assert all(c["probability"]["largest"] <= 1e-5 for c in manifest.parity["comparisons"])

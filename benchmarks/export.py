@@ -1,0 +1,54 @@
+"""What converting costs, and how close the files come: one row a training run.
+
+::
+
+    python benchmarks/export.py RUNS
+
+Each run of the folder is converted in a process of its own, whose seconds and peak memory (as the
+system counts it) stand in the table beside the size of the file, the largest difference in any
+comparison and the range of the scores. POSIX only.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from nsfwexport import modelfile
+
+_PER_GIGABYTE = 1e9 / 1024 if sys.platform != "darwin" else 1e9  # of ru_maxrss
+
+
+def main() -> None:
+    """Convert, and print the table."""
+    print("| run | seconds | peak memory | ONNX file | largest difference | scores | flips |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as name:
+        for run in sorted(path.parent for path in Path(sys.argv[1]).glob("*/run.json")):
+            print(_row(run, Path(name) / f"{run.name}.onnx"), flush=True)
+
+
+def _row(run: Path, file: Path) -> str:
+    command = [sys.executable, "-m", "nsfwexport", "convert", str(run), "-o", str(file)]
+    started = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - started
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        return f"| {run.name} | failed with {child.returncode} | | | | | |"
+    parity = modelfile.read(file)[1].parity or {}
+    comparisons = parity["comparisons"]
+    low, high = parity["score_range"]
+    return (
+        f"| {run.name} | {seconds:.0f} | {usage.ru_maxrss / _PER_GIGABYTE:.1f} GB "
+        f"| {file.stat().st_size / 1e6:.1f} MB "
+        f"| {max(c['probability']['largest'] for c in comparisons):.1e} "
+        f"| {low:.3f} to {high:.3f} | {sum(c['flips'] for c in comparisons)} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
