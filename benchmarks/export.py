@@ -2,11 +2,11 @@
 
 ::
 
-    python benchmarks/export.py RUNS
+    python benchmarks/export.py RUNS IMAGES
 
-Each run of the folder is converted in a process of its own, whose seconds and peak memory (as the
-system counts it) stand in the table beside the size of the file, the largest difference in any
-comparison and the range of the scores. POSIX only.
+Each run of the folder is converted and compared on the images in a process of its own. Its seconds
+and peak memory (as the system counts it) stand in the table beside the size of the file, the
+largest difference in any comparison and the range of the scores. POSIX only.
 """
 
 import os
@@ -26,12 +26,14 @@ def main() -> None:
     print("| run | seconds | peak memory | ONNX file | largest difference | scores | flips |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as name:
-        for run in sorted(path.parent for path in Path(sys.argv[1]).glob("*/run.json")):
-            print(_row(run, Path(name) / f"{run.name}.onnx"), flush=True)
+        runs, images = map(Path, sys.argv[1:])
+        for run in sorted(path.parent for path in runs.glob("*/run.json")):
+            print(_row(run, Path(name) / f"{run.name}.onnx", images), flush=True)
 
 
-def _row(run: Path, file: Path) -> str:
+def _row(run: Path, file: Path, images: Path) -> str:
     command = [sys.executable, "-m", "nsfwexport", "convert", str(run), "-o", str(file)]
+    command += ["--images", str(images)]
     started = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)

@@ -61,19 +61,31 @@ def hungry_backbone(path: Path, fits: int, features: int = 1280) -> Path:
     return save(call, [kernel], path)
 
 
-def efficientnet(name: str, size: int, path: Path) -> Path:
-    """Write an EfficientNet of random weights whose statistics fit varied pictures.
+def efficientnet(name: str, size: int, path: Path, pictures: Any = None) -> Path:
+    """Write an EfficientNet of random weights whose statistics fit some pictures.
 
     The hub's module takes [0, 1] and lacks the 7 parameters of Keras' normalisation layer. Fresh
-    statistics would give every picture the same features (see `BatchNormalization.momentum`).
+    statistics would give every picture the same features (see `BatchNormalization.momentum`);
+    statistics of other pictures would let rounding errors grow from layer to layer.
+
+    Parameters
+    ----------
+    name, size
+        Of the variant.
+    path
+        Where to.
+    pictures
+        float32 (N, S, S, 3), 0-255; None is noise.
     """
     build = getattr(tf_keras.applications, f"EfficientNet{name.upper()}")
     app = build(weights=None, include_top=False, pooling="avg", input_shape=(None, None, 3))
     for layer in app.layers:
         if isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.momentum = 0.0
-    pictures = np.random.default_rng(0).uniform(0, 255, (8, size // 8, size // 8, 3))
-    app(tf.image.resize(pictures.astype(np.float32), (size, size)), training=True)
+    if pictures is None:
+        noise = np.random.default_rng(0).uniform(0, 255, (8, size // 8, size // 8, 3))
+        pictures = tf.image.resize(noise.astype(np.float32), (size, size))
+    app(pictures, training=True)
     extra = {v.ref() for layer in app.layers if layer.name.startswith("normalization")
              for v in layer.weights}  # fmt: skip
     variables = [v for v in app.weights if v.ref() not in extra]
@@ -92,12 +104,14 @@ def spread_run(name: str, folder: Path, pictures: Path) -> None:
     """
     row = by_name(name)
     preprocess = Preprocess(size=row.image_size)
-    backbone = efficientnet(name, row.image_size, folder.with_name(f"{name}-backbone"))
-    layer = load_backbone(str(backbone), row.feature_dim)
     pixels = [decode(p.read_bytes(), preprocess).pixels for p in sorted(pictures.iterdir())]
+    some = np.concatenate(pixels).astype(np.float32)
+    backbone = efficientnet(name, row.image_size, folder.with_name(f"{name}-backbone"), some)
+    layer = load_backbone(str(backbone), row.feature_dim)
     features = feature_function(row.image_size, layer)
     rows = np.concatenate([features(tf.constant(one)) for one in pixels])
-    kernel = np.random.default_rng(0).normal(size=(row.feature_dim, 1))
+    # Along the first principal component the pictures differ most, and rounding counts least.
+    kernel = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2][:1].T
     logits = rows @ kernel
     scale = 8 / np.ptp(logits)
     bias = -scale * (logits.max() + logits.min()) / 2

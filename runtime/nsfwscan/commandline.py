@@ -237,7 +237,9 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def errors_as_exit_codes(program: str = "nsfwscan", *, verbose: bool = False) -> Iterator[None]:
+def errors_as_exit_codes(
+    program: str = "nsfwscan", *, verbose: bool | None = None
+) -> Iterator[None]:
     """Turn exceptions into one sentence on standard error and an exit code.
 
     Parameters
@@ -245,7 +247,7 @@ def errors_as_exit_codes(program: str = "nsfwscan", *, verbose: bool = False) ->
     program
         The name that the sentence begins with.
     verbose
-        Show the traceback of an error that nobody foresaw.
+        Show the traceback of an error that nobody foresaw. None: the command has no such option.
 
     Raises
     ------
@@ -269,6 +271,6 @@ def errors_as_exit_codes(program: str = "nsfwscan", *, verbose: bool = False) ->
         if verbose:
             traceback.print_exc()
         said = printable(f"{type(error).__name__}: {error}")
-        hint = "" if verbose else "; run again with --verbose for the details"
+        hint = "" if verbose is not False else "; run again with --verbose for the details"
         _say(f"{program}: internal error, please report it: {said}{hint}")
         raise typer.Exit(USAGE_ERROR) from error

@@ -110,10 +110,10 @@ def _unique(path: Path, header: Sequence[str]) -> Iterator[tuple[str, list[str]]
         where = f"{path}, line {number}"
         if len(cells) != len(header):
             raise LabelError(f"{where}: expected {', '.join(header)}, got {','.join(cells)!r}")
-        first = seen.setdefault(cells[0], number)
+        first = seen.setdefault(cells[0].partition(".")[0], number)
         if first != number:
             raise LabelError(
-                f"{where}: {cells[0]} stands on line {first} already; keep one of them"
+                f"{where}: the image {cells[0]} stands on line {first} already; keep one of them"
             )
         yield where, cells
 

@@ -115,7 +115,7 @@ def test_foreseen_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_unforeseen_errors_are_one_sentence_too(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(typer.Exit), errors_as_exit_codes():
+    with pytest.raises(typer.Exit), errors_as_exit_codes(verbose=False):
         raise KeyError("x")
     said = capsys.readouterr().err
     assert "internal error, please report it: KeyError: 'x'; run again with --verbose" in said

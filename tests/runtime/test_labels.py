@@ -55,7 +55,8 @@ GOOD = object_id(1)
         (f"objectId,value\n{GOOD},1\n{GOOD}\n", "line 3: expected objectId, value, got"),
         (f"objectId,value\n{GOOD.upper()},1\n", "line 2: .* is no object ID"),
         ("objectId,value\nphoto.jpg,1\n", r"line 2: 'photo\.jpg' is no object ID"),
-        (f"objectId,value\n{GOOD},1\n{GOOD},0\n", f"line 3: {GOOD} stands on line 2 already"),
+        (f"objectId,value\n{GOOD},1\n{GOOD},0\n", f"line 3: the image {GOOD} stands on line 2"),
+        (f"objectId,value\n{GOOD},1\n{GOOD}x,1\n", f"line 3: the image {GOOD}x stands on line 2"),
     ],
 )
 def test_a_label_file_that_does_not_hold_is_refused_by_line(

@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from labelled import Collection
 
+from nsfwscan.errors import LabelError
+from nsfwscan.labels import read_split
+from nsfwscan.objects import object_path
 from nsfwtrain import runs
 from nsfwtrain.errors import RunError
 from nsfwtrain.fit import Options, balanced_weights, fit
@@ -217,3 +222,67 @@ def test_facts_are_json(collection: Collection, tmp_path: Path, cache: Path) -> 
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     assert facts["options"]["batch_size"] == 32
     assert facts["bytes"]["model"] > 100_000
+
+
+def test_seconds_of_a_resumed_run_are_those_of_all_of_it(
+    collection: Collection, tmp_path: Path
+) -> None:
+    first = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=2)
+    again = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=4, resume=True)
+    assert again["seconds"]["data"] >= first["seconds"]["data"]
+    with (tmp_path / "run" / "history.csv").open() as stream:
+        epochs = [float(row["seconds"]) for row in csv.DictReader(stream)]
+    assert again["seconds"]["training"] >= sum(epochs)
+
+
+def test_what_cannot_be_trained_is_said(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    with pytest.raises(RunError, match="the training diverged: the loss of epoch 1 is"):
+        run(collection, tmp_path / "run", cache=cache, learning_rate=float("inf"))
+    with pytest.raises(RunError, match="writes only to names in UTF-8"):
+        run(collection, tmp_path / os.fsdecode(b"\xff"), cache=cache)
+    os.mkfifo(tmp_path / "pipe")
+    piped = Collection(collection.store, tmp_path / "pipe", collection.backbone)
+    with pytest.raises(LabelError, match="pipe is no file that can be read twice"):
+        run(piped, tmp_path / "run", cache=cache)
+
+
+def test_counts_are_of_what_was_used(collection: Collection, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(collection.store, store)
+    first = read_split(collection.split)[0]
+    object_path(store, first.label.object_id).unlink()
+    own = Collection(store, collection.split, collection.backbone)
+    facts = run(own, tmp_path / "run", cache=tmp_path / "cache", epochs=1, skip_bad=True)
+    assert sum(facts["counts"].values()) == 239
+    assert list(facts["left_out"]) == [first.label.object_id]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "sentence"),
+    [
+        (20, "nsfwtrain: cannot write run/state.npz: File too large"),
+        (100, "nsfwtrain: cannot write the model into run: is the disk full?"),
+    ],
+)
+def test_a_full_disk_is_one_sentence_and_nothing_half_written(
+    collection: Collection, tmp_path: Path, cache: Path, blocks: int, sentence: str
+) -> None:
+    """The shell's limit on the size of a file, in KiB, stands for the disk: writes really fail."""
+    words = [
+        sys.executable, "-m", "nsfwtrain", "fit", "b0", "--store", collection.store,
+        "--split", collection.split, "--backbone", collection.backbone, "--out", "run",
+        "--cache", cache, "--epochs", "1", "--batch-size", "32",
+    ]  # fmt: skip
+    run(collection, tmp_path / "warm", cache=cache, epochs=1)
+    line = f"ulimit -f {blocks}; {shlex.join(map(str, words))}"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    out = tmp_path / "run"
+    assert done.returncode == 2
+    assert done.stderr.startswith(sentence)
+    assert len(done.stderr.splitlines()) == 1
+    assert not (out / "run.json").exists()
+    assert not list(out.glob("model*"))

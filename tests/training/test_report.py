@@ -33,6 +33,9 @@ def folder(tmp_path: Path) -> Path:
     make_run(tmp_path, "b2", 0.25, 0.9, 120)
     make_run(tmp_path, "b0", 0.32, 0.85, 60)
     (tmp_path / "b5").mkdir()  # begun, not finished
+    make_run(tmp_path, "b6", 0.2, 0.9, 120)
+    interrupted = json.loads((tmp_path / "b6" / "run.json").read_text()) | {"interrupted": True}
+    (tmp_path / "b6" / "run.json").write_text(json.dumps(interrupted))
     return tmp_path
 
 
@@ -74,4 +77,10 @@ def test_a_folder_without_runs_is_said(tmp_path: Path) -> None:
 def test_a_broken_history_is_named(folder: Path) -> None:
     (folder / "b0" / "history.csv").write_text("epoch,loss\n1,many\n")
     with pytest.raises(RunError, match=r"b0/history\.csv does not hold"):
+        read_runs(folder)
+
+
+def test_facts_that_do_not_hold_are_named(folder: Path) -> None:
+    (folder / "b0" / "run.json").write_text("{}")
+    with pytest.raises(RunError, match=r"b0/run\.json does not hold: it lacks metrics, options"):
         read_runs(folder)

@@ -14,11 +14,12 @@ def head(value: float) -> Weights:
 
 def test_a_state_survives_being_written_and_read(tmp_path: Path) -> None:
     row = Epoch(epoch=1, loss=0.5, accuracy=0.75, val_loss=0.6, val_accuracy=0.5, seconds=1.5)
-    state = State(head(0), [np.ones(3), np.array(7)], head(1), [row])
+    state = State(head(0), [np.ones(3), np.array(7)], head(1), [row], {"data": 1.5})
     states.save_state(tmp_path, state)
     again = states.load_state(tmp_path)
     assert again is not None
     assert again.history == [row]
+    assert again.seconds == {"data": 1.5}
     assert isinstance(again.history[0].epoch, int)
     assert again.best is not None
     assert np.array_equal(again.head[0], state.head[0])
@@ -28,9 +29,10 @@ def test_a_state_survives_being_written_and_read(tmp_path: Path) -> None:
 
 def test_no_state_is_none_and_a_broken_one_is_said(tmp_path: Path) -> None:
     assert states.load_state(tmp_path) is None
-    (tmp_path / "state.npz").write_bytes(b"PK\x03\x04 no archive")
-    with pytest.raises(RunError, match="train anew in another folder"):
-        states.load_state(tmp_path)
+    for broken in (b"PK\x03\x04 no archive", b""):
+        (tmp_path / "state.npz").write_bytes(broken)
+        with pytest.raises(RunError, match="train anew in another folder"):
+            states.load_state(tmp_path)
 
 
 def test_a_state_knows_its_best_epoch() -> None:

@@ -80,3 +80,17 @@ def test_bad_places_are_named(tmp_path: Path) -> None:
     (tmp_path / "store" / "label.csv").write_text("wrong\n")
     with pytest.raises(LabelError, match="first line must be"):
         import_folder(tmp_path / "in", tmp_path / "store", 0)
+
+
+def test_an_import_puts_back_what_is_missing_or_changed(tmp_path: Path) -> None:
+    for i in range(3):
+        picture(tmp_path / "in" / f"{i}.png", i)
+    import_folder(tmp_path / "in", tmp_path / "store", 0)
+    rows = read_labels(tmp_path / "store" / "label.csv")
+    gone, changed, whole = (object_path(tmp_path / "store", row.object_id) for row in rows)
+    before = [path.read_bytes() for path in (gone, changed, whole)]
+    gone.unlink()
+    changed.write_bytes(b"changed")
+    done = import_folder(tmp_path / "in", tmp_path / "store", 0)
+    assert (done.added, done.known) == (0, 3)
+    assert [path.read_bytes() for path in (gone, changed, whole)] == before

@@ -1,10 +1,14 @@
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from backbones import small_backbone
 from labelled import Collection
 
-from nsfwtrain.errors import VariantError
+from nsfwtrain.errors import RunError, VariantError
 from nsfwtrain.runs import read_facts
 from nsfwtrain.sweep import parse_variants, sweep
 from nsfwtrain.variants import VARIANTS
@@ -48,8 +52,34 @@ def test_what_is_missing_is_run_and_a_failure_ends_nothing(
         )
 
     assert run() == {"b0": "done", "b1": "failed", "b2": "done"}
-    assert read_facts(tmp_path / "runs" / "b2")["parameters"] == 8 * 8 * 3 * 1408 + 1409
+    assert read_facts(tmp_path / "runs" / "b2")["parameters"] == 8 * 8 * 3 * 32 + 32 * 1408 + 1409
     small_backbone(tmp_path / "b1-backbone")
     facts = tmp_path / "runs" / "b2" / "run.json"
     facts.write_text(facts.read_text().replace('"interrupted": false', '"interrupted": true'))
     assert run() == {"b0": "done before", "b1": "done", "b2": "done"}
+    arguments[-3] = "3"
+    with pytest.raises(RunError, match="holds runs of a sweep with other options"):
+        run()
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_lets_its_run_save(collection: Collection, tmp_path: Path) -> None:
+    """A terminal interrupts both, the sweep and the training under way."""
+    command = [
+        sys.executable, "-m", "nsfwtrain", "sweep", "--variants", "b0", "--out", "runs",
+        "--backbone", collection.backbone, "--store", collection.store,
+        "--split", collection.split, "--cache", "cache", "--epochs", "100000",
+        "--batch-size", "32",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        list(map(str, command)), cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        for line in child.stdout:
+            if line.startswith("epoch 3 "):
+                os.killpg(child.pid, signal.SIGINT)
+        assert child.wait() == 130
+    facts = read_facts(tmp_path / "runs" / "b0")
+    assert facts["interrupted"]
+    assert (tmp_path / "runs" / "b0" / "model" / "saved_model.pb").exists()

@@ -105,6 +105,7 @@ def audit(store: Path, split_file: Path | None = None, *, distance: int = NEAR) 
 
 def _check_rows(found: Audit, path: Path, header: Sequence[str]) -> set[str]:
     ids: set[str] = set()
+    seen: set[str] = set()
     for number, cells in rows(path, header):
         where = f"{path}, line {number}: {','.join(cells)}"
         if len(cells) != len(header) or not is_object_id(cells[0]):
@@ -112,8 +113,10 @@ def _check_rows(found: Audit, path: Path, header: Sequence[str]) -> set[str]:
             continue
         if cells[1] not in {"0", "1"} or cells[2:] not in ([], *([part] for part in PARTS)):
             found.wrong_values.append(where)
-        if cells[0] in ids:
+        sha1 = cells[0].partition(".")[0]
+        if sha1 in seen:
             found.repeated.append(where)
+        seen.add(sha1)
         ids.add(cells[0])
     return ids
 

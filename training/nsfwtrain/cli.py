@@ -182,6 +182,12 @@ def split(
         for part in PARTS:
             numbers = [counts[part, value] for value in LABELS]
             typer.echo(f"{part:10}" + "".join(f"{n:>10,}" for n in [*numbers, sum(numbers)]))
+        for (part, value), n in counts.items():
+            if not n:
+                typer.echo(
+                    f"{PROGRAM}: {part} has no picture of label {value}; a training needs some",
+                    err=True,
+                )
         totals = [sum(counts[part, value] for part in PARTS) for value in LABELS]
         typer.echo(f"{'total':10}" + "".join(f"{n:>10,}" for n in [*totals, sum(totals)]))
         if before is not None:
@@ -211,7 +217,7 @@ def fit(
         typer.Option("--batch-size", metavar="N", min=1, help="The default is the variant's."),
     ] = None,
     learning_rate: Annotated[
-        float, typer.Option("--learning-rate", metavar="RATE", min=1e-9, help="Of Adam.")
+        float, typer.Option("--learning-rate", metavar="RATE", min=1e-9, max=1e3, help="Of Adam.")
     ] = 0.001,
     class_weight: Annotated[
         str | None,

@@ -11,6 +11,8 @@ The published B0 took 9m48.603s for 10 epochs on a GTX 1070, and got 0.8516 on i
 """
 
 import hashlib
+import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,11 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan import Preprocess
+from nsfwscan.errors import LabelError
 from nsfwscan.labels import LABELS, Part, read_split
 from nsfwscan.parallel import available_cores
 from nsfwtrain import data, runs
 from nsfwtrain.arrays import ArrayCache
 from nsfwtrain.backbone import fingerprint, load_backbone
+from nsfwtrain.errors import RunError
 from nsfwtrain.keras import gpus, tf, use_mixed_precision, use_one_thread_per_call
 from nsfwtrain.log import Log
 from nsfwtrain.loop import Batches, Trainer, score
@@ -137,6 +141,12 @@ def fit(
         If the labels, the store, the backbone, the cache or the run's folder cannot be used.
     """
     clock = Clock()
+    if not split_file.is_file():
+        raise LabelError(f"{split_file} is no file that can be read twice; name a split file")
+    try:
+        os.fspath(out).encode()
+    except UnicodeEncodeError as error:
+        raise RunError(f"TensorFlow writes only to names in UTF-8, not to {out}") from error
     rows = read_split(split_file)
     if options.mode == "features" and not gpus():
         use_one_thread_per_call()
@@ -172,6 +182,9 @@ def fit(
         parts = data.examples(rows, arrays)
     if state is None:
         state = State(initial_head(variant.feature_dim, options.seed))
+    for name, before in state.seconds.items():
+        clock.seconds[name] = clock.seconds.get(name, 0.0) + before
+    state.seconds = dict(clock.seconds)
     model = build_model(variant.image_size, layer, state.head)
     dense = model.layers[-1]
     forward = dense if options.mode == "features" else model
@@ -185,7 +198,9 @@ def fit(
                 balanced_weights(parts["train"].values) if options.balanced else (1.0, 1.0)
             ),
         )
+        done = sum(row.seconds for row in state.history)
         interrupted = _train(trainer, state, parts, arrays, options, size, out, say, progress)
+    clock.seconds["training"] += done
     head = state.best if state.best and (options.patience or interrupted) else state.head
     dense.set_weights(list(head))
     with clock.stage("evaluation"):
@@ -198,6 +213,11 @@ def fit(
     with clock.stage("plots"):
         runs.save_evaluation(out, test, scores, metrics)
     facts |= {
+        "counts": {
+            f"{part}/{value}": int(np.sum(found.values == value))
+            for part, found in parts.items()
+            for value in LABELS
+        },
         "metrics": metrics,
         "epochs": len(state.history),
         "interrupted": interrupted,
@@ -296,6 +316,8 @@ def _train(
             trainer.evaluate(counted(data.batches(validation, arrays, size, whole))),
         )
 
+    if len(state.history) >= options.epochs:
+        say(f"{len(state.history)} epochs are done already, nothing is left to train")
     with closing(Log(out)) as log, progress("training", options.epochs * an_epoch) as advance:
         try:
             while len(state.history) < options.epochs:
@@ -308,6 +330,11 @@ def _train(
                     epoch=len(state.history) + 1, loss=loss, accuracy=accuracy, val_loss=val_loss,
                     val_accuracy=val_accuracy, seconds=time.perf_counter() - started,
                 )  # fmt: skip
+                if not math.isfinite(row.loss + row.val_loss):
+                    raise RunError(
+                        f"the training diverged: the loss of epoch {row.epoch} is {row.loss:g}; "
+                        "choose a lower --learning-rate"
+                    )
                 if row.val_loss < state.best_loss:
                     state.best = trainer.head()
                 state.history.append(row)

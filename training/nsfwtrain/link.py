@@ -50,5 +50,7 @@ def link_folders(store: Path, assigned: Iterable[Assigned], out: Path) -> int:
             if not link.is_symlink():
                 link.symlink_to(target)
     except OSError as error:
-        raise StoreError(f"cannot lay out {out}: {error.strerror}: {error.filename}") from error
+        raise StoreError(
+            f"cannot lay out {out}: {error.strerror}: {error.filename2 or error.filename}"
+        ) from error
     return len(wanted)

@@ -1,10 +1,15 @@
 """The whole model: pixels as they are in, the probability of label 1 out."""
 
+import io
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
+from nsfwscan.files import beside
 from nsfwtrain.errors import RunError
 from nsfwtrain.keras import freeze, hub, tf, tf_keras
 from nsfwtrain.state import Weights
@@ -71,12 +76,21 @@ def save_model(out: Path, model: Any) -> None:
     RunError
         If it cannot be written.
     """
+    beside_it = out / f".model.{os.getpid()}.tmp"
+    in_memory = io.BytesIO()  # HDF5 itself does not survive a disk that fills up
     try:
-        model.save(out / "model", save_format="tf", include_optimizer=False)
-        model.save(out / "model.h5", save_format="h5", include_optimizer=False)
+        with h5py.File(in_memory, "w") as file:
+            model.save(file, save_format="h5", include_optimizer=False)
+        model.save(beside_it, save_format="tf", include_optimizer=False)
+        shutil.rmtree(out / "model", ignore_errors=True)
+        beside_it.rename(out / "model")
+        with beside(out / "model.h5") as temporary:
+            temporary.write_bytes(in_memory.getbuffer())
     except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise RunError(f"cannot write the model into {out} ({said})") from error
+        said = " ".join(str(error).split())[-200:]  # the cause comes last
+        raise RunError(f"cannot write the model into {out}: is the disk full? ({said})") from error
+    finally:
+        shutil.rmtree(beside_it, ignore_errors=True)
 
 
 def load_model(out: Path) -> Any:

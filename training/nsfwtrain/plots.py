@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
+from nsfwscan.files import beside
+
 Scores = NDArray[np.float32]
 
 _BLUE, _GREY = "#1f5fa8", "#999999"
@@ -48,8 +50,20 @@ def plot_evaluation(labels: Scores, scores: Scores, threshold: float, folder: Pa
             figure = Figure(figsize=(5, 5), layout="constrained")
             draw(figure.add_subplot())
             files.append(folder / f"{name}.png")
-            figure.savefig(files[-1], dpi=120)
+            save_png(figure, files[-1])
     return files
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with beside(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
 
 
 def _square(axes: Any, title: str, x: str, y: str) -> None:

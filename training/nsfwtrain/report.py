@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from nsfwscan.files import replacing
 from nsfwtrain import runs
 from nsfwtrain.errors import RunError
+from nsfwtrain.plots import save_png
 from nsfwtrain.variants import VARIANTS, Variant
 
 HEADINGS = (
@@ -23,6 +24,7 @@ HEADINGS = (
 )  # fmt: skip
 
 _MEGABYTE = 1_000_000
+_NEEDED = ("metrics", "options", "bytes", "parameters", "seconds")
 _COLORS = mpl.colormaps["viridis"]
 
 
@@ -60,7 +62,13 @@ def read_runs(folder: Path) -> list[Run]:
             history = {name: [float(r[name]) for r in rows] for name in (rows[0] if rows else ())}
         except (OSError, ValueError, TypeError) as error:
             raise RunError(f"{run / 'history.csv'} does not hold: {error}") from error
-        found.append(Run(row, runs.read_facts(run), history))
+        facts = runs.read_facts(run)
+        if facts.get("interrupted"):
+            continue
+        missing = [name for name in _NEEDED if name not in facts]
+        if missing:
+            raise RunError(f"{run / 'run.json'} does not hold: it lacks {', '.join(missing)}")
+        found.append(Run(row, facts, history))
     if not found:
         raise RunError(f"{folder} holds no finished run; make some with nsfwtrain sweep")
     return found
@@ -173,10 +181,7 @@ def _plots(compared: Sequence[Run], folder: Path) -> list[Path]:
     files = []
     for name, figure in figures.items():
         files.append(folder / f"{name}.png")
-        try:
-            figure.savefig(files[-1], dpi=120)
-        except OSError as error:
-            raise RunError(f"cannot write {files[-1]}: {error.strerror}") from error
+        save_png(figure, files[-1])
     return files
 
 

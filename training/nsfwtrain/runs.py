@@ -29,7 +29,7 @@ from nsfwscan.labels import LABEL_HEADER
 from nsfwtrain.data import Examples
 from nsfwtrain.errors import RunError
 from nsfwtrain.plots import plot_evaluation
-from nsfwtrain.state import State, load_state
+from nsfwtrain.state import STATE, State, load_state
 
 SCHEMA = 1
 _FACTS, _BEGUN = "run.json", "begun.json"
@@ -48,11 +48,12 @@ def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
     """
     begun = out / _BEGUN
     try:
-        if begun.exists() and not resume:
+        trained = any((out / name).exists() for name in (_FACTS, STATE))
+        if trained and not resume:
             raise RunError(
                 f"{out} holds a run already; go on with it by --resume, or name another folder"
             )
-        if not begun.exists():
+        if not trained or not begun.exists():
             out.mkdir(parents=True, exist_ok=True)
             with replacing(begun) as stream:
                 json.dump(facts, stream, indent=2)
@@ -67,9 +68,11 @@ def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
                     f"{out} cannot be resumed: its {name.replace('_', ' ')} was {was}, now it is "
                     f"{now}"
                 )
-        return load_state(out)
+        state = load_state(out)
+        (out / _FACTS).unlink(missing_ok=True)  # from here on the run is not whole
     except (OSError, json.JSONDecodeError) as error:
         raise RunError(f"cannot use the run's folder {out}: {error}") from error
+    return state
 
 
 def save_evaluation(

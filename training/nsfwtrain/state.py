@@ -1,5 +1,6 @@
 """What a training goes on from: weights, optimizer, history; kept in ``state.npz``."""
 
+import json
 import zipfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,7 +14,7 @@ from nsfwtrain.errors import RunError
 Weights = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Kernel, float32 (features, 1), and bias, float32 (1,), of a head."""
 
-_STATE = "state.npz"
+STATE = "state.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,16 @@ class Epoch:
 
 @dataclass
 class State:
-    """All that a training needs to go on: weights, optimizer, what was best, what was before."""
+    """All that a training needs to go on: weights, optimizer, what was best, what was before.
+
+    `seconds` are those of the stages before the training, by name.
+    """
 
     head: Weights
     optimizer: list[NDArray[Any]] = field(default_factory=list)
     best: Weights | None = None
     history: list[Epoch] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def best_loss(self) -> float:
@@ -56,14 +61,15 @@ def save_state(out: Path, state: State) -> None:
         arrays |= {"best_0": state.best[0], "best_1": state.best[1]}
     arrays |= {f"optimizer_{i}": value for i, value in enumerate(state.optimizer)}
     names = [field.name for field in fields(Epoch)]
+    arrays["seconds"] = np.array(json.dumps(state.seconds))
     arrays["history"] = np.array([[getattr(row, name) for name in names] for row in state.history])
-    beside = out / f".{_STATE}"
+    beside = out / f".{STATE}"
     try:
         with beside.open("wb") as stream:
             np.savez(stream, allow_pickle=False, **arrays)
-        beside.replace(out / _STATE)
+        beside.replace(out / STATE)
     except OSError as error:
-        raise RunError(f"cannot write {out / _STATE}: {error.strerror}") from error
+        raise RunError(f"cannot write {out / STATE}: {error.strerror}") from error
 
 
 def load_state(out: Path) -> State | None:
@@ -74,7 +80,7 @@ def load_state(out: Path) -> State | None:
     RunError
         If the file does not hold.
     """
-    path = out / _STATE
+    path = out / STATE
     if not path.exists():
         return None
     try:
@@ -95,6 +101,7 @@ def load_state(out: Path) -> State | None:
                 optimizer=[arrays[f"optimizer_{i}"] for i in range(count)],
                 best=best,
                 history=history,
+                seconds=json.loads(str(arrays["seconds"])),
             )
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} does not hold ({error}); train anew in another folder") from error

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -88,7 +89,7 @@ def import_folder(
     values = {row.sha1: row.value for row in labels}
     done = Imported()
     cores = available_cores()
-    take = partial(_take, store=store, link=link, known=frozenset(values))
+    take = partial(_take, store=store, link=link, known={row.sha1: row.object_id for row in labels})
     found = discover([folder], Selection())
     try:
         for path, result in map_ahead(take, found, workers=cores, window=4 * cores):
@@ -106,7 +107,10 @@ def import_folder(
                 done.conflicts.append(path)
     finally:
         if done.added:
-            write_labels(label_file, labels)
+            # Another import may have written since.
+            there = read_labels(label_file) if label_file.exists() else []
+            known = {row.sha1 for row in there}
+            write_labels(label_file, [*there, *(row for row in labels if row.sha1 not in known)])
     return done
 
 
@@ -117,7 +121,7 @@ class _Taken:
 
 
 def _take(
-    entry: Found, *, store: Path, link: bool, known: frozenset[str]
+    entry: Found, *, store: Path, link: bool, known: Mapping[str, str]
 ) -> tuple[str, _Taken | Kind | str]:
     """Put one file into the store, if it is a picture; else say what it is or what is wrong."""
     if isinstance(entry, LeftAlone):
@@ -133,17 +137,25 @@ def _take(
     if format_ is None and promised_format(path.name) is None:
         return entry.path, kind_of(data[:HEAD_BYTES], path.name)
     sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
-    if sha1 in known:
-        return entry.path, _Taken("", sha1)
+    if sha1 in known and _is_there(data, object_path(store, known[sha1])):
+        return entry.path, _Taken(known[sha1], sha1)
     try:
         decode(data, _TRIAL)
     except PictureError as error:
         return entry.path, error.detail
     own = extension_of(path.name)
     usual = format_.extensions if format_ is not None else (own,)
-    object_id = sha1 + (own if own in usual else usual[0])
+    object_id = known.get(sha1) or sha1 + (own if own in usual else usual[0])
     _put(data, path if link else None, object_path(store, object_id))
     return entry.path, _Taken(object_id, sha1)
+
+
+def _is_there(data: bytes, path: Path) -> bool:
+    """Tell whether an object is as it should be; an import puts back what is not."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False
 
 
 def _put(data: bytes, source: Path | None, target: Path) -> None:

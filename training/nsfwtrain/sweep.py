@@ -5,9 +5,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from nsfwtrain.errors import VariantError
+from nsfwscan.files import replacing
+from nsfwtrain.errors import RunError, VariantError
 from nsfwtrain.variants import VARIANTS, Variant, by_name
 
 Outcome = Literal["done before", "done", "failed"]
@@ -68,7 +69,14 @@ def sweep(
     -------
     dict
         By variant, what became of it.
+
+    Raises
+    ------
+    RunError
+        If the folder holds finished runs of a sweep with other options, or cannot be used.
     """
+    told = {"arguments": list(arguments), "backbone": backbone}
+    _same_options(out, told)
     outcomes: dict[str, Outcome] = {}
     for row in variants:
         run = out / row.name
@@ -80,6 +88,28 @@ def sweep(
         if backbone is not None:
             command += ["--backbone", backbone.replace("{variant}", row.name)]
         # A process each gives its memory back, and what is left of a killed one is taken up.
-        done = subprocess.run([*command, "--resume", *arguments], check=False)  # noqa: S603 - ours
-        outcomes[row.name] = "failed" if done.returncode else "done"
+        child = subprocess.Popen([*command, "--resume", *arguments])  # noqa: S603 - ours
+        try:
+            failed = child.wait()
+        except KeyboardInterrupt:
+            child.wait()  # it was interrupted too, and is saving what it has
+            raise
+        outcomes[row.name] = "failed" if failed else "done"
     return outcomes
+
+
+def _same_options(out: Path, told: dict[str, Any]) -> None:
+    """Keep what a sweep was told; refuse to mix runs that were told different things."""
+    path = out / "sweep.json"
+    try:
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else told
+        out.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot use {path}: {error}") from error
+    if before != told and any(_finished(out / row.name) for row in VARIANTS):
+        raise RunError(
+            f"{out} holds runs of a sweep with other options "
+            f"({' '.join(before.get('arguments', []))}); name another folder"
+        )
+    with replacing(path) as stream:
+        json.dump(told, stream, indent=2)
