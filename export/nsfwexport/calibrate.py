@@ -149,7 +149,11 @@ def warnings(point: OperatingPoint, target: Target, value: float) -> list[str]:
 
 def describe(point: OperatingPoint, target: Target, value: float, where: str) -> str:
     """Give the sentence that the manifest keeps."""
-    wanted = f"at most {value:g} false positives" if target == "fpr" else f"a recall of {value:g}"
+    wanted = (
+        f"a false-positive rate of at most {value:g}"
+        if target == "fpr"
+        else f"a recall of at least {value:g}"
+    )
     return (
         f"chosen for {wanted} on {where}: false-positive rate {point.fpr}, recall {point.recall}, "
         "with exact 95 % intervals"

@@ -40,6 +40,6 @@ def needing_extra(command: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"nsfwexport {command} needs {(error.name or '').partition('.')[0]}, which is not "
+            f"{command} needs {(error.name or '').partition('.')[0]}, which is not "
             'installed: pip install "nsfwscan[cpu,export]"'
         ) from error

@@ -31,7 +31,7 @@ _TRAINING_FACTS = (
     "split_sha256", "counts", "options", "epochs", "metrics", "backbone", "backbone_fingerprint",
     "parameters", "versions", "device",
 )  # fmt: skip
-_BATCH = 16
+_BATCH = 4  # few, since a B7 is large
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from nsfwscan.preprocess import Pixels
 Scores = NDArray[np.float32]
 
 _LEAST = 1e-6  # probabilities are kept that far from 0 and 1 where a logit is taken
-_BATCH = 16
+_BATCH = 4  # few, since a B7 is large
 _WORST = 5
 _SPREAD = 0.5  # scores that span less prove little: a constant would pass
 
