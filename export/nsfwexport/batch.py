@@ -10,6 +10,7 @@ from pathlib import Path
 from nsfwexport import modelfile
 from nsfwexport.errors import ConversionError
 from nsfwexport.tables import aligned
+from nsfwscan.escape import printable
 
 _MEGABYTE = 1_000_000
 
@@ -70,16 +71,18 @@ def convert_all(runs: Path, out: Path, arguments: Sequence[str]) -> list[Row]:
 
 
 def _convert(run: Path, file: Path, arguments: Sequence[str]) -> Row:
-    command = [sys.executable, "-m", "nsfwexport", "convert", str(run), "-o", str(file)]
+    command = [sys.executable, "-m", "nsfwexport", "convert", "-o", str(file)]
     started = time.perf_counter()
     done = subprocess.run(  # noqa: S603 - our own command
-        [*command, *arguments], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True, errors="replace",
+        [*command, *arguments, "--", str(run)],
+        check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
     )  # fmt: skip
     seconds = time.perf_counter() - started
     if done.returncode:
-        why = (done.stderr.strip().splitlines() or [f"ended by {done.returncode}"])[0]
-        return Row(name=run.name, seconds=seconds, error=why.removeprefix("nsfwexport: "))
+        lines = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+        said = [line for line in lines if line.startswith(("nsfwexport: ", "Error: "))]
+        why = (said or lines)[0].removeprefix("nsfwexport: ")
+        return Row(name=run.name, seconds=seconds, error=why)
     comparisons = (modelfile.read(file)[1].parity or {})["comparisons"]
     return Row(
         name=run.name,
@@ -95,7 +98,7 @@ def table(rows: Sequence[Row]) -> str:
     cells = [("run", "seconds", "MB", "largest difference", "flips")]
     cells += [
         (
-            row.name,
+            printable(row.name),
             f"{row.seconds:.0f}",
             "-" if row.megabytes is None else f"{row.megabytes:.1f}",
             "-" if row.largest is None else f"{row.largest:.2g}",
@@ -103,4 +106,5 @@ def table(rows: Sequence[Row]) -> str:
         )
         for row in rows
     ]
-    return "\n".join([aligned(cells), *(f"{row.name}: {row.error}" for row in rows if row.error)])
+    failures = (printable(f"{row.name}: {row.error}") for row in rows if row.error)
+    return "\n".join([aligned(cells), *failures])

@@ -1,6 +1,7 @@
 """Choose a model's threshold for a purpose, on labelled pictures it was not trained on."""
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ def choose(
             )
         threshold = _between(blocker, float(np.min(scores, where=scores > blocker, initial=1.0)))
     else:
-        needed = int(np.ceil(value * len(ones) - _ROUNDING))
+        needed = max(1, int(np.ceil(value * len(ones) - _ROUNDING)))
         lowest = float(ones[len(ones) - needed])  # the lowest that must be flagged
         threshold = _between(float(np.max(scores, where=scores < lowest, initial=0.0)), lowest)
     return OperatingPoint(
@@ -133,6 +134,8 @@ def warnings(point: OperatingPoint, target: Target, value: float) -> list[str]:
     name = "false-positive rate" if target == "fpr" else "recall"
     missed = edge > value if target == "fpr" else edge < value
     said = []
+    if not point.recall.count:
+        said.append("this threshold flags none of the indecent pictures; ask for less")
     if missed:
         said.append(
             f"on {share.total:,} pictures the true {name} may still be {edge:.1%}; "
@@ -176,17 +179,25 @@ def read_list(path: Path) -> list[tuple[str, int]]:
                 raise CalibrationError(
                     f"{path}: the first line must be {','.join(_HEADER)}, got {','.join(header)}"
                 )
-            rows = []
+            rows: dict[str, int] = {}
+            lines: dict[str, int] = {}
             for cells in reader:
-                if len(cells) != 2 or cells[1] not in {"0", "1"}:
+                if len(cells) != 2 or not cells[0] or cells[1] not in {"0", "1"}:
                     raise CalibrationError(
                         f"{path}, line {reader.line_num}: expected a path and 0 or 1, got "
                         f"{','.join(cells)!r}"
                     )
-                rows.append((str(path.parent / cells[0]), int(cells[1])))
+                picture = os.path.normpath(path.parent / cells[0])
+                first = lines.setdefault(picture, reader.line_num)
+                if first != reader.line_num:
+                    raise CalibrationError(
+                        f"{path}, line {reader.line_num}: {cells[0]} stands on line {first} "
+                        "already; keep one of them"
+                    )
+                rows[picture] = int(cells[1])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CalibrationError(f"cannot read {path}: {error}") from error
-    return rows
+    return list(rows.items())
 
 
 def from_split(store: Path, split: Path, part: Part = "validation") -> list[tuple[str, int]]:
@@ -220,6 +231,9 @@ def score(
         If one cannot be scored, or a label has none.
     """
     labels = dict(pictures)
+    for path in labels:
+        if Path(path).is_dir():
+            raise CalibrationError(f"{path} is a folder; name each picture with its label")
     found: dict[str, float] = {}
     for record in scan(list(labels), classifier, selection=Selection(ignore=False)):
         if record.score is None:

@@ -1,5 +1,6 @@
 """The command ``nsfwexport``."""
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, cast
 import typer
 
 from nsfwexport.errors import ParityError, needing_extra
+from nsfwscan import OutputError
 from nsfwscan.commandline import errors_as_exit_codes, run, silent_libraries
 from nsfwscan.escape import printable
 
@@ -115,6 +117,13 @@ def _errors(command: str) -> Iterator[None]:
             raise typer.Exit(1) from error
 
 
+def _check_place(output: Path) -> None:
+    """Refuse a place that cannot be written before the work, not after it."""
+    if output.is_dir() or not output.parent.is_dir():
+        why = "it is a folder" if output.is_dir() else f"there is no folder {output.parent}"
+        raise OutputError(f"cannot write {output}: {why}")
+
+
 def _pictures(
     images: Path | None, store: Path | None, split: Path | None, part: Parts
 ) -> "Sequence[Path] | None":
@@ -184,6 +193,7 @@ def convert(
 ) -> None:
     """Convert a training run to one ONNX file; it gets its name once it says the same."""
     with _errors("convert"):
+        _check_place(output)
         wanted = _pictures(images, store, split, part)
         from nsfwexport import keras
         from nsfwexport.convert import convert as to_onnx
@@ -274,6 +284,7 @@ def half(
 ) -> None:
     """Write a model file in half precision: half the size, the same contract."""
     with _errors("half"):
+        _check_place(output)
         wanted = _pictures(images, store, split, part)
         from nsfwexport.half import half as to_half
         from nsfwexport.parity import HALF_GATES
@@ -354,11 +365,20 @@ def calibrate(
         typer.echo(f"false-positive rate  {point.fpr}")
         typer.echo(f"recall               {point.recall}")
         for share in prevalence or ():
-            typer.echo(
-                f"where {share:.2%} of all files are indecent, {point.precision(share):.1%} of "
-                "those flagged are"
+            precision = point.precision(share)
+            said = (
+                "nothing would be flagged"
+                if math.isnan(precision)
+                else (f"{precision:.1%} of those flagged are")
             )
-        for sentence in calibration.warnings(point, target, value):
+            typer.echo(f"where {share:.2%} of all files are indecent, {said}")
+        said_too = calibration.warnings(point, target, value)
+        if manifest.parity is not None and changed.threshold != manifest.parity.get("threshold"):
+            said_too.append(
+                f"flips were counted at {manifest.parity.get('threshold')}; nsfwexport verify "
+                "counts them at the new threshold"
+            )
+        for sentence in said_too:
             typer.echo(f"{PROGRAM}: {sentence}", err=True)
 
 
@@ -375,7 +395,7 @@ def check(
         broken = violations(Classifier.load(model, device="cpu"))
         broken += graph_violations(modelfile.read_graph(model))
         for sentence in broken:
-            typer.echo(f"{model}: {sentence}")
+            typer.echo(printable(f"{model}: {sentence}"))
         if broken:
             raise typer.Exit(1)
-        typer.echo(f"{model}: one self-contained model file, as it should be")
+        typer.echo(printable(f"{model}: one self-contained model file, as it should be"))

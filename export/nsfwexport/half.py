@@ -75,7 +75,7 @@ def half(
         whole = Classifier.load(path, device="cpu")
         report = verify(
             temporary, str(path), whole.predict, manifest.preprocess, images,
-            devices=devices, gates=gates,
+            devices=devices, gates=gates, called=out,
         )  # fmt: skip
         report.require(
             out, "half precision is too coarse for it, unless --max-difference allows more"

@@ -95,7 +95,9 @@ def load(folder: Path, variant: str | None = None) -> KerasModel:
             f"{folder} holds neither a finished training run nor a SavedModel; name a folder that "
             "nsfwtrain fit has made"
         )
-    name = variant or (facts or {}).get("variant")
+    name = (facts or {}).get("variant", variant)
+    if variant not in {None, name}:
+        raise ConversionError(f"{folder} is a run of {name}, not of {variant}; leave --variant out")
     if not isinstance(name, str):
         raise ConversionError(f"{folder} is no training run: say by --variant what model it is")
     try:
@@ -126,12 +128,16 @@ def _facts(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except (OSError, ValueError) as error:
         raise ConversionError(f"cannot read {path}: {error}") from error
     if not isinstance(facts, dict):
         raise ConversionError(f"{path} is no JSON object; train anew")
     return facts
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"it holds {word}, which is no number")
 
 
 def _preprocess(facts: dict[str, Any], folder: Path) -> Preprocess:

@@ -230,6 +230,7 @@ def verify(
     *,
     devices: Sequence[str] = ("cpu",),
     gates: Mapping[str, Gate] = GATES,
+    called: Path | None = None,
 ) -> Report:
     """Compare a model file with what it was made from, on pictures.
 
@@ -249,6 +250,8 @@ def verify(
         Keys of `GATES`.
     gates
         What must hold, by device; it is reported, not required: see `Report.require`.
+    called
+        What to call the model file in messages; None is its own name.
 
     Raises
     ------
@@ -265,7 +268,7 @@ def verify(
     }
     if not all(fits.values()):
         raise ParityError(
-            f"{model} takes pictures of another size than {reference}: it is another model"
+            f"{called or model} takes pictures of another size than {reference}: another model"
         )
     expected: list[Scores] = []
     tensors: dict[str, list[Scores]] = {name: [] for name in devices}
@@ -282,9 +285,14 @@ def verify(
                 for name, classifier in classifiers.items():
                     tensors[name].append(classifier.predict(pixels))
     if not used:
-        why = next(iter(left_out.values()), "there is none")
-        raise ParityError(f"no picture can be used to compare {model} with {reference}: {why}")
+        why = next((f"{path}: {said}" for path, said in left_out.items()), "there is none")
+        raise ParityError(
+            f"no picture can be used to compare {called or model} with {reference}: {why}"
+        )
     reference_scores = np.concatenate(expected)
+    if not np.isfinite(reference_scores).all():
+        without = used[int(np.argmin(np.isfinite(reference_scores)))]
+        raise ParityError(f"{reference} gives no number for {without}: its weights do not hold")
     comparisons = []
     for name, classifier in classifiers.items():
         from_files = _scan(classifier, used)

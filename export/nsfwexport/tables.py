@@ -1,10 +1,13 @@
 """A parity report as people and programs read it."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from nsfwexport.parity import Report
+from nsfwscan.escape import printable
 
 _HEADINGS = (
     "compared", "device", "images", "largest", "mean", "99 %", "logit largest", "logit mean",
@@ -47,7 +50,8 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 def text_report(report: Report) -> str:
     """Write a report for a terminal."""
     low, high = report.score_range
-    head = f"against {report.reference}, scores {low:.3f} to {high:.3f}, at {report.threshold:g}:"
+    name = printable(report.reference)
+    head = f"against {name}, scores {low:.3f} to {high:.3f}, at {report.threshold:g}:"
     return f"{head}\n{aligned(_rows(report))}"
 
 
@@ -62,4 +66,14 @@ def json_report(report: Report) -> str:
     for entry, comparison in zip(facts["comparisons"], report.comparisons, strict=True):
         entry["holds"] = comparison.holds
         entry["worst"] = [list(row) for row in asdict(comparison)["worst"]]
-    return json.dumps(facts | {"left_out": dict(report.left_out)}, indent=2)
+    whole = _finite(facts | {"left_out": dict(report.left_out)})
+    return json.dumps(whole, indent=2, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """Put null where there is no number: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

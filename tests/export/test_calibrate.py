@@ -110,6 +110,8 @@ def test_scores_are_the_scanner_s(tmp_path: Path) -> None:
         ("a,b\n", "the first line must be path,label, got a,b"),
         ("path,label\nx.png,2\n", "line 2: expected a path and 0 or 1, got 'x.png,2'"),
         ("path,label\nx.png\n", "line 2: expected a path and 0 or 1"),
+        ("path,label\n,1\n", "line 2: expected a path and 0 or 1"),
+        ("path,label\nx.png,1\n./x.png,0\n", r"line 3: \./x\.png stands on line 2 already"),
     ],
 )
 def test_bad_lists_are_named(tmp_path: Path, text: str, message: str) -> None:
@@ -118,3 +120,20 @@ def test_bad_lists_are_named(tmp_path: Path, text: str, message: str) -> None:
         calibrate.read_list(tmp_path / "list.csv")
     with pytest.raises(CalibrationError, match="cannot read"):
         calibrate.read_list(tmp_path / "gone.csv")
+
+
+def test_a_folder_is_no_picture_and_a_tiny_recall_needs_one(tmp_path: Path) -> None:
+    model = Classifier.load(
+        mean_model(tmp_path / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
+    )
+    with pytest.raises(CalibrationError, match="is a folder; name each picture"):
+        calibrate.score(model, [(str(tmp_path), 0)])
+    labels, scores = np.array([0, 1]), np.array([0.5, 0.75], np.float32)
+    assert calibrate.choose(labels, scores, "recall", 1e-12).recall.count == 1
+
+
+def test_a_threshold_that_flags_nothing_is_warned_of() -> None:
+    point = OperatingPoint(threshold=1, fpr=Share(0, 1000), recall=Share(0, 1000))
+    assert "this threshold flags none of the indecent pictures; ask for less" in calibrate.warnings(
+        point, "fpr", 0.01
+    )

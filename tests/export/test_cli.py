@@ -77,6 +77,13 @@ def test_options_that_do_not_go_together(run: Run, trained: Trained) -> None:
         assert sentence in done.stderr
 
 
+def test_a_place_that_cannot_be_written_is_said_before_the_work(run: Run, trained: Trained) -> None:
+    for place, why in ((".", "it is a folder"), ("gone/m.onnx", "there is no folder gone")):
+        done = run("convert", trained.run, "-o", place, program="nsfwexport")
+        assert done.returncode == 2
+        assert done.stderr == f"nsfwexport: cannot write {place}: {why}\n"
+
+
 def test_all_ends_with_a_table(run: Run, tmp_path: Path, trained: Trained) -> None:
     done = run("all", trained.run.parent, "-o", "models", program="nsfwexport")
     assert (done.returncode, done.stderr) == (0, "")

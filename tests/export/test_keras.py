@@ -17,6 +17,11 @@ def test_a_run_is_loaded_with_its_facts(trained: Trained) -> None:
     assert set(source.training) >= {"split_sha256", "counts", "metrics", "options"}
 
 
+def test_a_run_is_what_it_says_it_is(trained: Trained) -> None:
+    with pytest.raises(ConversionError, match="is a run of b0, not of b3; leave --variant out"):
+        keras.load(trained.run, "b3")
+
+
 def test_what_is_no_run_is_said(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="holds neither a finished training run nor a Saved"):
         keras.load(tmp_path)
@@ -26,6 +31,7 @@ def test_what_is_no_run_is_said(trained: Trained, tmp_path: Path) -> None:
     for broken, message in (
         ("{", r"cannot read .*run\.json"),
         ("[]", r"run\.json is no JSON object"),
+        ('{"metrics": NaN}', r"cannot read .*run\.json: it holds NaN, which is no number"),
         (json.dumps(facts | {"preprocess": None}), r"does not say how pictures are prepared"),
         (json.dumps(facts | {"preprocess": {"size": 240}}), "of 240 pixels, the model takes 224"),
     ):

@@ -138,3 +138,13 @@ def test_few_flips_are_allowed_where_the_gate_says_so() -> None:
     assert compare("files", "cuda-tf32", Gate(5e-3, 0.05), 0.5, NAMES, a, b).holds
     assert not compare("files", "cuda-tf32", Gate(5e-3, 0.04), 0.5, NAMES, a, b).holds
     assert not compare("files", "cuda-tf32", Gate(5e-5, 0.05), 0.5, NAMES, a, b).holds
+
+
+def test_a_reference_that_gives_no_number_is_named(trained: Trained, images: list[Path]) -> None:
+    source = keras.load(trained.run)
+
+    def broken(pixels: Any) -> Any:
+        return np.full(len(pixels), np.nan, np.float32)
+
+    with pytest.raises(ParityError, match=r"the run gives no number for .*000\.png: its weights"):
+        verify(trained.model, "the run", broken, source.preprocess, images)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -36,4 +37,9 @@ def test_a_report_for_programs() -> None:
     assert comparison["worst"][0][0] == "b.jpg"
     assert comparison["flips"] == 1
     assert found["left_out"] == {"c.jpg": "why"}
+    broken = np.array([0.1, np.nan], np.float32)
+    none = compare("files", "cpu", Gate(1e-4, 0), 0.5, ["a.jpg", "b.jpg"], A, broken)
+    text = json_report(replace(REPORT, comparisons=(none,)))
+    assert json.loads(text)["comparisons"][0]["probability"]["largest"] is None
+    assert "NaN" not in text
     assert "worst" not in REPORT.facts()["comparisons"][0]
