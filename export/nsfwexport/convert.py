@@ -2,22 +2,18 @@
 
 import gc
 import logging
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import onnx
 import tf2onnx
 
-from nsfwexport import modelfile, pictures
-from nsfwexport.contract import require
+from nsfwexport import modelfile
 from nsfwexport.errors import ConversionError
 from nsfwexport.keras import KerasModel, sentence, tf, tf_keras
-from nsfwexport.parity import GATES, Gate, Report, verify
+from nsfwexport.parity import GATES, Gate, Report, publish
 from nsfwscan import Manifest
-from nsfwscan.files import beside
 
 OPSET = 18
 
@@ -79,18 +75,10 @@ def convert(
         ),
         *_TOOLS,
     )
-    with beside(out) as temporary, tempfile.TemporaryDirectory() as folder:
-        temporary.write_bytes(modelfile.embed(model, manifest))
-        require(temporary, model)
-        if images is None:
-            images = pictures.make(Path(folder))
-        report = verify(
-            temporary, str(source.folder), source.scorer(), source.preprocess, images,
-            devices=devices, gates=gates, called=out,
-        )  # fmt: skip
-        report.require(out)
-        temporary.write_bytes(modelfile.embed(model, replace(manifest, parity=report.facts())))
-    return report
+    return publish(
+        model, manifest, out, str(source.folder), source.scorer(),
+        images=images, devices=devices, gates=gates,
+    )  # fmt: skip
 
 
 def _to_onnx(source: KerasModel, opset: int) -> Any:

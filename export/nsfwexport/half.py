@@ -1,7 +1,6 @@
 """A model file in half precision: half the size, the same contract."""
 
 import hashlib
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,12 +9,10 @@ from typing import Any
 
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from nsfwexport import modelfile, pictures
-from nsfwexport.contract import require
+from nsfwexport import modelfile
 from nsfwexport.errors import ConversionError
-from nsfwexport.parity import HALF_GATES, Gate, Report, verify
+from nsfwexport.parity import HALF_GATES, Gate, Report, publish
 from nsfwscan import Classifier
-from nsfwscan.files import beside
 
 
 def half(
@@ -67,21 +64,12 @@ def half(
         ),
         "nsfwscan", "onnx", "onnxruntime",
     )  # fmt: skip
-    with beside(out) as temporary, tempfile.TemporaryDirectory() as folder:
-        temporary.write_bytes(modelfile.embed(smaller, manifest))
-        require(temporary, smaller)
-        if images is None:
-            images = pictures.make(Path(folder))
-        whole = Classifier.load(path, device="cpu")
-        report = verify(
-            temporary, str(path), whole.predict, manifest.preprocess, images,
-            devices=devices, gates=gates, called=out,
-        )  # fmt: skip
-        report.require(
-            out, "half precision is too coarse for it, unless --max-difference allows more"
-        )
-        temporary.write_bytes(modelfile.embed(smaller, replace(manifest, parity=report.facts())))
-    return report
+    whole = Classifier.load(path, device="cpu")
+    return publish(
+        smaller, manifest, out, str(path), whole.predict,
+        images=images, devices=devices, gates=gates,
+        hint="half precision is too coarse for it, unless --max-difference allows more",
+    )  # fmt: skip
 
 
 def _to_half(model: Any, path: Path) -> Any:

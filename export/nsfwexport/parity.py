@@ -5,9 +5,10 @@ one side is the scanner itself, path to score. The first sees wrong weights, sca
 the second also sees another way of decoding or resizing.
 """
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nsfwexport import modelfile
+from nsfwexport import pictures as pictures_
+from nsfwexport.contract import require
 from nsfwexport.errors import ParityError
-from nsfwscan import Classifier, PictureError, Preprocess, Selection, decode, scan
+from nsfwscan import Classifier, Manifest, PictureError, Preprocess, Selection, decode, scan
 from nsfwscan.discover import problem_of
+from nsfwscan.files import beside
 from nsfwscan.parallel import available_cores, map_ahead
 from nsfwscan.preprocess import Pixels
 
@@ -337,3 +342,53 @@ def _scan(classifier: Classifier, paths: Sequence[str]) -> Scores:
         if record.score is not None
     }
     return np.array([found.get(path, np.nan) for path in paths], np.float32)
+
+
+def publish(
+    model: Any,
+    manifest: Manifest,
+    out: Path,
+    reference: str,
+    score: Callable[[Pixels], Scores],
+    *,
+    images: Sequence[Path] | None,
+    devices: Sequence[str],
+    gates: Mapping[str, Gate],
+    hint: str | None = None,
+) -> Report:
+    """Write a model file beside its name, check and compare it, and only then give it the name.
+
+    Parameters
+    ----------
+    model
+        An `onnx.ModelProto`.
+    manifest
+        Its manifest; the comparison is added to it.
+    out
+        The file; what was there before stays if anything fails.
+    reference, score, devices, gates
+        See `verify`; pictures are prepared as the manifest says.
+    images
+        Pictures to compare on; None makes some.
+    hint
+        See `Report.require`.
+
+    Raises
+    ------
+    ConversionError
+        If the file breaks the contract.
+    ParityError
+        If it does not say what the reference says.
+    OutputError
+        If it cannot be written.
+    """
+    with beside(out) as temporary, tempfile.TemporaryDirectory() as folder:
+        temporary.write_bytes(modelfile.embed(model, manifest))
+        require(temporary, model)
+        report = verify(
+            temporary, reference, score, manifest.preprocess,
+            images or pictures_.make(Path(folder)), devices=devices, gates=gates, called=out,
+        )  # fmt: skip
+        report.require(out, hint)
+        temporary.write_bytes(modelfile.embed(model, replace(manifest, parity=report.facts())))
+    return report
