@@ -75,6 +75,7 @@ def run(tmp_path: Path) -> Run:
         cwd: Path | None = None,
         environment: dict[str, str] | None = None,
         stdin: str | None = None,
+        timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]:
         script = Path(sysconfig.get_path("scripts")) / program
         return subprocess.run(
@@ -86,7 +87,7 @@ def run(tmp_path: Path) -> Run:
             encoding="utf-8",
             errors="surrogateescape",
             check=False,
-            timeout=120,
+            timeout=timeout,
         )
 
     return call

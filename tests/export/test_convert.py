@@ -89,7 +89,9 @@ def test_every_variant_says_the_same_as_one_file(run: Run, tmp_path: Path, name:
         [sys.executable, "-c", code, name, tmp_path / name, tmp_path / "pictures"],
         cwd=Path(__file__).parent.parent, check=True, capture_output=True,
     )  # fmt: skip
-    done = run("convert", name, "-o", "m.onnx", "--images", "pictures", program="nsfwexport")
+    done = run(
+        "convert", name, "-o", "m.onnx", "--images", "pictures", program="nsfwexport", timeout=1800
+    )
     assert (done.returncode, done.stderr) == (0, "")
     manifest = Classifier.load(tmp_path / "m.onnx").manifest
     assert manifest.parity is not None
