@@ -14,12 +14,14 @@ MODULES = sorted(
 
 # Which modules of the scanner each may import, directly; a module that is not here may import none.
 LAYERS = {
-    "classifier": "errors graph manifest modelfile parallel preprocess tensors",
-    "cli": "classifier commandline config discover errors escape limits modelfile options progress "
-    "report scanner selection summary",
+    "cache": "errors",
+    "classifier": "errors graph manifest modelfile preprocess tensors",
+    "cli": "cache classifier commandline config discover errors escape limits modelfile options "
+    "progress report scanner selection summary",
     "commandline": "errors escape",
     "config": "errors",
     "discover": "errors filetype selection",
+    "engine": "cache discover errors preprocess reader tensors worker",
     "files": "errors",
     "graph": "errors manifest",
     "labels": "errors files",
@@ -29,19 +31,22 @@ LAYERS = {
     "options": "commandline",
     "preprocess": "errors filetype limits",
     "record": "errors",
+    "reader": "discover errors filetype",
     "report": "errors escape files record summary",
-    "scanner": "classifier discover errors filetype limits parallel preprocess record selection",
+    "scanner": "cache classifier discover engine escape filetype limits parallel preprocess record "
+    "selection worker",
     "selection": "errors filetype",
     "summary": "filetype record",
     "tensors": "manifest preprocess",
+    "worker": "discover errors filetype preprocess reader",
 }
 ONLY_HERE = {
     "onnxruntime": {"classifier"},
-    "PIL": {"preprocess", "scanner"},
+    "PIL": {"preprocess", "worker"},
     "pi_heif": {"preprocess"},
     "pydantic": {"manifest"},
     "pathspec": {"selection"},
-    "platformdirs": {"config"},
+    "platformdirs": {"cache", "config"},
     "typer": {"cli", "commandline", "options"},
 }
 NEVER_IN_THE_SCANNER = {

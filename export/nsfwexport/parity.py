@@ -316,7 +316,7 @@ def verify(
 
 def _load(model: Path, device: str) -> Classifier:
     name, _, tf32 = device.partition("-")
-    return Classifier.load(model, device=name, tf32=bool(tf32))
+    return Classifier.load(model, device=name, tf32=bool(tf32), intra_op_threads=available_cores())
 
 
 def _load_pictures(

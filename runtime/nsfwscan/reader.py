@@ -1,0 +1,129 @@
+"""From a path to the bytes of a picture and their digests, if a picture is what lies there."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import BinaryIO
+
+from nsfwscan.discover import Candidate, LeftAlone, Problem, problem_of, special_file
+from nsfwscan.errors import Reason
+from nsfwscan.filetype import HEAD_BYTES, Kind, kind_of, promised_format, sniff
+
+_PIECE_BYTES = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A picture file that was read.
+
+    Attributes
+    ----------
+    data
+        Its bytes.
+    sha256, sha1
+        Their lower-case hex digests.
+    stamp
+        What `stamp_of` said of the file before and after it was read; None if that differed.
+    """
+
+    data: bytes
+    sha256: str
+    sha1: str
+    stamp: tuple[int, ...] | None
+
+
+def stamp_of(status: os.stat_result) -> tuple[int, ...]:
+    """Give what changes with a file's content, short of a deliberate disguise.
+
+    Returns
+    -------
+    tuple of int
+        Device, inode, size in bytes, and the times of the last modification and status change in
+        nanoseconds.
+    """
+    return (
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
+    )  # fmt: skip
+
+
+def read(entry: Candidate, max_filesize: int) -> Contents | LeftAlone | Problem:
+    """Read a file, if it is a picture or claims to be one.
+
+    Parameters
+    ----------
+    entry
+        The file.
+    max_filesize
+        Most bytes that a picture file may have.
+
+    Returns
+    -------
+    Contents, LeftAlone or Problem
+        What is in it; or that it is no picture; or why it cannot be looked into.
+    """
+    path = entry.path
+    try:
+        with _open(path, follow=entry.named) as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return special_file(path, status.st_mode)
+            head = stream.read(HEAD_BYTES)
+            refusal = _refusal(path, head, status.st_size, max_filesize)
+            if refusal is not None:
+                return refusal
+            data = _read_on(stream, head, max_filesize)
+            stamp = stamp_of(status)
+            unchanged = stamp == stamp_of(os.fstat(stream.fileno()))
+    except (OSError, ValueError) as error:
+        return problem_of(path, error, named=entry.named)
+    except MemoryError:
+        return Problem(path, Reason.TOO_LARGE, "there is not enough memory to read it")
+    if len(data) > max_filesize:  # it has grown since its size was asked for
+        return _too_large(path, len(data), max_filesize)
+    return Contents(
+        data,
+        hashlib.sha256(data).hexdigest(),
+        hashlib.sha1(data, usedforsecurity=False).hexdigest(),
+        stamp if unchanged else None,
+    )
+
+
+def _refusal(path: str, head: bytes, size: int, max_filesize: int) -> LeftAlone | Problem | None:
+    """Decide by its first bytes what becomes of a file that is not worth reading; else None."""
+    name = PurePath(path).name
+    if sniff(head, name) is not None:
+        return _too_large(path, size, max_filesize) if size > max_filesize else None
+    promised, kind = promised_format(name), kind_of(head, name)
+    if promised is None:
+        return LeftAlone(path, kind)
+    named = f"named like a {promised.name} picture"
+    if kind is Kind.EMPTY:
+        return Problem(path, Reason.EMPTY, f"{named}, but empty")
+    if promised.plugin is None and kind is Kind.OTHER:
+        detail = f"{named}, which is not decoded; convert it to PNG or JPEG"
+        return Problem(path, Reason.UNSUPPORTED, detail)
+    looks = "" if kind is Kind.OTHER else f"; it looks like a {kind}"
+    detail = f"{named}, but the content is none{looks}"
+    return Problem(path, Reason.NOT_A_PICTURE, detail)
+
+
+def _too_large(path: str, size: int, most: int) -> Problem:
+    detail = f"{size:,} bytes are more than the limit of {most:,}"
+    return Problem(path, Reason.TOO_LARGE, detail)
+
+
+def _read_on(stream: BinaryIO, head: bytes, most: int) -> bytes:
+    """Read to the end, or until it is clear that there are more than `most` bytes."""
+    pieces, size = [head], len(head)
+    while size <= most and (piece := stream.read(_PIECE_BYTES)):
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
+
+
+def _open(path: str, *, follow: bool) -> BinaryIO:
+    """Open a file for reading; what was a file when it was found may be a pipe or a link by now."""
+    more = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
+    return open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | more))

@@ -1,0 +1,193 @@
+import hashlib
+import os
+import sqlite3
+import stat
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsfwscan.cache import Cache, Known, Verdict, clear, default_path
+from nsfwscan.errors import CacheError
+
+QUESTION, MODEL = bytes(32), "ab" * 32
+SHA256, SHA1 = "12" * 32, "34" * 20
+VERDICT = Verdict(0.123457, 640, 480, 3)
+OLD = (1, 2, 3, 10**18, 10**18)
+
+
+def filled(path: Path) -> Path:
+    with closing(Cache(path)) as cache:
+        cache.store([(SHA256, VERDICT)], QUESTION, MODEL)
+        cache.remember("a.jpg", OLD, SHA256, SHA1)
+    return path
+
+
+scores = st.floats(0, 1).map(lambda score: round(score, 6))
+verdicts = st.builds(Verdict, scores, *[st.integers(1, 2**31)] * 3)
+digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
+
+
+@given(st.dictionaries(digests, verdicts, max_size=5), st.binary(min_size=32, max_size=32))
+def test_verdicts_come_back_as_they_were(stored: dict[str, Verdict], question: bytes) -> None:
+    with closing(Cache()) as cache:
+        cache.store(stored.items(), question, MODEL)
+        for sha256, verdict in stored.items():
+            assert cache.find(sha256, SHA1, question) == Known(verdict, sha256, SHA1, earlier=False)
+            assert cache.find(sha256, SHA1, bytes(31) + b"x") is None
+
+
+def test_a_verdict_outlives_the_scan_and_is_then_an_earlier_one(tmp_path: Path) -> None:
+    with closing(Cache(filled(tmp_path / "c"))) as cache:
+        assert cache.find(SHA256, SHA1, QUESTION) == Known(VERDICT, SHA256, SHA1, earlier=True)
+        assert cache.recall("a.jpg", OLD, QUESTION) == Known(VERDICT, SHA256, SHA1, earlier=True)
+
+
+@pytest.mark.parametrize("changed", range(5))
+def test_a_changed_stamp_another_path_or_question_is_not_recalled(
+    tmp_path: Path, changed: int
+) -> None:
+    stamp = tuple(value + (i == changed) for i, value in enumerate(OLD))
+    with closing(Cache(filled(tmp_path / "c"))) as cache:
+        assert cache.recall("a.jpg", stamp, QUESTION) is None
+        assert cache.recall("b.jpg", OLD, QUESTION) is None
+        assert cache.recall("a.jpg", OLD, bytes(31) + b"x") is None
+        cache.remember("a.jpg", stamp, SHA256, SHA1)
+        assert cache.recall("a.jpg", stamp, QUESTION) is not None
+        assert cache.recall("a.jpg", OLD, QUESTION) is None
+
+
+def test_a_path_is_known_by_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(Cache(filled(tmp_path / "c"))) as cache:
+        assert cache.recall(str(tmp_path / "a.jpg"), OLD, QUESTION) is not None
+        monkeypatch.chdir("/")
+        assert cache.recall("a.jpg", OLD, QUESTION) is None
+
+
+def test_a_young_file_is_not_remembered_by_its_stamp() -> None:
+    now = time.time_ns()
+    with closing(Cache()) as cache:
+        cache.store([(SHA256, VERDICT)], QUESTION, MODEL)
+        cache.remember("a.jpg", (1, 2, 3, now, 0), SHA256, SHA1)
+        cache.remember("b.jpg", (1, 2, 3, 0, now), SHA256, SHA1)
+        assert cache.recall("a.jpg", (1, 2, 3, now, 0), QUESTION) is None
+        assert cache.recall("b.jpg", (1, 2, 3, 0, now), QUESTION) is None
+
+
+def test_no_path_and_no_name_stands_in_clear_nor_as_a_plain_digest(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    secret = "holidays/secret.jpg"
+    with closing(Cache(path)) as cache:
+        cache.remember(secret, OLD, SHA256, SHA1)
+    data = path.read_bytes()
+    for form in (secret, str(Path(secret).absolute())):
+        raw = form.encode()
+        assert raw not in data
+        for digest in (
+            hashlib.sha256(raw),
+            hashlib.sha1(raw),
+            hashlib.blake2b(raw, digest_size=16),
+        ):
+            assert digest.digest() not in data
+    assert b"secret" not in data
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
+def test_the_file_is_the_user_s_alone(tmp_path: Path) -> None:
+    path = filled(tmp_path / "new" / "c")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_what_is_kept_survives_a_kill(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "c")
+    cache.store([(SHA256, VERDICT)], QUESTION, MODEL)
+    for name in ("c", "c-wal"):
+        (tmp_path / f"k{name}").write_bytes((tmp_path / name).read_bytes())  # as a kill leaves it
+    cache.close()
+    with closing(Cache(tmp_path / "kc")) as left:
+        assert left.find(SHA256, SHA1, QUESTION) is not None
+
+
+def test_two_scans_share_a_file(tmp_path: Path) -> None:
+    with closing(Cache(tmp_path / "c")) as one, closing(Cache(tmp_path / "c")) as other:
+
+        def work(cache: Cache, first: int) -> None:
+            for i in range(first, first + 100):
+                cache.store([(f"{i:064x}", VERDICT)], QUESTION, MODEL)
+
+        threads = [
+            threading.Thread(target=work, args=[cache, first])
+            for cache, first in ((one, 0), (one, 50), (other, 100), (other, 0))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (one.failure, other.failure) == (None, None)
+        assert one.info().verdicts == {MODEL[:12]: 200}
+        assert other.find(f"{7:064x}", SHA1, QUESTION) is not None
+
+
+def test_info_counts(tmp_path: Path) -> None:
+    with closing(Cache(filled(tmp_path / "c"))) as cache:
+        info = cache.info()
+    assert (info.places, info.verdicts) == (1, {"ab" * 6: 1})
+    assert info.size >= (tmp_path / "c").stat().st_size > 0
+
+
+def test_what_is_no_cache_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "photos.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE precious (a)")
+    (tmp_path / "text").write_text("no database at all, but precious\n" * 9)
+    for name in ("photos.db", "text"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(CacheError, match=name):
+            Cache(tmp_path / name)
+        with pytest.raises(CacheError, match="is no cache of nsfwscan"):
+            clear(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+    with pytest.raises(CacheError, match="cannot use the cache"):
+        Cache(tmp_path)
+
+
+def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
+    path = filled(tmp_path / "c")
+    with closing(sqlite3.connect(path)) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    with pytest.raises(CacheError, match=r"another version of nsfwscan \(schema 99, expected 1\)"):
+        Cache(path)
+    assert path.exists()
+
+
+def test_a_file_that_fails_under_way_is_given_up(tmp_path: Path) -> None:
+    path = filled(tmp_path / "c")
+    with closing(Cache(path)) as cache:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("DROP TABLE verdict")
+        assert cache.find(SHA256, SHA1, QUESTION) is None
+        assert cache.failure is not None
+        assert "no such table" in str(cache.failure)
+        cache.store([(SHA256, VERDICT)], QUESTION, MODEL)  # identical files are still met once
+        assert cache.find(SHA256, SHA1, QUESTION) is not None
+
+
+def test_clear_deletes_a_cache_in_any_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = filled(tmp_path / "c")
+    assert clear(path)
+    assert list(tmp_path.iterdir()) == []
+    assert not clear(path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    place = default_path()
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"damaged")
+    assert clear(place)
+    assert not place.exists()

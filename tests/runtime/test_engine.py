@@ -1,0 +1,204 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from threading import enumerate as enumerate_threads
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nsfwscan import Preprocess
+from nsfwscan.cache import Cache, Verdict
+from nsfwscan.discover import Candidate, Found, LeftAlone, Problem
+from nsfwscan.engine import WINDOW, Engine, Outcome, Plan, Question, Result
+from nsfwscan.errors import ModelError, Reason
+from nsfwscan.filetype import Kind
+from nsfwscan.preprocess import Pixels
+from nsfwscan.tensors import Probabilities
+from nsfwscan.worker import Job
+
+JOB = Job(Preprocess(size=8), frames=4, max_pixels=1 << 20, max_filesize=1 << 20)
+QUESTION = Question(bytes(32), "ab" * 32)
+
+
+class Redness:
+    """Scores by red / 255, and keeps how many frames each call had."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.made = 0
+
+    def make(self) -> Callable[[Pixels], Probabilities]:
+        self.made += 1
+        return self
+
+    def __call__(self, pixels: Pixels) -> Probabilities:
+        self.calls.append(len(pixels))
+        return np.asarray(pixels[..., 0].mean((1, 2)) / 255, np.float32)
+
+
+def plan(*, workers: int = 2, threads: int = 2, batch_size: int = 1, full: bool = False) -> Plan:
+    return Plan(workers=workers, threads=threads, batch_size=batch_size, full=full)
+
+
+def results(
+    entries: Iterator[Found] | list[Found],
+    score: Callable[[], Callable[[Pixels], Probabilities]],
+    division: Plan,
+    cache: Cache | None = None,
+) -> list[Result]:
+    with closing(cache or Cache()) as in_use:
+        engine = Engine(JOB, score, in_use, QUESTION, division, rehash=False)
+        with closing(engine.run(iter(entries))) as run:
+            return list(run)
+
+
+def picture(path: Path, level: int) -> Found:
+    Image.new("RGB", (9, 9), (level, 0, 0)).save(path)
+    return Candidate(str(path), named=False)
+
+
+def pictures(folder: Path, count: int) -> list[Found]:
+    return [picture(folder / f"{i}.png", i) for i in range(count)]
+
+
+def score_of(result: Result) -> float:
+    assert isinstance(result, Outcome)
+    assert result.verdict is not None
+    return result.verdict.score
+
+
+@pytest.mark.parametrize(
+    "division",
+    [plan(), plan(workers=1, threads=1), plan(workers=4, threads=3, batch_size=7, full=True)],
+)
+def test_results_come_in_the_order_of_the_entries(tmp_path: Path, division: Plan) -> None:
+    entries = pictures(tmp_path, 40)
+    entries[3] = LeftAlone("left", Kind.TEXT)
+    entries[5] = Problem("problem", Reason.UNREADABLE, "no")
+    (tmp_path / "7.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99))
+    found = results(entries, Redness().make, division)
+    assert found[3] == LeftAlone("left", Kind.TEXT)
+    errors = {i: r.error.reason for i, r in enumerate(found) if isinstance(r, Outcome) and r.error}
+    assert errors == {5: "unreadable", 7: "corrupt"}
+    for i in set(range(40)) - {3, 5, 7}:
+        assert score_of(found[i]) == pytest.approx(i / 255, abs=1e-6)
+
+
+def test_identical_files_are_scored_once(tmp_path: Path) -> None:
+    score = Redness()
+    entries: list[Found] = []
+    for i in range(30):
+        picture(tmp_path / f"{i}.png", i % 3)
+        entries.append(Candidate(str(tmp_path / f"{i}.png"), named=False))
+    found = results(entries, score.make, plan(workers=3))
+    assert sum(score.calls) == 3
+    assert [score_of(result) for result in found[:3]] * 10 == [score_of(r) for r in found]
+    assert not any(isinstance(result, Outcome) and result.cached for result in found)
+
+
+def test_batches_fill_up_where_they_are_to_be_full(tmp_path: Path) -> None:
+    score = Redness()
+    results(pictures(tmp_path, 50), score.make, plan(batch_size=8, threads=2, full=True))
+    assert sum(score.calls) == 50
+    assert score.made <= 2
+    assert score.calls.count(8) >= 4
+
+
+def test_all_frames_of_an_animation_count(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (9, 9), (10 * i, 0, 0)) for i in range(4)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    (found,) = results([Candidate(str(tmp_path / "a.png"), named=False)], Redness().make, plan())
+    assert isinstance(found, Outcome)
+    assert found.verdict == Verdict(round(30 / 255, 6), 9, 9, 4)
+
+
+def test_entries_are_taken_a_window_ahead_and_no_more(tmp_path: Path) -> None:
+    taken = 0
+    one = picture(tmp_path / "a.png", 1)
+
+    def endless() -> Iterator[Found]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield one
+
+    with closing(Cache()) as cache:
+        run = Engine(JOB, Redness().make, cache, QUESTION, plan(), rehash=False).run(endless())
+        for _ in range(5):
+            next(run)
+        time.sleep(0.3)
+        assert 5 < taken <= 5 + WINDOW + 2
+        run.close()
+
+
+def test_results_are_there_before_the_list_goes_on(tmp_path: Path) -> None:
+    """A list that comes through a pipe is followed file by file."""
+    more = threading.Event()
+    entries = pictures(tmp_path, 2)
+
+    def slowly() -> Iterator[Found]:
+        yield entries[0]
+        more.wait()
+        yield entries[1]
+
+    with closing(Cache()) as cache:
+        run = Engine(JOB, Redness().make, cache, QUESTION, plan(), rehash=False).run(slowly())
+        assert score_of(next(run)) == 0.0
+        more.set()
+        assert len(list(run)) == 1
+
+
+def test_what_ends_the_list_is_raised_behind_its_entries(tmp_path: Path) -> None:
+    def broken() -> Iterator[Found]:
+        yield picture(tmp_path / "a.png", 51)
+        raise ModelError("the list broke")
+
+    with closing(Cache()) as cache:
+        run = Engine(JOB, Redness().make, cache, QUESTION, plan(), rehash=False).run(broken())
+        assert score_of(next(run)) == 0.2
+        with pytest.raises(ModelError, match="the list broke"):
+            next(run)
+
+
+def test_a_model_that_fails_is_raised_at_its_picture(tmp_path: Path) -> None:
+    def fails(pixels: Pixels) -> Probabilities:
+        if pixels[0, 0, 0, 0] == 2:
+            raise ModelError("no")
+        return np.zeros(len(pixels), np.float32)
+
+    with closing(Cache()) as cache:
+        engine = Engine(JOB, lambda: fails, cache, QUESTION, plan(), rehash=False)
+        run = engine.run(iter(pictures(tmp_path, 5)))
+        assert [score_of(next(run)), score_of(next(run))] == [0, 0]
+        with pytest.raises(ModelError, match="no"):
+            next(run)
+    assert not [thread for thread in enumerate_threads() if thread.name.startswith("lane")]
+
+
+def test_a_picture_without_a_number_has_no_verdict_and_is_not_kept(tmp_path: Path) -> None:
+    def nothing(pixels: Pixels) -> Probabilities:
+        return np.full(len(pixels), np.nan, np.float32)
+
+    entries = pictures(tmp_path, 1)
+    path = tmp_path / "cache"
+    (found,) = results(entries, lambda: nothing, plan(), Cache(path))
+    assert isinstance(found, Outcome)
+    assert found.error is not None
+    assert found.error.reason is Reason.UNSCORED
+    (again,) = results(entries, Redness().make, plan(), Cache(path))
+    assert score_of(again) == 0.0
+
+
+def test_closing_ends_all_work_at_once(tmp_path: Path) -> None:
+    entries = pictures(tmp_path, 60)
+    with closing(Cache()) as cache:
+        engine = Engine(JOB, Redness().make, cache, QUESTION, plan(workers=4), rehash=False)
+        run = engine.run(iter(entries))
+        next(run)
+        run.close()
+        names = ("lane", "score", "discover")
+        assert not [t for t in enumerate_threads() if t.name.startswith(names)]
+        assert all(worker._process is None for worker in engine._workers)

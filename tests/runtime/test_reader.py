@@ -1,0 +1,102 @@
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from helpers import encoded, load_photo
+
+from nsfwscan import reader
+from nsfwscan.discover import Candidate, LeftAlone, Problem
+from nsfwscan.filetype import Kind
+from nsfwscan.reader import Contents, read, stamp_of
+
+MOST = 1 << 20
+
+
+def reason_of(path: Path | str, *, named: bool = False) -> str:
+    found = read(Candidate(str(path), named), MOST)
+    assert isinstance(found, Problem)
+    assert found.path == str(path)
+    return found.reason
+
+
+def test_a_picture_is_read_with_its_digests(tmp_path: Path) -> None:
+    data = encoded(load_photo("chelsea.png"), "JPEG")
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    assert read(Candidate(str(path), named=False), MOST) == Contents(
+        data, hashlib.sha256(data).hexdigest(), hashlib.sha1(data).hexdigest(),
+        stamp_of(path.stat()),
+    )  # fmt: skip
+
+
+def test_a_stamp_tells_versions_of_a_file_apart(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    before = stamp_of(path.stat())
+    assert stamp_of(path.stat()) == before
+    path.write_bytes(b"three")
+    assert stamp_of(path.stat()) != before
+    longer = stamp_of(path.stat())
+    os.utime(path, ns=(1, 1))
+    assert stamp_of(path.stat()) != longer
+
+
+def test_a_file_that_changes_while_it_is_read_has_no_stamp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
+    whole = reader._read_on
+
+    def read_and_append(*arguments: object) -> bytes:
+        data = whole(*arguments)  # type: ignore[arg-type]
+        with path.open("ab") as stream:
+            stream.write(b"more")
+        return data
+
+    monkeypatch.setattr(reader, "_read_on", read_and_append)
+    found = read(Candidate(str(path), named=False), MOST)
+    assert isinstance(found, Contents)
+    assert found.stamp is None
+
+
+def test_what_is_no_picture_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello")
+    found = read(Candidate(str(tmp_path / "a.txt"), named=True), MOST)
+    assert found == LeftAlone(str(tmp_path / "a.txt"), Kind.TEXT)
+
+
+def test_sizes_are_limited(tmp_path: Path) -> None:
+    photo = encoded(load_photo("chelsea.png"), "JPEG")
+    for name, more in (("fits", MOST - len(photo)), ("large", MOST - len(photo) + 1)):
+        (tmp_path / name).write_bytes(photo + bytes(more))
+    assert isinstance(read(Candidate(str(tmp_path / "fits"), named=False), MOST), Contents)
+    assert reason_of(tmp_path / "large") == "too-large"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions, pipes and links")
+def test_files_that_cannot_be_opened_have_their_reasons(
+    open_folder: Path, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    (open_folder / "shut.png").write_bytes(b"x")
+    (open_folder / "shut.png").chmod(0)
+    os.mkfifo(open_folder / "pipe.png")
+    (open_folder / "link.png").symlink_to("nowhere")
+    with unprivileged():
+        assert reason_of(open_folder / "shut.png") == "unreadable"
+    assert reason_of(open_folder / "pipe.png") == "special-file"
+    assert reason_of(open_folder / "gone.png") == "vanished"
+    assert reason_of(open_folder / "gone.png", named=True) == "not-found"
+    assert reason_of(open_folder / "link.png") == "dangling-link"
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="needs O_NOFOLLOW")
+def test_only_a_link_that_was_named_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
+    link = tmp_path / "link.jpg"
+    link.symlink_to("a.jpg")
+    assert isinstance(read(Candidate(str(link), named=True), MOST), Contents)
+    assert isinstance(read(Candidate(str(link), named=False), MOST), Problem)

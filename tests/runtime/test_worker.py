@@ -1,0 +1,147 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import encoded, load_photo, mean_model
+from PIL import Image
+
+from nsfwscan import Manifest, Preprocess, decode
+from nsfwscan.discover import Candidate, LeftAlone, Problem
+from nsfwscan.errors import EngineError, PictureError, Reason
+from nsfwscan.filetype import Kind
+from nsfwscan.reader import stamp_of
+from nsfwscan.worker import Digests, Job, Worker
+
+JOB = Job(Preprocess(size=32), frames=4, max_pixels=1 << 24, max_filesize=1 << 20)
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    with closing(Worker(JOB)) as one:
+        yield one
+
+
+def photo(path: Path) -> Candidate:
+    path.write_bytes(encoded(load_photo("coffee.png"), "JPEG"))
+    return Candidate(str(path), named=False)
+
+
+def test_a_worker_decodes_as_this_process_does(tmp_path: Path, worker: Worker) -> None:
+    frames = [Image.new("RGB", (40, 30), (i, 0, 0)) for i in range(9)]
+    frames[0].save(tmp_path / "b.png", save_all=True, append_images=frames[1:])
+    for entry in (photo(tmp_path / "a.jpg"), Candidate(str(tmp_path / "b.png"), named=True)):
+        seen = worker.read(entry)
+        data = Path(entry.path).read_bytes()
+        assert isinstance(seen, Digests)
+        assert seen.stamp == stamp_of(Path(entry.path).stat())
+        picture = worker.decode()
+        own = decode(data, JOB.preprocess, frames=JOB.frames, max_pixels=JOB.max_pixels)
+        assert np.array_equal(picture.pixels, own.pixels)
+        assert (picture.width, picture.height, picture.format) == (
+            own.width, own.height, own.format,
+        )  # fmt: skip
+
+
+def test_what_is_no_picture_comes_back_as_such(tmp_path: Path, worker: Worker) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "b.jpg").write_text("b")
+    (tmp_path / "c.jpg").write_bytes(b"\xff\xd8\xff" + bytes(50))
+    assert worker.read(Candidate(str(tmp_path / "a.txt"), named=False)) == LeftAlone(
+        str(tmp_path / "a.txt"), Kind.TEXT
+    )
+    problem = worker.read(Candidate(str(tmp_path / "b.jpg"), named=False))
+    assert isinstance(problem, Problem)
+    assert problem.reason is Reason.NOT_A_PICTURE
+    assert isinstance(worker.read(Candidate(str(tmp_path / "c.jpg"), named=False)), Digests)
+    with pytest.raises(PictureError):
+        worker.decode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+def test_names_of_any_bytes_reach_the_worker(tmp_path: Path, worker: Worker) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/new\nline \xff.jpg")
+    photo(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").rename(path)
+    assert isinstance(worker.read(Candidate(path, named=False)), Digests)
+
+
+def test_a_crash_is_the_file_s_and_the_next_file_has_a_new_process(
+    tmp_path: Path, worker: Worker
+) -> None:
+    entry = photo(tmp_path / "a.jpg")
+    worker.read(entry)
+    process = worker._process
+    assert process is not None
+    process.send_signal(signal.SIGSEGV if os.name != "nt" else signal.SIGTERM)
+    process.wait()
+    with pytest.raises(PictureError, match="the decoder crashed on it") as caught:
+        worker.decode()
+    assert caught.value.reason is Reason.CRASHED
+    assert isinstance(worker.read(entry), Digests)
+    assert worker._process is not process
+    assert worker.decode().width == 600
+
+
+def test_a_process_that_does_not_start_is_no_file_s_fault(
+    tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = photo(tmp_path / "a.jpg")
+    monkeypatch.setattr("nsfwscan.worker._BOOTSTRAP", "raise SystemExit(3)")
+    with pytest.raises(EngineError, match=r"does not start \(it ended with exit code 3\)"):
+        worker.read(entry)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    with pytest.raises(EngineError, match="does not start"):
+        worker.read(entry)
+
+
+def test_a_worker_takes_no_module_from_the_current_folder(
+    tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "numpy.py").write_text("raise SystemExit('a stranger ran')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    assert isinstance(worker.read(photo(tmp_path / "a.jpg")), Digests)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_workers_go_when_the_scan_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from test_worker import *\n"
+        "worker = Worker(JOB); worker.read(photo(Path(sys.argv[1])))\n"
+        "print(worker._process.pid, flush=True); time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.jpg")]
+    folders = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as scan:
+        assert scan.stdout is not None
+        pid = int(scan.stdout.readline())
+        assert Path(f"/proc/{pid}").exists()
+        scan.kill()
+    for _ in range(500):
+        if not Path(f"/proc/{pid}").exists():
+            break
+        time.sleep(0.01)
+    else:
+        pytest.fail("the worker outlives the scan")
+
+
+def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
+    """What starts processes through `multiprocessing` would run such a script again in each."""
+    photo(tmp_path / "a.jpg")
+    model = mean_model(tmp_path / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from nsfwscan import Classifier, scan\n"
+        f"print(*(r.status for r in scan({str(tmp_path / 'a.jpg')!r}, "
+        f"Classifier.load({str(model)!r}))))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert done.stdout in {"safe\n", "flagged\n"}
