@@ -21,10 +21,10 @@ from nsfwexport import pictures as pictures_
 from nsfwexport.contract import require
 from nsfwexport.errors import ParityError
 from nsfwscan import Classifier, Manifest, PictureError, Preprocess, Selection, decode, scan
-from nsfwscan.discover import problem_of
 from nsfwscan.files import beside
+from nsfwscan.found import problem_of
 from nsfwscan.parallel import available_cores, map_ahead
-from nsfwscan.preprocess import Pixels
+from nsfwscan.pixels import Pixels
 
 Scores = NDArray[np.float32]
 

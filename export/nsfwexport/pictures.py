@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from nsfwscan import InputError, Selection
-from nsfwscan.discover import Candidate, discover
+from nsfwscan.discover import discover
+from nsfwscan.found import Candidate
 from nsfwscan.labels import Part, read_split
 from nsfwscan.objects import object_path
 

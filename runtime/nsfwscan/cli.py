@@ -6,9 +6,17 @@ Whatever is slow to import is imported inside the commands, so that ``--help`` i
 import hashlib
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
@@ -33,7 +41,8 @@ from nsfwscan.summary import Summary
 if TYPE_CHECKING:
     from nsfwscan.cache import Cache
     from nsfwscan.classifier import Classifier
-    from nsfwscan.discover import ByteStream, LeftAlone
+    from nsfwscan.discover import ByteStream
+    from nsfwscan.found import LeftAlone
     from nsfwscan.report import Report
     from nsfwscan.scanner import Scan
 
@@ -152,20 +161,21 @@ def scan(
     if bare_paths and format_ is not o.Format.TEXT:
         raise typer.BadParameter(f"-l and -0 print bare paths; leave --format {format_} out")
     with errors_as_exit_codes(verbose=verbose):
-        from nsfwscan.discover import discover, read_list
-        from nsfwscan.report import console, open_output, open_report
-        from nsfwscan.scanner import scan as scan_paths
-        from nsfwscan.selection import Selection
-
-        # What an image library thinks of a picture is in the picture's record, if it matters.
-        warnings.simplefilter("ignore")
         with ExitStack() as stack:
+            loading = stack.enter_context(_loading(model, manifest, device))
+
+            from nsfwscan.discover import discover, read_list
+            from nsfwscan.report import console, open_output, open_report
+            from nsfwscan.scanner import scan as scan_paths
+            from nsfwscan.selection import Selection
+
             stack.enter_context(silent_libraries())
-            terminal = console(sys.stderr, color.value)
+            terminal = console(sys.stderr, color.value) if sys.stderr.isatty() else None
+            tell = partial(typer.echo, err=True) if terminal is None else terminal.print
 
             def say(text: str) -> None:
                 with suppress(OSError):  # where nobody can be told, the scan goes on
-                    terminal.print(text)
+                    tell(text)
 
             named = paths or []
             wanted: Iterable[str] = named
@@ -175,7 +185,7 @@ def scan(
             selection = Selection(
                 glob=glob or (), ignore=not no_ignore, hidden=hidden, max_depth=max_depth
             )
-            classifier = _load(model, manifest, device)
+            classifier = loading.result()
             verdicts = None if no_cache else stack.enter_context(closing(_open_cache(cache, say)))
             out = stack.enter_context(open_output(output, format_.value, raw=bare_paths))
             report = open_report(
@@ -189,7 +199,7 @@ def scan(
             streams = bare_paths or format_ is not o.Format.TEXT
             bar: AbstractContextManager[Callable[[int], None]] = nullcontext(lambda _: None)
             hides_results = streams and output is None and out.isatty()
-            if not (quiet or no_progress or hides_results) and sys.stderr.isatty():
+            if terminal is not None and not (quiet or no_progress or hides_results):
                 from nsfwscan.progress import progress
 
                 total = None if files_from else lambda: discover(named, selection)
@@ -221,9 +231,8 @@ def scan(
                 )
             )
             if not quiet:
-                if _OPTIONS_FILE in context.meta:
-                    say(f"nsfwscan: options from {printable(str(context.meta[_OPTIONS_FILE]))}")
-                for line in _settings(classifier, under_way, verbose=verbose):
+                options_file = context.meta.get(_OPTIONS_FILE)
+                for line in _settings(classifier, under_way, options_file, verbose=verbose):
                     say(f"nsfwscan: {line}")
             with bar as advance:
                 summary, failure = _drive(under_way, report, advance)
@@ -235,6 +244,22 @@ def scan(
         if failure is not None:
             raise failure
     raise typer.Exit(summary.exit_code(exit_zero=exit_zero))
+
+
+@contextmanager
+def _loading(
+    model: Path | None, manifest: Path | None, device: str
+) -> "Iterator[Future[Classifier]]":
+    """Load the model on a thread, and have a worker come up, while others are imported."""
+    from nsfwscan.worker import dismiss, hire
+
+    dismiss(hire())
+
+    from nsfwscan.classifier import engine
+
+    engine()  # the thread is to make its session, and not to wait for its turn to import
+    with ThreadPoolExecutor(1, "load") as loader:
+        yield loader.submit(_load, model, manifest, device)
 
 
 def _drive(
@@ -286,8 +311,12 @@ def _open_cache(path: Path | None, say: Callable[[str], None]) -> "Cache":
         return Cache()
 
 
-def _settings(classifier: "Classifier", under_way: "Scan", *, verbose: bool) -> Iterable[str]:
+def _settings(
+    classifier: "Classifier", under_way: "Scan", options_file: Path | None, *, verbose: bool
+) -> Iterable[str]:
     """Say in lines what is used, and on what it runs."""
+    if options_file is not None:
+        yield f"options from {printable(str(options_file))}"
     settings = under_way.settings
     if classifier.device_note is not None:
         yield printable(classifier.device_note)

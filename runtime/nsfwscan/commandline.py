@@ -156,6 +156,8 @@ def checked_defaults(
             parameter.process_value(context, given)
         except typer.BadParameter as error:
             raise ConfigError(f"{source}: {key}: {error.message}") from error
+        except (TypeError, ValueError) as error:  # a date, a table: no command line has such
+            raise ConfigError(f"{source}: {key}: {value!r} is no value of this option") from error
         defaults[parameter.name] = given
     return defaults
 
@@ -184,7 +186,22 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     except typer.Exit as end:
         code = end.exit_code
         _forget_standard_output()  # it failed before, and would fail again at the very end
-    sys.exit(code)
+    _end(code)
+
+
+def _end(code: int | str | None) -> NoReturn:
+    """End the process without taking everything in it down piece by piece, which takes time.
+
+    What has to be put away by then is: files are closed by their ``with`` blocks, and processes of
+    ours end with this one.
+    """
+    if not isinstance(code, int):
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(OSError):
+                stream.flush()
+    os._exit(code)
 
 
 def _fill_standard_streams() -> None:

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from nsfwscan.cache import Cache, Verdict
-from nsfwscan.discover import Candidate, Found, LeftAlone, Problem
 from nsfwscan.errors import PictureError, Reason
-from nsfwscan.preprocess import Picture, Pixels
+from nsfwscan.found import Candidate, Found, LeftAlone, Problem
+from nsfwscan.pixels import Picture, Pixels
 from nsfwscan.reader import stamp_of
 from nsfwscan.tensors import Probabilities
-from nsfwscan.worker import Digests, Job, Worker
+from nsfwscan.worker import Digests, Job, Worker, dismiss, hire
 
 WINDOW = 256
 """Most entries that are taken ahead of the result that is due: what waits is small by then."""
@@ -143,6 +143,7 @@ class Engine:
         *,
         rehash: bool,
     ) -> None:
+        self._job = job
         self._scorer = scorer
         self._cache = cache
         self._question = question
@@ -152,11 +153,7 @@ class Engine:
         self._room = threading.Semaphore(WINDOW)
         self._results: queue.SimpleQueue[Future[Result] | BaseException | None]
         self._results = queue.SimpleQueue()
-        # The last one used is the first one taken, so that few files start few processes.
-        self._idle: queue.LifoQueue[Worker] = queue.LifoQueue()
-        self._workers = [Worker(job) for _ in range(plan.workers)]
-        for worker in self._workers:
-            self._idle.put(worker)
+        self._busy: set[Worker] = set()
         self._lanes = ThreadPoolExecutor(plan.workers, thread_name_prefix="lane")
         ahead = max(2 * plan.threads, plan.batch_size)
         self._decoded: queue.Queue[tuple[str, Picture] | None] = queue.Queue(ahead)
@@ -185,11 +182,9 @@ class Engine:
             # It ends at the next entry; only one that waits for a list to go on is left behind.
             feeder.join(timeout=0.5)
             self._lanes.shutdown(wait=False, cancel_futures=True)
-            for worker in self._workers:
+            for worker in self._busy.copy():
                 worker.kill()
             self._lanes.shutdown(wait=True)
-            for worker in self._workers:
-                worker.close()
             self._decoded.put(None)
             for thread in scorers:
                 thread.join()
@@ -219,11 +214,13 @@ class Engine:
             if known is not None:
                 result.set_result(known)
                 return
-            worker = self._idle.get()
+            worker = hire()
+            self._busy.add(worker)
             try:
                 self._decode(worker, entry, result)
             finally:
-                self._idle.put(worker)
+                self._busy.discard(worker)
+                dismiss(worker)
         except PictureError as error:
             result.set_result(Outcome(entry.path, error=error))
         except BaseException as error:  # noqa: BLE001 - it is raised where the results are taken
@@ -242,7 +239,7 @@ class Engine:
         )
 
     def _decode(self, worker: Worker, entry: Candidate, result: "Future[Result]") -> None:
-        seen = worker.read(entry)
+        seen = worker.read(entry, self._job.max_filesize)
         if not isinstance(seen, Digests):
             result.set_result(_as_result(seen))
             return
@@ -260,7 +257,7 @@ class Engine:
             waiting.resolve(known.verdict, cached=known.earlier)
             return
         try:
-            picture = worker.decode()
+            picture = worker.decode(self._job)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is these files' result
             self._land(seen.sha256, error)
             return

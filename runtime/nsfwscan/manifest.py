@@ -9,13 +9,14 @@ import math
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from nsfwscan.errors import ManifestError
 from nsfwscan.escape import to_json
-from nsfwscan.preprocess import Preprocess
+from nsfwscan.pixels import Preprocess
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 METADATA_KEY = "nsfwscan"
 SCHEMA = 1
@@ -177,7 +178,9 @@ class Manifest:
 
 
 @cache
-def _adapter() -> TypeAdapter[Manifest]:
+def _adapter() -> "TypeAdapter[Manifest]":
+    from pydantic import TypeAdapter  # noqa: PLC0415 - only where a manifest is read
+
     return TypeAdapter(Manifest)
 
 
@@ -199,6 +202,8 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
     """
     if len(text) > _MAX_BYTES:
         raise ManifestError(f"{where}: a manifest of more than {_MAX_BYTES:,} bytes is not read")
+    from pydantic import ValidationError  # noqa: PLC0415 - as above
+
     try:
         return _adapter().validate_json(text)
     except ValidationError as error:

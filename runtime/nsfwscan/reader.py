@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO
 
-from nsfwscan.discover import Candidate, LeftAlone, Problem, problem_of, special_file
 from nsfwscan.errors import Reason
 from nsfwscan.filetype import HEAD_BYTES, Kind, kind_of, promised_format, sniff
+from nsfwscan.found import Candidate, LeftAlone, Problem, problem_of, special_file
 
 _PIECE_BYTES = 1 << 24
 

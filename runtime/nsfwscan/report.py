@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Literal, Protocol, TextIO
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 from nsfwscan.errors import OutputError
 from nsfwscan.escape import printable, to_json
@@ -21,14 +19,19 @@ from nsfwscan.files import replacing
 from nsfwscan.record import FIELDS, Record
 from nsfwscan.summary import Summary
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 Format = Literal["text", "jsonl", "json", "csv"]
 Color = Literal["auto", "always", "never"]
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def console(stream: TextIO, color: Color) -> Console:
+def console(stream: TextIO, color: Color) -> "Console":
     """Make a console that wraps nothing and interprets nothing in what it prints."""
+    from rich.console import Console  # noqa: PLC0415 - slow to import
+
     plain = color == "never" or (color == "auto" and bool(os.environ.get("NO_COLOR")))
     return Console(
         file=stream,
@@ -219,7 +222,8 @@ def open_report(
         return JsonReport(out)
     if format_ == "csv":
         return CsvReport(out, clean)
-    colored = console(out, color).color_system is not None
+    shown = color == "always" or out.isatty() or bool(os.environ.get("FORCE_COLOR"))
+    colored = shown and console(out, color).color_system is not None
     return TextReport(out, colored=colored, quiet=quiet)
 
 

@@ -9,13 +9,14 @@ from dataclasses import asdict, replace
 
 from nsfwscan.cache import Cache
 from nsfwscan.classifier import Classifier
-from nsfwscan.discover import Found, LeftAlone, discover
+from nsfwscan.discover import discover
 from nsfwscan.engine import Engine, Outcome, Plan, Question, Result
 from nsfwscan.escape import to_json
 from nsfwscan.filetype import Kind
+from nsfwscan.found import Found, LeftAlone
 from nsfwscan.limits import FRAMES, MAX_FILESIZE, MAX_PIXELS
 from nsfwscan.parallel import available_cores
-from nsfwscan.preprocess import REVISION
+from nsfwscan.pixels import REVISION
 from nsfwscan.record import Record
 from nsfwscan.selection import Selection
 from nsfwscan.worker import Job

@@ -6,29 +6,36 @@ Patterns are in gitignore syntax. Nothing here touches the file system.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-
-from pathspec import PathSpec, Pattern
-from pathspec.patterns.gitignore import GitIgnorePatternError
+from typing import TYPE_CHECKING
 
 from nsfwscan.errors import InputError
 from nsfwscan.filetype import Kind
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-_Spec = PathSpec[Pattern]
+if TYPE_CHECKING:
+    from pathspec import PathSpec, Pattern
 
 
-def _compile(lines: Iterable[str]) -> _Spec:
+def _compile(lines: Iterable[str]) -> "PathSpec[Pattern]":
     """Compile patterns of which the last that matches decides, as git's do within a folder.
 
     pathspec's `GitIgnoreSpec` is for those who ask about files alone; a walk that enters no
     folder that is out wants the plain rule.
+
+    Raises
+    ------
+    ValueError
+        If one of them is no pattern.
     """
-    return PathSpec.from_lines("gitignore", lines)
+    from pathspec import PathSpec  # noqa: PLC0415 - most scans have no patterns
+    from pathspec.patterns.gitignore import GitIgnorePatternError  # noqa: PLC0415 - as above
 
-
-# A bracket expression that is none, [z-a], gets as far as the compiler of regular expressions.
-_NO_PATTERN = (GitIgnorePatternError, re.error)
+    try:
+        return PathSpec.from_lines("gitignore", lines)
+    except (GitIgnorePatternError, re.error) as error:
+        # A bracket expression that is none, [z-a], gets as far as the compiler of those.
+        raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +64,7 @@ class Selection:
     ignore: bool = True
     hidden: bool = False
     max_depth: int | None = None
-    _spec: _Spec = field(init=False, repr=False, compare=False)
+    _spec: "PathSpec[Pattern] | None" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the options and compile the globs."""
@@ -68,16 +75,18 @@ class Selection:
         for pattern in self.glob:
             try:
                 usable = _compile([pattern]).patterns[0].include is not None
-            except (*_NO_PATTERN, IndexError):
+            except (ValueError, IndexError):
                 usable = False
             if not usable:
                 raise InputError(
                     f"the glob {pattern!r} matches nothing; write one like '*.jpg' or '!thumbs/'"
                 )
-        object.__setattr__(self, "_spec", _compile(self.glob))
+        object.__setattr__(self, "_spec", _compile(self.glob) if self.glob else None)
 
     def wants(self, relative: str) -> bool:
         """Tell whether the globs want the file at a path relative to the folder named."""
+        if self._spec is None:
+            return True
         verdict = self._spec.check_file(relative).include
         if verdict is None:
             return all(pattern.startswith("!") for pattern in self.glob)
@@ -88,6 +97,8 @@ class Selection:
 
         They do unless a ``!`` pattern matches it, and none comes after that wants anything.
         """
+        if self._spec is None:
+            return True
         found = self._spec.check_file(f"{relative}/")
         if found.include is not False or found.index is None:
             return True
@@ -124,7 +135,7 @@ def parse_ignore_file(data: bytes) -> tuple[list[str], str | None]:
     for number, line in enumerate(text.split("\n"), start=1):
         try:
             usable += [line] if _compile([line]).patterns else []
-        except _NO_PATTERN:
+        except ValueError:
             complaint = complaint or (
                 f"line {number} is no pattern in gitignore syntax and was left out: {line!r}"
             )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan.manifest import InputSpec, OutputSpec
-from nsfwscan.preprocess import Pixels
+from nsfwscan.pixels import Pixels
 
 Probabilities = NDArray[np.float32]
 

@@ -2,30 +2,33 @@
 
 A decoder that crashes takes its own process with it, and not the scan. The processes are started
 as programs of their own rather than through `multiprocessing`, which would run the main script of
-whoever calls `nsfwscan.scan` a second time in each of them.
+whoever calls `nsfwscan.scan` a second time in each of them. They outlive a scan, so that the next
+one in the same program need not start any.
 
 A request is a line of JSON on standard input, the answer a line of JSON on standard output, with
-the pixels behind it as they are: nothing that comes back can be more than numbers and words.
+the pixels behind it as they are: nothing that comes back can be more than numbers and words. The
+other side is `nsfwscan.serve`.
 """
 
+import atexit
 import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import warnings
+import threading
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
-
-from nsfwscan.discover import Candidate, LeftAlone, Problem
 from nsfwscan.errors import EngineError, PictureError, Reason
 from nsfwscan.filetype import Kind
-from nsfwscan.preprocess import Picture, Preprocess, decode
-from nsfwscan.reader import Contents, read
+from nsfwscan.found import Candidate, LeftAlone, Problem
+from nsfwscan.parallel import available_cores
+
+if TYPE_CHECKING:
+    from nsfwscan.pixels import Picture, Preprocess
 
 _PIPE_BYTES = 1 << 20
 _ENVIRONMENT = {
@@ -37,7 +40,7 @@ _ENVIRONMENT = {
 }
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
-    "from nsfwscan.worker import serve; serve()"
+    "from nsfwscan.serve import serve; serve()"
 )
 
 
@@ -55,7 +58,7 @@ class Job:
         Most pixels (width x height) and bytes that a picture may have.
     """
 
-    preprocess: Preprocess
+    preprocess: "Preprocess"
     frames: int
     max_pixels: int
     max_filesize: int
@@ -79,50 +82,39 @@ class Digests:
 
 
 class Worker:
-    """A process that reads and decodes, one file at a time. It is started when it is first used.
+    """A process that reads and decodes, one file at a time.
 
-    Parameters
-    ----------
-    job
-        How it is to be done.
+    Raises
+    ------
+    EngineError
+        If the system starts none.
     """
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ready = False
-
-    def start(self) -> None:
-        """Start the process, and do not wait for it.
-
-        Raises
-        ------
-        EngineError
-            If the system starts none.
-        """
+    def __init__(self) -> None:
+        self._ready = self._owing = self._killed = False
+        pipe: dict[str, Any] = {} if sys.platform == "win32" else {"pipesize": _PIPE_BYTES}
         try:
-            self._process = self._started()
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, code of our own
+                # No -I: packages may lie in the user's own folder. -P: never take a module from
+                # the current folder, which may be a stranger's.
+                [sys.executable, "-P", "-c", _BOOTSTRAP],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | _ENVIRONMENT,
+                start_new_session=True,  # Ctrl-C is for the scan, which ends its workers itself
+                **pipe,
+            )
         except OSError as error:
             raise _no_start(error.strerror or str(error)) from error
-        self._ready = False
         self._send([os.path.abspath(path) for path in sys.path])
-        self._send(asdict(self._job))
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        pipe: dict[str, Any] = {} if sys.platform == "win32" else {"pipesize": _PIPE_BYTES}
-        return subprocess.Popen(  # noqa: S603 - this interpreter, and code of our own
-            # No -I: packages may lie in the user's own folder. -P: never take a module from the
-            # current folder, which may be a stranger's.
-            [sys.executable, "-P", "-c", _BOOTSTRAP],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | _ENVIRONMENT,
-            start_new_session=True,  # Ctrl-C is for the scan, which ends its workers itself
-            **pipe,
-        )
+    @property
+    def fit(self) -> bool:
+        """Whether it can take a request: it runs, and owes no answer."""
+        return not (self._owing or self._killed) and self._process.poll() is None
 
-    def read(self, entry: Candidate) -> Digests | LeftAlone | Problem:
+    def read(self, entry: Candidate, max_filesize: int) -> Digests | LeftAlone | Problem:
         """Read a file, and hold its bytes until the next request.
 
         Raises
@@ -130,12 +122,15 @@ class Worker:
         PictureError
             If the process ended over it.
         EngineError
-            If the process does not start.
+            If the process did not come up.
         """
-        if self._process is None:
-            self.start()
+        if not self._ready:
+            self._receive()
+            self._ready = True
         path = entry.path
-        match self._ask([path, entry.named]):
+        with self._request({"read": [path, entry.named, max_filesize]}):
+            answer = self._receive()
+        match answer:
             case [str(sha256), str(sha1), stamp]:
                 return Digests(sha256, sha1, None if stamp is None else tuple(stamp))
             case [reason, str(detail)]:
@@ -143,7 +138,7 @@ class Worker:
             case kind:
                 return LeftAlone(path, Kind(kind))
 
-    def decode(self) -> Picture:
+    def decode(self, job: Job) -> "Picture":
         """Decode the file that was read last.
 
         Raises
@@ -151,27 +146,26 @@ class Worker:
         PictureError
             If it cannot be decoded, or the process ended over it.
         """
-        answer = self._ask(None)
-        if "reason" in answer:
-            raise PictureError(Reason(answer["reason"]), answer["detail"])
-        size = self._job.preprocess.size
-        pixels = np.empty((answer["frames"], size, size, 3), np.uint8)
-        stream: Any = self._stream("stdout")
-        if stream.readinto(pixels.data.cast("B")) != pixels.nbytes:
-            raise self._crashed()
-        return Picture(pixels, answer["width"], answer["height"], answer["format"])
+        how = {"frames": job.frames, "max_pixels": job.max_pixels}
+        with self._request({"decode": {"preprocess": asdict(job.preprocess), **how}}):
+            answer = self._receive()
+            if "reason" not in answer:
+                return self._receive_picture(job.preprocess.size, **answer)
+        raise PictureError(Reason(answer["reason"]), answer["detail"])
 
     def kill(self) -> None:
         """End the process at once, whatever it is doing. May be called from another thread."""
-        process = self._process
-        if process is not None:
-            process.kill()
+        self._killed = True
+        self._process.kill()
 
     def close(self) -> None:
         """End the process and let go of it."""
-        process, self._process = self._process, None
-        if process is not None:
-            _end(process)
+        self._process.kill()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        self._process.wait()
 
     def _stream(self, name: str) -> IO[bytes]:
         stream: IO[bytes] = getattr(self._process, name)
@@ -183,104 +177,96 @@ class Worker:
             stream.write(json.dumps(message).encode() + b"\n")
             stream.flush()
 
+    @contextlib.contextmanager
+    def _request(self, message: object) -> Iterator[None]:
+        """Send a request, whose whole answer is received in the ``with`` block."""
+        self._owing = True
+        self._send(message)
+        yield
+        self._owing = False
+
+    def _receive_picture(
+        self,
+        size: int,
+        frames: int,
+        width: int,
+        height: int,
+        format: str,  # noqa: A002 - its name
+    ) -> "Picture":
+        # The process is to be started before such imports are waited for.
+        import numpy as np  # noqa: PLC0415
+
+        from nsfwscan.pixels import Picture  # noqa: PLC0415
+
+        pixels = np.empty((frames, size, size, 3), np.uint8)
+        stream: Any = self._stream("stdout")
+        if stream.readinto(pixels.data.cast("B")) != pixels.nbytes:
+            raise self._crashed()
+        return Picture(pixels, width, height, format)
+
     def _receive(self) -> Any:
         line = self._stream("stdout").readline()
         if not line.endswith(b"\n"):
             raise self._crashed()
         return json.loads(line)
 
-    def _ask(self, request: object) -> Any:
-        if not self._ready:
-            self._receive()
-            self._ready = True
-        self._send(request)
-        return self._receive()
-
     def _crashed(self) -> PictureError | EngineError:
-        process, self._process = self._process, None
-        if process is None:  # pragma: no cover - only a process that was started is asked
-            return PictureError(Reason.CRASHED, "the decoder is gone")
-        code = _end(process)
+        self._process.kill()
+        code = self._process.wait()
+        try:
+            ended = signal.Signals(-code).name
+        except ValueError:
+            ended = f"exit code {code}"
         if not self._ready:
-            return _no_start(f"it ended with {_ended(code)}")
-        return PictureError(Reason.CRASHED, f"the decoder crashed on it ({_ended(code)})")
+            return _no_start(f"it ended with {ended}")
+        return PictureError(Reason.CRASHED, f"the decoder crashed on it ({ended})")
 
 
 def _no_start(why: str) -> EngineError:
     return EngineError(
         f"the process that decodes pictures does not start ({why}); "
-        f"try: {sys.executable} -P -c 'import nsfwscan.worker'"
+        f"try: {sys.executable} -P -c 'import nsfwscan.serve'"
     )
 
 
-def _end(process: subprocess.Popen[bytes]) -> int:
-    process.kill()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            with contextlib.suppress(OSError):
-                stream.close()
-    return process.wait()
+_idle: list[Worker] = []
+_idle_lock = threading.Lock()
 
 
-def _ended(code: int) -> str:
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"exit code {code}"
+def hire() -> Worker:
+    """Give a worker that has nothing to do, or start one.
+
+    Raises
+    ------
+    EngineError
+        If the system starts none.
+    """
+    with _idle_lock:
+        while _idle:
+            # The one that was busy last: its memory is warm, and few files take few processes.
+            worker = _idle.pop()
+            if worker.fit:
+                return worker
+            worker.close()
+    return Worker()
 
 
-def serve() -> None:
-    """Answer requests until standard input ends: what a worker's process runs."""
-    warnings.simplefilter("ignore")
-    requests = sys.stdin.buffer
-    # Nothing that a library prints may come between the answers.
-    answers = open(os.dup(1), "wb")  # noqa: SIM115 - until the process ends
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    job = _job(json.loads(requests.readline()))
-    if Image.MAX_IMAGE_PIXELS is not None:
-        # Pillow's own guard refuses what has twice its limit.
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, job.max_pixels // 2 + 1)
-    contents: Contents | None = None
-    _answer(answers, "ready")
-    for line in requests:
-        request = json.loads(line)
-        if request is None:
-            if contents is not None:
-                _answer_picture(answers, contents, job)
-            contents = None
-        else:
-            found = read(Candidate(*request), job.max_filesize)
-            contents = found if isinstance(found, Contents) else None
-            _answer(answers, _told(found))
+def dismiss(worker: Worker) -> None:
+    """Keep a worker for whoever hires next; one too many, or one that is gone, is let go."""
+    with _idle_lock:
+        if worker.fit and len(_idle) < available_cores():
+            _idle.append(worker)
+            return
+    worker.close()
 
 
-def _job(message: dict[str, Any]) -> Job:
-    return Job(preprocess=Preprocess(**message.pop("preprocess")), **message)
+@atexit.register
+def close_idle() -> None:
+    """End the workers that have nothing to do."""
+    with _idle_lock:
+        while _idle:
+            _idle.pop().close()
 
 
-def _told(found: Contents | LeftAlone | Problem) -> object:
-    if isinstance(found, Contents):
-        return [found.sha256, found.sha1, found.stamp]
-    return found.kind if isinstance(found, LeftAlone) else [found.reason, found.detail]
-
-
-def _answer(stream: IO[bytes], message: object, pixels: bytes | memoryview = b"") -> None:
-    stream.write(json.dumps(message).encode() + b"\n")
-    stream.write(pixels)
-    stream.flush()
-
-
-def _answer_picture(answers: IO[bytes], contents: Contents, job: Job) -> None:
-    try:
-        picture = decode(
-            contents.data, job.preprocess, frames=job.frames, max_pixels=job.max_pixels
-        )
-    except PictureError as error:
-        _answer(answers, {"reason": error.reason, "detail": error.detail})
-        return
-    head = {
-        "frames": len(picture.pixels), "width": picture.width, "height": picture.height,
-        "format": picture.format,
-    }  # fmt: skip
-    _answer(answers, head, picture.pixels.data.cast("B"))
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # they are the parent's

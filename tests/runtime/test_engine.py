@@ -11,11 +11,11 @@ from PIL import Image
 
 from nsfwscan import Preprocess
 from nsfwscan.cache import Cache, Verdict
-from nsfwscan.discover import Candidate, Found, LeftAlone, Problem
 from nsfwscan.engine import WINDOW, Engine, Outcome, Plan, Question, Result
 from nsfwscan.errors import ModelError, Reason
 from nsfwscan.filetype import Kind
-from nsfwscan.preprocess import Pixels
+from nsfwscan.found import Candidate, Found, LeftAlone, Problem
+from nsfwscan.pixels import Pixels
 from nsfwscan.tensors import Probabilities
 from nsfwscan.worker import Job
 
@@ -201,4 +201,4 @@ def test_closing_ends_all_work_at_once(tmp_path: Path) -> None:
         run.close()
         names = ("lane", "score", "discover")
         assert not [t for t in enumerate_threads() if t.name.startswith(names)]
-        assert all(worker._process is None for worker in engine._workers)
+        assert not engine._busy

@@ -253,20 +253,6 @@ def test_the_limit_on_pixels_is_the_caller_s() -> None:
         decode(data, SMALL, max_pixels=2399)
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"size": 0}, "size must be 1 to 4096, got 0"),
-        ({"size": 5000}, "size must be"),
-        ({"size": 224, "resize": 200}, "resize must be from size"),
-        ({"size": 224, "draft_margin": 0}, "draft_margin must be 1 or more"),
-    ],
-)
-def test_parameters_out_of_range_are_refused(values: dict[str, int], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Preprocess(**values)  # type: ignore[arg-type]
-
-
 ODD_ORIENTATIONS = {
     "text": (2, b"6\0\0\0"),
     "byte": (1, b"\6\0\0\0"),

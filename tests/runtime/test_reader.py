@@ -8,8 +8,8 @@ import pytest
 from helpers import encoded, load_photo
 
 from nsfwscan import reader
-from nsfwscan.discover import Candidate, LeftAlone, Problem
 from nsfwscan.filetype import Kind
+from nsfwscan.found import Candidate, LeftAlone, Problem
 from nsfwscan.reader import Contents, read, stamp_of
 
 MOST = 1 << 20

@@ -12,9 +12,9 @@ from helpers import RGB_PHOTOS, STORED_AS, encoded, load_photo, mean_model, turn
 from PIL import Image
 
 from nsfwscan import Classifier, Manifest, Preprocess, Record, Selection, scan
-from nsfwscan.discover import LeftAlone
 from nsfwscan.engine import WINDOW
 from nsfwscan.filetype import Kind
+from nsfwscan.found import LeftAlone
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 

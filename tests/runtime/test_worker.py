@@ -13,18 +13,19 @@ from helpers import encoded, load_photo, mean_model
 from PIL import Image
 
 from nsfwscan import Manifest, Preprocess, decode
-from nsfwscan.discover import Candidate, LeftAlone, Problem
 from nsfwscan.errors import EngineError, PictureError, Reason
 from nsfwscan.filetype import Kind
+from nsfwscan.found import Candidate, LeftAlone, Problem
 from nsfwscan.reader import stamp_of
-from nsfwscan.worker import Digests, Job, Worker
+from nsfwscan.worker import Digests, Job, Worker, close_idle, dismiss, hire
 
-JOB = Job(Preprocess(size=32), frames=4, max_pixels=1 << 24, max_filesize=1 << 20)
+MOST = 1 << 20
+JOB = Job(Preprocess(size=32), frames=4, max_pixels=1 << 24, max_filesize=MOST)
 
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    with closing(Worker(JOB)) as one:
+    with closing(Worker()) as one:
         yield one
 
 
@@ -37,11 +38,11 @@ def test_a_worker_decodes_as_this_process_does(tmp_path: Path, worker: Worker) -
     frames = [Image.new("RGB", (40, 30), (i, 0, 0)) for i in range(9)]
     frames[0].save(tmp_path / "b.png", save_all=True, append_images=frames[1:])
     for entry in (photo(tmp_path / "a.jpg"), Candidate(str(tmp_path / "b.png"), named=True)):
-        seen = worker.read(entry)
+        seen = worker.read(entry, MOST)
         data = Path(entry.path).read_bytes()
         assert isinstance(seen, Digests)
         assert seen.stamp == stamp_of(Path(entry.path).stat())
-        picture = worker.decode()
+        picture = worker.decode(JOB)
         own = decode(data, JOB.preprocess, frames=JOB.frames, max_pixels=JOB.max_pixels)
         assert np.array_equal(picture.pixels, own.pixels)
         assert (picture.width, picture.height, picture.format) == (
@@ -53,15 +54,15 @@ def test_what_is_no_picture_comes_back_as_such(tmp_path: Path, worker: Worker) -
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / "b.jpg").write_text("b")
     (tmp_path / "c.jpg").write_bytes(b"\xff\xd8\xff" + bytes(50))
-    assert worker.read(Candidate(str(tmp_path / "a.txt"), named=False)) == LeftAlone(
+    assert worker.read(Candidate(str(tmp_path / "a.txt"), named=False), MOST) == LeftAlone(
         str(tmp_path / "a.txt"), Kind.TEXT
     )
-    problem = worker.read(Candidate(str(tmp_path / "b.jpg"), named=False))
+    problem = worker.read(Candidate(str(tmp_path / "b.jpg"), named=False), MOST)
     assert isinstance(problem, Problem)
     assert problem.reason is Reason.NOT_A_PICTURE
-    assert isinstance(worker.read(Candidate(str(tmp_path / "c.jpg"), named=False)), Digests)
+    assert isinstance(worker.read(Candidate(str(tmp_path / "c.jpg"), named=False), MOST), Digests)
     with pytest.raises(PictureError):
-        worker.decode()
+        worker.decode(JOB)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
@@ -69,36 +70,55 @@ def test_names_of_any_bytes_reach_the_worker(tmp_path: Path, worker: Worker) -> 
     path = os.fsdecode(os.fsencode(tmp_path) + b"/new\nline \xff.jpg")
     photo(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").rename(path)
-    assert isinstance(worker.read(Candidate(path, named=False)), Digests)
+    assert isinstance(worker.read(Candidate(path, named=False), MOST), Digests)
 
 
-def test_a_crash_is_the_file_s_and_the_next_file_has_a_new_process(
+def test_a_crash_is_the_file_s_and_the_worker_is_not_hired_again(
     tmp_path: Path, worker: Worker
 ) -> None:
     entry = photo(tmp_path / "a.jpg")
-    worker.read(entry)
-    process = worker._process
-    assert process is not None
-    process.send_signal(signal.SIGSEGV if os.name != "nt" else signal.SIGTERM)
-    process.wait()
+    worker.read(entry, MOST)
+    assert worker.fit
+    worker._process.send_signal(signal.SIGSEGV if os.name != "nt" else signal.SIGTERM)
+    worker._process.wait()
     with pytest.raises(PictureError, match="the decoder crashed on it") as caught:
-        worker.decode()
+        worker.decode(JOB)
     assert caught.value.reason is Reason.CRASHED
-    assert isinstance(worker.read(entry), Digests)
-    assert worker._process is not process
-    assert worker.decode().width == 600
+    assert not worker.fit
+    dismiss(worker)
+    other = hire()
+    assert other is not worker
+    assert isinstance(other.read(entry, MOST), Digests)
+    dismiss(other)
+    assert hire() is other
+    other.close()
 
 
 def test_a_process_that_does_not_start_is_no_file_s_fault(
-    tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = photo(tmp_path / "a.jpg")
     monkeypatch.setattr("nsfwscan.worker._BOOTSTRAP", "raise SystemExit(3)")
-    with pytest.raises(EngineError, match=r"does not start \(it ended with exit code 3\)"):
-        worker.read(entry)
+    with (
+        closing(Worker()) as broken,
+        pytest.raises(EngineError, match=r"does not start \(it ended with exit code 3\)"),
+    ):
+        broken.read(entry, MOST)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
     with pytest.raises(EngineError, match="does not start"):
-        worker.read(entry)
+        Worker()
+
+
+def test_idle_workers_are_kept_and_ended() -> None:
+    close_idle()
+    one, other = Worker(), Worker()
+    dismiss(one)
+    dismiss(other)
+    assert hire() is other
+    dismiss(other)
+    close_idle()
+    assert not one.fit
+    assert not other.fit
 
 
 def test_a_worker_takes_no_module_from_the_current_folder(
@@ -107,14 +127,14 @@ def test_a_worker_takes_no_module_from_the_current_folder(
     (tmp_path / "numpy.py").write_text("raise SystemExit('a stranger ran')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
-    assert isinstance(worker.read(photo(tmp_path / "a.jpg")), Digests)
+    assert isinstance(worker.read(photo(tmp_path / "a.jpg"), MOST), Digests)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_workers_go_when_the_scan_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time; from test_worker import *\n"
-        "worker = Worker(JOB); worker.read(photo(Path(sys.argv[1])))\n"
+        "worker = Worker(); worker.read(photo(Path(sys.argv[1])), MOST)\n"
         "print(worker._process.pid, flush=True); time.sleep(60)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.jpg")]

@@ -14,7 +14,7 @@ from nsfwscan import Preprocess, decode
 from nsfwscan.errors import StoreError
 from nsfwscan.labels import Assigned, Label, read_split
 from nsfwscan.objects import object_path, read_object
-from nsfwscan.preprocess import Pixels
+from nsfwscan.pixels import Pixels
 from nsfwtrain import data
 
 SMALL = Preprocess(size=16)

@@ -14,7 +14,7 @@ from nsfwscan.errors import StoreError
 from nsfwscan.labels import LABELS, PARTS, Assigned, Label, Part
 from nsfwscan.objects import read_object
 from nsfwscan.parallel import available_cores, map_ahead
-from nsfwscan.preprocess import Pixels
+from nsfwscan.pixels import Pixels
 from nsfwtrain.arrays import ArrayCache
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from nsfwscan import PictureError, Preprocess, Selection, decode
-from nsfwscan.discover import Found, LeftAlone, Problem, discover, problem_of
+from nsfwscan.discover import discover
 from nsfwscan.errors import StoreError
 from nsfwscan.filetype import (
     HEAD_BYTES,
@@ -21,6 +21,7 @@ from nsfwscan.filetype import (
     promised_format,
     sniff,
 )
+from nsfwscan.found import Found, LeftAlone, Problem, problem_of
 from nsfwscan.labels import Label, read_labels, write_labels
 from nsfwscan.objects import object_path
 from nsfwscan.parallel import available_cores, map_ahead
