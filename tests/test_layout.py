@@ -17,7 +17,7 @@ LAYERS = {
     "cache": "errors",
     "classifier": "errors graph manifest modelfile pixels tensors",
     "cli": "cache classifier commandline config discover errors escape limits modelfile options "
-    "progress report scanner selection summary worker",
+    "parallel progress report scanner selection summary worker",
     "commandline": "errors escape",
     "config": "errors",
     "discover": "errors filetype found selection",

@@ -323,10 +323,22 @@ def _settings(
     name = printable(classifier.manifest.name)
     yield f"{name} on {classifier.device}, flagging scores from {settings['threshold']} on"
     if verbose:
+        from nsfwscan.parallel import available_cores
+
+        yield (
+            f"decoding in {_counted(settings['workers'], 'process', 'es')}, "
+            f"scoring {_counted(settings['batch_size'], 'frame')} at a time "
+            f"on {_counted(settings['threads'], 'thread')}; "
+            f"{_counted(available_cores(), 'core')} granted"
+        )
         more = {"model": classifier.path, **settings}
         yield from (
             f"{key.replace('_', ' ')}: {printable(str(value))}" for key, value in more.items()
         )
+
+
+def _counted(count: object, noun: str, ending: str = "s") -> str:
+    return f"{count} {noun}" + ("" if count == 1 else ending)
 
 
 @app.command(cls=CommandWithPanels)

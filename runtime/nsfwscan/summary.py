@@ -36,6 +36,8 @@ class Summary:
     ----------
     safe, flagged, errors
         Records by status.
+    cached
+        Records whose score is an earlier scan's.
     left_alone
         Entries that were found and are no picture, or were not wanted, by kind.
     seconds
@@ -49,6 +51,7 @@ class Summary:
     safe: int = 0
     flagged: int = 0
     errors: int = 0
+    cached: int = 0
     left_alone: Counter[Kind] = field(default_factory=Counter)
     seconds: float = 0.0
     interrupted: bool = False
@@ -62,6 +65,7 @@ class Summary:
             self.flagged += 1
         else:
             self.errors += 1
+        self.cached += record.cached
 
     @property
     def records(self) -> int:
@@ -90,5 +94,7 @@ class Summary:
             kinds = ", ".join(kind.counted(count) for kind, count in self.left_alone.most_common())
             said += f", {self.left_alone.total():,} left alone ({kinds})"
         rate = self.records / self.seconds if self.seconds > 0 else 0.0
+        known = f", {self.cached:,} from the cache" if self.cached else ""
         early = "Interrupted: " if self.interrupted else "Incomplete: " if self.failed else ""
-        return f"{early}{self.found:,} found: {said}; {self.seconds:.1f} s, {rate:.1f} pictures/s"
+        took = f"{self.seconds:.1f} s, {rate:.1f} pictures/s{known}"
+        return f"{early}{self.found:,} found: {said}; {took}"

@@ -530,3 +530,44 @@ def test_on_a_terminal_there_is_a_bar_and_colour(photos: Path, model: Path) -> N
     assert "\x1b" not in plain
     stream = on_a_terminal("photos", "-m", model, "-f", "jsonl", cwd=photos.parent)
     assert "scanning" not in stream
+
+
+def cached(done: subprocess.CompletedProcess[str]) -> list[bool]:
+    return [json.loads(line)["cached"] for line in done.stdout.splitlines()]
+
+
+def test_a_second_scan_is_from_the_cache(run: Run, photos: Path, model: Path) -> None:
+    scan = ("photos", "-m", model, "-f", "jsonl")
+    assert not any(cached(run(*scan)))
+    assert cached(run(*scan)) == cached(run(*scan, "--rehash")) == [False, True, True, True]
+    assert not any(cached(run(*scan, "--no-cache")))
+    assert not any(cached(run(*scan, "--cache", "other")))
+    assert (photos.parent / "other").exists()
+    said = run("cache", "info").stdout
+    assert "3 by the model" in said
+    assert run("cache", "clear").stdout.startswith("deleted ")
+    assert "there is no cache yet" in run("cache", "info").stdout
+    assert run("cache", "clear").returncode == 0
+    assert not any(cached(run(*scan)))
+
+
+def test_a_cache_that_cannot_be_used_ends_only_a_scan_that_names_it(
+    run: Run, photos: Path, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes").write_text("these are notes, no cache\n" * 20)
+    done = run("photos", "-m", model, "--cache", "notes")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("nsfwscan: cannot use the cache notes: file is not a database")
+    home = tmp_path / "home"
+    (home / "nsfwscan").mkdir(parents=True)
+    (home / "nsfwscan" / "verdicts.sqlite").write_text("damaged by a bad disk\n" * 20)
+    done = run("photos", "-m", model, environment={"XDG_CACHE_HOME": str(home)})
+    assert "verdicts.sqlite: file is not a database; scanning without it" in done.stderr
+    assert "3 safe" in done.stdout or "flagged" in done.stdout
+    assert run("cache", "clear", environment={"XDG_CACHE_HOME": str(home)}).returncode == 0
+
+
+def test_verbose_explains_how_the_work_is_divided(run: Run, photos: Path, model: Path) -> None:
+    said = run("photos", "-m", model, "-v", "--workers", "3", "--threads", "2").stderr
+    assert "nsfwscan: decoding in 3 processes, scoring 1 frame at a time on 2 threads" in said
+    assert re.search(r"; \d+ cores? granted\n", said)

@@ -1,11 +1,15 @@
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.parallel import available_cores, map_ahead
+from nsfwscan.parallel import available_cores, cpu_quota, map_ahead
 
 
 @given(st.lists(st.integers()), st.integers(1, 4), st.integers(1, 9))
@@ -39,3 +43,52 @@ def test_what_is_raised_arrives_in_its_place() -> None:
 
 def test_there_is_a_core() -> None:
     assert available_cores() >= 1
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "quota"),
+    [
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 1.5),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "400000 100000\n"}, 4.0),
+        ("0::/a/b\n", {"a/b/cpu.max": "50000 100000\n", "a/cpu.max": "400000 100000\n"}, 0.5),
+        ("0::/outside\n", {"cpu.max": "200000 100000\n"}, 2.0),
+        ("0::/\n", {}, None),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, None),
+        (
+            "4:memory:/m\n3:cpu,cpuacct:/docker/x\n",
+            {
+                "cpu,cpuacct/docker/x/cpu.cfs_quota_us": "300000\n",
+                "cpu,cpuacct/docker/x/cpu.cfs_period_us": "100000\n",
+                "memory/m/cpu.max": "1 100000\n",
+            },
+            3.0,
+        ),
+        (
+            "3:cpu:/\n",
+            {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"},
+            None,
+        ),
+        ("0::/\n", {"cpu.max": "garbage"}, None),
+    ],
+)
+def test_a_container_s_limit_is_found(
+    tmp_path: Path, membership: str, files: dict[str, str], quota: float | None
+) -> None:
+    (tmp_path / "cgroup").write_text(membership)
+    for name, text in files.items():
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert cpu_quota(tmp_path / "cgroup", tmp_path / "root") == quota
+
+
+def test_where_there_are_no_groups_there_is_no_limit(tmp_path: Path) -> None:
+    assert cpu_quota(tmp_path / "none", tmp_path) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity")
+def test_taskset_is_honoured() -> None:
+    code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); "
+    code += "from nsfwscan.parallel import available_cores; print(available_cores())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"

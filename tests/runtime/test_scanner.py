@@ -2,6 +2,10 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 from threading import enumerate as enumerate_threads
@@ -12,9 +16,11 @@ from helpers import RGB_PHOTOS, STORED_AS, encoded, load_photo, mean_model, turn
 from PIL import Image
 
 from nsfwscan import Classifier, Manifest, Preprocess, Record, Selection, scan
+from nsfwscan.cache import Cache
 from nsfwscan.engine import WINDOW
 from nsfwscan.filetype import Kind
 from nsfwscan.found import LeftAlone
+from nsfwscan.worker import close_idle
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 
@@ -320,3 +326,131 @@ def test_formats_without_a_decoder_are_errors(tmp_path: Path, redness: Classifie
     (tmp_path / "a.tga").write_bytes(bytes(100))
     (tmp_path / "b.psb").write_bytes(b"8BPS\0\2" + bytes(20))
     assert [record.reason for record in scan(tmp_path, redness)] == ["unsupported"] * 2
+
+
+def photos_of_all_kinds(folder: Path) -> Path:
+    """Real photos, an animation, a double, and what cannot be scored."""
+    folder.mkdir()
+    for name in RGB_PHOTOS[:3]:
+        load_photo(name).save(folder / f"{name}.jpg", quality=90)
+    frames = [load_photo(name).resize((90, 60)) for name in RGB_PHOTOS[:3]]
+    frames[0].save(folder / "animation.gif", save_all=True, append_images=frames[1:])
+    (folder / "double.jpg").write_bytes((folder / f"{RGB_PHOTOS[0]}.jpg").read_bytes())
+    (folder / "cut.jpg").write_bytes((folder / "double.jpg").read_bytes()[:5000])
+    (folder / "text.png").write_text("no picture")
+    return folder
+
+
+@pytest.mark.slow
+def test_no_way_of_dividing_the_work_changes_a_score(tmp_path: Path, open_nsfw: Classifier) -> None:
+    photos = photos_of_all_kinds(tmp_path / "photos")
+    first = {record.path: record for record in scan(photos, open_nsfw, workers=1, threads=1)}
+    assert Counter(record.status for record in first.values()) == {"safe": 5, "error": 2}
+    backwards = sorted(map(str, photos.iterdir()), reverse=True)
+    several = Classifier.load(device="cpu", intra_op_threads=3)
+    for run in (
+        scan(photos, open_nsfw, workers=3, threads=3),
+        scan(photos, open_nsfw, batch_size=8, workers=2, threads=1),
+        scan(photos, open_nsfw, batch_size=3, threads=4),
+        scan(backwards, open_nsfw),
+        scan(photos, several),
+    ):
+        records = list(run)
+        assert {record.path for record in records} == set(first)
+        for record in records:
+            assert replace(record, score=None) == replace(first[record.path], score=None)
+            assert record.score == pytest.approx(first[record.path].score, abs=1.1e-6)
+
+
+def test_a_scan_from_the_cache_says_exactly_the_same_and_decodes_nothing(
+    tmp_path: Path, open_nsfw: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = photos_of_all_kinds(tmp_path / "photos")
+    for path in photos.iterdir():
+        os.utime(path, ns=(0, 0))
+    time.sleep(2.1)  # until then a change could hide behind the same time stamp
+    runs = []
+    for _ in range(2):
+        with closing(Cache(tmp_path / "cache")) as cache:
+            runs.append(list(scan(photos, open_nsfw, cache=cache)))
+    first, second = runs
+    assert not any(record.cached for record in first)
+    assert second == [replace(r, cached=r.score is not None) for r in first]
+    for name in ("cut.jpg", "text.png"):
+        (photos / name).unlink()
+    monkeypatch.setattr(sys, "executable", "nowhere")  # no worker can come up: none is needed
+    close_idle()
+    with closing(Cache(tmp_path / "cache")) as cache:
+        assert len(list(scan(photos, open_nsfw, cache=cache))) == 5
+
+
+def test_a_threshold_needs_no_new_scores_and_every_other_option_does(
+    tmp_path: Path, redness: Classifier
+) -> None:
+    write(tmp_path / "photos" / "a.png", 51)
+    other = Classifier.load(
+        mean_model(tmp_path / "o.onnx", OURS, weights=((0.5 / 255,), (0.0,), (0.0,)))
+    )
+
+    def cached(classifier: Classifier, **options: object) -> bool:
+        with closing(Cache(tmp_path / "cache")) as cache:
+            (record,) = scan(tmp_path / "photos", classifier, cache=cache, **options)  # type: ignore[arg-type]
+        return record.cached
+
+    assert not cached(redness)
+    assert cached(redness)
+    assert cached(redness, threshold=0.1)
+    assert cached(redness, batch_size=4, workers=1, threads=1)
+    for options in ({"exact": True}, {"frames": 1}, {"max_pixels": 1000}):
+        assert not cached(redness, **options)
+        assert cached(redness, **options)
+    assert not cached(other)
+
+
+def test_a_smaller_limit_is_not_got_round_by_the_cache(tmp_path: Path, redness: Classifier) -> None:
+    write(tmp_path / "photos" / "a.png", 51)
+    with closing(Cache(tmp_path / "cache")) as cache:
+        (record,) = scan(tmp_path / "photos", redness, cache=cache)
+        assert record.status == "safe"
+        for limit in ({"max_pixels": 100}, {"max_filesize": 10}):
+            (record,) = scan(tmp_path / "photos", redness, cache=cache, **limit)  # type: ignore[arg-type]
+            assert (record.status, record.reason) == ("error", "too-large")
+
+
+def test_a_changed_file_is_scored_anew(tmp_path: Path, redness: Classifier) -> None:
+    path = write(tmp_path / "photos" / "a.png", 51)
+    with closing(Cache(tmp_path / "cache")) as cache:
+        assert next(scan(path, redness, cache=cache)).score == 0.2
+        write(path, 102)
+        (record,) = scan(path, redness, cache=cache)
+        assert (record.score, record.cached) == (0.4, False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets the clock of a file's inode by waiting")
+def test_a_disguised_change_is_seen_by_rehash(tmp_path: Path, redness: Classifier) -> None:
+    """Size and modification time restored; only the status change gives it away, if anything."""
+    path = write(tmp_path / "photos" / "a.png", 51)
+    data = path.read_bytes()
+    os.utime(path, ns=(0, 0))
+    time.sleep(2.1)
+    with closing(Cache(tmp_path / "cache")) as cache:
+        assert next(scan(path, redness, cache=cache)).score == 0.2
+        write(path, 102)
+        path.write_bytes(path.read_bytes().ljust(len(data), b"\0"))
+        os.utime(path, ns=(0, 0))
+        (record,) = scan(path, redness, cache=cache, rehash=True)
+        assert (record.score, record.cached) == (0.4, False)
+
+
+def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path, redness: Classifier) -> None:
+    for i in range(40):
+        write(tmp_path / "photos" / f"{i:02}.png", i)
+    with closing(Cache(tmp_path / "cache")) as cache:
+        run = scan(tmp_path / "photos", redness, cache=cache)
+        begun = [next(run) for _ in range(10)]
+        run.close()
+    with closing(Cache(tmp_path / "cache")) as cache:
+        records = list(scan(tmp_path / "photos", redness, cache=cache))
+    assert len(records) == 40
+    assert all(record.cached for record in records[:10])
+    assert [record.score for record in records[:10]] == [record.score for record in begun]
