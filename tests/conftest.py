@@ -21,14 +21,21 @@ settings.load_profile("shared")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _fonts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Have Matplotlib list the fonts once, wherever the other caches are."""
+    os.environ.setdefault("MPLCONFIGDIR", str(tmp_path_factory.mktemp("matplotlib")))
+
+
 @pytest.fixture(autouse=True)
 def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the user's options file and variables out of the tests."""
+    """Keep the user's options file, variables and cache out of the tests."""
     for name in [name for name in os.environ if name.startswith("NSFWSCAN_")]:
         monkeypatch.delenv(name)
     home = tmp_path.parent / f"{tmp_path.name}-home"
     home.mkdir()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("NO_COLOR", raising=False)
 

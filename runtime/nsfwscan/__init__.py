@@ -11,8 +11,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nsfwscan.cache import Cache
     from nsfwscan.classifier import Classifier
     from nsfwscan.errors import (
+        CacheError,
         ConfigError,
         DeviceError,
         EngineError,
@@ -34,8 +36,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "cache": ("Cache",),
     "classifier": ("Classifier",),
     "errors": (
+        "CacheError",
         "ConfigError",
         "DeviceError",
         "EngineError",
@@ -57,6 +61,8 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Cache",
+    "CacheError",
     "Classifier",
     "ConfigError",
     "DeviceError",

@@ -11,10 +11,11 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -138,7 +139,9 @@ class Cache:
         with self._lock:
             self._connection.close()
 
-    def recall(self, path: str, stamp: Sequence[int], question: bytes) -> Known | None:
+    def recall(
+        self, path: str, stamp: Callable[[], Sequence[int] | None], question: bytes
+    ) -> Known | None:
         """Look up a file by its path and stamp, without reading it.
 
         Parameters
@@ -146,23 +149,29 @@ class Cache:
         path
             The file.
         stamp
-            Its `nsfwscan.reader.stamp_of`.
+            Gives its `nsfwscan.reader.stamp_of`, or None; asked only if the path is known.
         question
             What the score depends on besides the bytes, as 32 bytes.
         """
-        return self._known(
-            "SELECT score, width, height, frames, scan, v.sha256, sha1 FROM place p "
-            "JOIN verdict v ON v.sha256 = p.sha256 AND question = ? WHERE place = ? AND stamp = ?",
-            (question, self._place(path), _digest(stamp)),
+        row = self._row(
+            "SELECT score, width, height, frames, scan, v.sha256, sha1, stamp FROM place p "
+            "JOIN verdict v ON v.sha256 = p.sha256 AND question = ? WHERE place = ?",
+            (question, self._place(path)),
         )
+        if row is None:
+            return None
+        *known, kept = row
+        now = stamp()
+        return self._known(known) if now is not None and _digest(now) == kept else None
 
     def find(self, sha256: str, sha1: str, question: bytes) -> Known | None:
         """Look up a file by the digests of its bytes."""
-        return self._known(
+        row = self._row(
             "SELECT score, width, height, frames, scan, sha256, ? FROM verdict "
             "WHERE sha256 = ? AND question = ?",
             (bytes.fromhex(sha1), bytes.fromhex(sha256), question),
         )
+        return None if row is None else self._known(row)
 
     def remember(self, path: str, stamp: Sequence[int], sha256: str, sha1: str) -> None:
         """Keep a file's digests, unless it is so young that its stamp may hide a change."""
@@ -207,12 +216,13 @@ class Cache:
         absolute = os.fsencode(os.path.abspath(path))
         return hashlib.blake2b(absolute, key=self._salt, digest_size=16).digest()
 
-    def _known(self, query: str, values: tuple[bytes, ...]) -> Known | None:
-        row = None
+    def _row(self, query: str, values: tuple[bytes, ...]) -> Sequence[Any] | None:
         with self._guarded():
-            row = self._connection.execute(query, values).fetchone()
-        if row is None:
-            return None
+            row: Sequence[Any] | None = self._connection.execute(query, values).fetchone()
+            return row
+        return None
+
+    def _known(self, row: Sequence[Any]) -> Known:
         *verdict, scan, sha256, sha1 = row
         return Known(Verdict(*verdict), sha256.hex(), sha1.hex(), earlier=scan != self._scan)
 

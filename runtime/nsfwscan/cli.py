@@ -29,6 +29,7 @@ from nsfwscan.commandline import (
     CommandWithPanels,
     GroupWithDefault,
     checked_defaults,
+    end_at_once,
     errors_as_exit_codes,
     run,
     silent_libraries,
@@ -58,7 +59,10 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Run the command line; the entry point of the console script."""
-    run(app, "nsfwscan")
+    try:
+        run(app, "nsfwscan")
+    except SystemExit as end:
+        end_at_once(end.code)
 
 
 def _print_versions(wanted: bool) -> None:
@@ -327,7 +331,7 @@ def _settings(
 
         yield (
             f"decoding in {_counted(settings['workers'], 'process', 'es')}, "
-            f"scoring {_counted(settings['batch_size'], 'frame')} at a time "
+            f"scoring up to {_counted(settings['batch_size'], 'frame')} at a time "
             f"on {_counted(settings['threads'], 'thread')}; "
             f"{_counted(available_cores(), 'core')} granted"
         )

@@ -186,15 +186,22 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     except typer.Exit as end:
         code = end.exit_code
         _forget_standard_output()  # it failed before, and would fail again at the very end
-    _end(code)
+    sys.exit(code)
 
 
-def _end(code: int | str | None) -> NoReturn:
-    """End the process without taking everything in it down piece by piece, which takes time.
+def end_at_once(code: int | str | None) -> NoReturn:
+    """End the process without taking down piece by piece what is in it, which takes time.
 
-    What has to be put away by then is: files are closed by their ``with`` blocks, and processes of
-    ours end with this one.
+    For a program that leaves nothing to be done at its end: its files are closed, and processes of
+    its own end with it.
+
+    Parameters
+    ----------
+    code
+        As for `sys.exit`.
     """
+    if code is None:
+        code = 0
     if not isinstance(code, int):
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):

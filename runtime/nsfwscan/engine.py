@@ -151,11 +151,11 @@ class Engine:
         self._rehash = rehash
         self._stopped = threading.Event()
         self._room = threading.Semaphore(WINDOW)
-        self._results: queue.SimpleQueue[Future[Result] | BaseException | None]
+        self._results: queue.SimpleQueue[Result | Future[Result] | BaseException | None]
         self._results = queue.SimpleQueue()
         self._busy: set[Worker] = set()
         self._lanes = ThreadPoolExecutor(plan.workers, thread_name_prefix="lane")
-        ahead = max(2 * plan.threads, plan.batch_size)
+        ahead = 2 * max(plan.threads, plan.batch_size)
         self._decoded: queue.Queue[tuple[str, Picture] | None] = queue.Queue(ahead)
         self._flights: dict[str, list[_Waiting]] = {}
         self._flights_lock = threading.Lock()
@@ -174,7 +174,7 @@ class Engine:
             while (result := self._results.get()) is not None:
                 if isinstance(result, BaseException):
                     raise result
-                yield result.result()
+                yield result.result() if isinstance(result, Future) else result
                 self._room.release()
         finally:
             self._stopped.set()
@@ -196,24 +196,26 @@ class Engine:
                 self._room.acquire()
                 if self._stopped.is_set():
                     break
-                result: Future[Result] = Future()
-                self._results.put(result)
-                if isinstance(entry, Candidate):
-                    self._lanes.submit(self._examine, entry, result)
-                else:
-                    result.set_result(_as_result(entry))
+                self._results.put(self._begin(entry))
         except BaseException as error:  # noqa: BLE001 - it is raised where the results are taken
             end = error
         finally:
             self._results.put(end)
 
+    def _begin(self, entry: Found) -> "Result | Future[Result]":
+        """Give the result that is known already, or the promise of one."""
+        if not isinstance(entry, Candidate):
+            return _as_result(entry)
+        known = self._recall(entry)
+        if known is not None:
+            return known
+        result: Future[Result] = Future()
+        self._lanes.submit(self._examine, entry, result)
+        return result
+
     def _examine(self, entry: Candidate, result: "Future[Result]") -> None:
         """Find out what a file is; resolve its result, or have it scored."""
         try:
-            known = None if self._rehash else self._recall(entry)
-            if known is not None:
-                result.set_result(known)
-                return
             worker = hire()
             self._busy.add(worker)
             try:
@@ -227,11 +229,16 @@ class Engine:
             result.set_exception(error)
 
     def _recall(self, entry: Candidate) -> Outcome | None:
-        try:
-            status = os.stat(entry.path, follow_symlinks=entry.named)
-        except (OSError, ValueError):
-            return None  # reading it will say what is wrong
-        known = self._cache.recall(entry.path, stamp_of(status), self._question.key)
+        if self._rehash:
+            return None
+
+        def stamp() -> tuple[int, ...] | None:
+            try:
+                return stamp_of(os.stat(entry.path, follow_symlinks=entry.named))
+            except (OSError, ValueError):
+                return None  # reading it will say what is wrong
+
+        known = self._cache.recall(entry.path, stamp, self._question.key)
         if known is None:
             return None
         return Outcome(

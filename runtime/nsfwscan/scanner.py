@@ -93,7 +93,8 @@ def scan(
     exact
         Decode JPEG files in full, whatever the model's `Preprocess` allows.
     batch_size
-        Frames that the model scores at a time; None is 1 on the CPU, 32 on a GPU.
+        Most frames that the model scores at a time; None is 4 on the CPU, fewer where they are
+        larger than 224 x 224, and 32 on a GPU.
     workers
         Processes that read and decode; None is one a core that is granted to this process.
     threads
@@ -129,11 +130,11 @@ def scan(
         threshold = classifier.manifest.threshold
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold must be in [0, 1], got {threshold}")
-    cores = available_cores()
+    preprocess, cores = classifier.manifest.preprocess, available_cores()
     on_cpu = classifier.device == "cpu"
     numbers = {
         "frames": frames,
-        "batch_size": _default(batch_size, 1 if on_cpu else 32),
+        "batch_size": _default(batch_size, _cpu_batch(preprocess.size) if on_cpu else 32),
         "workers": _default(workers, cores),
         "threads": _default(threads, max(1, cores // classifier.intra_op_threads) if on_cpu else 2),
         "max_pixels": max_pixels,
@@ -142,7 +143,6 @@ def scan(
     for name, value in numbers.items():
         if value < 1:
             raise ValueError(f"{name} must be 1 or more, got {value}")
-    preprocess = classifier.manifest.preprocess
     job = Job(
         preprocess=replace(preprocess, draft_margin=None) if exact else preprocess,
         frames=frames,
@@ -163,6 +163,15 @@ def scan(
     records = _records(results, classifier, threshold, left_alone, on_left_alone)
     settings = {"threshold": threshold, "exact": exact, **numbers}
     return Scan(records, left_alone, settings)
+
+
+def _cpu_batch(size: int) -> int:
+    """Choose how many frames of a side of `size` one call scores at most.
+
+    Calls of four small pictures are a twentieth faster than calls of one where decoding goes on
+    at the same time; of large ones the memory counts for more.
+    """
+    return max(1, 4 * 224**2 // size**2)
 
 
 def _default(given: int | None, otherwise: int) -> int:

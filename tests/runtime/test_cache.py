@@ -44,7 +44,9 @@ def test_verdicts_come_back_as_they_were(stored: dict[str, Verdict], question: b
 def test_a_verdict_outlives_the_scan_and_is_then_an_earlier_one(tmp_path: Path) -> None:
     with closing(Cache(filled(tmp_path / "c"))) as cache:
         assert cache.find(SHA256, SHA1, QUESTION) == Known(VERDICT, SHA256, SHA1, earlier=True)
-        assert cache.recall("a.jpg", OLD, QUESTION) == Known(VERDICT, SHA256, SHA1, earlier=True)
+        assert cache.recall("a.jpg", lambda: OLD, QUESTION) == Known(
+            VERDICT, SHA256, SHA1, earlier=True
+        )
 
 
 @pytest.mark.parametrize("changed", range(5))
@@ -53,20 +55,29 @@ def test_a_changed_stamp_another_path_or_question_is_not_recalled(
 ) -> None:
     stamp = tuple(value + (i == changed) for i, value in enumerate(OLD))
     with closing(Cache(filled(tmp_path / "c"))) as cache:
-        assert cache.recall("a.jpg", stamp, QUESTION) is None
-        assert cache.recall("b.jpg", OLD, QUESTION) is None
-        assert cache.recall("a.jpg", OLD, bytes(31) + b"x") is None
+        assert cache.recall("a.jpg", lambda: stamp, QUESTION) is None
+        assert cache.recall("b.jpg", lambda: OLD, QUESTION) is None
+        assert cache.recall("a.jpg", lambda: OLD, bytes(31) + b"x") is None
         cache.remember("a.jpg", stamp, SHA256, SHA1)
-        assert cache.recall("a.jpg", stamp, QUESTION) is not None
-        assert cache.recall("a.jpg", OLD, QUESTION) is None
+        assert cache.recall("a.jpg", lambda: stamp, QUESTION) is not None
+        assert cache.recall("a.jpg", lambda: OLD, QUESTION) is None
+
+
+def test_the_stamp_of_a_path_that_is_not_known_is_not_asked_for(tmp_path: Path) -> None:
+    def never() -> tuple[int, ...]:
+        raise AssertionError
+
+    with closing(Cache(filled(tmp_path / "c"))) as cache:
+        assert cache.recall("b.jpg", never, QUESTION) is None
+        assert cache.recall("a.jpg", lambda: None, QUESTION) is None
 
 
 def test_a_path_is_known_by_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with closing(Cache(filled(tmp_path / "c"))) as cache:
-        assert cache.recall(str(tmp_path / "a.jpg"), OLD, QUESTION) is not None
+        assert cache.recall(str(tmp_path / "a.jpg"), lambda: OLD, QUESTION) is not None
         monkeypatch.chdir("/")
-        assert cache.recall("a.jpg", OLD, QUESTION) is None
+        assert cache.recall("a.jpg", lambda: OLD, QUESTION) is None
 
 
 def test_a_young_file_is_not_remembered_by_its_stamp() -> None:
@@ -75,8 +86,8 @@ def test_a_young_file_is_not_remembered_by_its_stamp() -> None:
         cache.store([(SHA256, VERDICT)], QUESTION, MODEL)
         cache.remember("a.jpg", (1, 2, 3, now, 0), SHA256, SHA1)
         cache.remember("b.jpg", (1, 2, 3, 0, now), SHA256, SHA1)
-        assert cache.recall("a.jpg", (1, 2, 3, now, 0), QUESTION) is None
-        assert cache.recall("b.jpg", (1, 2, 3, 0, now), QUESTION) is None
+        assert cache.recall("a.jpg", lambda: (1, 2, 3, now, 0), QUESTION) is None
+        assert cache.recall("b.jpg", lambda: (1, 2, 3, 0, now), QUESTION) is None
 
 
 def test_no_path_and_no_name_stands_in_clear_nor_as_a_plain_digest(tmp_path: Path) -> None:

@@ -263,3 +263,40 @@ def test_a_picture_without_a_number_is_nan_and_harms_no_other(tmp_path: Path) ->
     path = mean_model(tmp_path / "m.onnx", OURS, weights=((1 / 255,), (float("inf"),), (0.0,)))
     scores = Classifier.load(path).predict(pixels(51))  # inf times no green is no number
     assert np.isnan(scores).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 9])
+def test_bound_buffers_and_padded_batches_give_the_same_scores(
+    open_nsfw: Classifier, count: int
+) -> None:
+    photos = [encoded(load_photo(name), "PNG") for name in RGB_PHOTOS[:3]]
+    own = [decode(photo, open_nsfw.manifest.preprocess).pixels for photo in photos]
+    batch = np.concatenate(own * 3)[:count]
+    predict = open_nsfw.bound(4)
+    for _ in range(2):  # the buffers of the first call are those of the second
+        assert predict(batch) == pytest.approx(open_nsfw.predict(batch), abs=1e-6)
+        assert predict(batch[::-1]) == pytest.approx(open_nsfw.predict(batch[::-1]), abs=1e-6)
+
+
+def test_a_fixed_batch_stays_what_it_is_when_bound(tmp_path: Path) -> None:
+    path = mean_model(tmp_path / "m.onnx", OURS, shape=(4, 8, 8, 3))
+    scores = Classifier.load(path).bound(32)(pixels(*range(0, 250, 25)))
+    assert scores == pytest.approx(np.arange(0, 250, 25) / 255, abs=1e-6)
+
+
+def test_each_thread_has_buffers_of_its_own(tmp_path: Path) -> None:
+    model = Classifier.load(mean_model(tmp_path / "m.onnx", OURS))
+    wrong: list[int] = []
+
+    def work(level: int) -> None:
+        predict = model.bound(3)
+        for _ in range(50):
+            if abs(float(predict(pixels(level))[0]) - level / 255) > 1e-6:
+                wrong.append(level)
+
+    threads = [threading.Thread(target=work, args=[level]) for level in range(0, 200, 50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []

@@ -568,6 +568,10 @@ def test_a_cache_that_cannot_be_used_ends_only_a_scan_that_names_it(
 
 
 def test_verbose_explains_how_the_work_is_divided(run: Run, photos: Path, model: Path) -> None:
-    said = run("photos", "-m", model, "-v", "--workers", "3", "--threads", "2").stderr
-    assert "nsfwscan: decoding in 3 processes, scoring 1 frame at a time on 2 threads" in said
-    assert re.search(r"; \d+ cores? granted\n", said)
+    more = ("--workers", "3", "--threads", "1", "--batch-size", "5")
+    said = run("photos", "-m", model, "-v", *more).stderr
+    assert re.search(
+        "nsfwscan: decoding in 3 processes, scoring up to 5 frames at a time on 1 thread; "
+        r"\d+ cores? granted\n",
+        said,
+    )

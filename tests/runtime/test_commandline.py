@@ -136,3 +136,16 @@ def test_libraries_written_in_c_are_silent_and_python_is_not() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
     assert done.stderr == "Python says\nC is back\nso is Python\n"
+
+
+@pytest.mark.parametrize(("code", "ended"), [("0", 0), ("7", 7), ("None", 0), ("'no'", 1)])
+def test_a_process_that_ends_at_once_loses_no_output(code: str, ended: int) -> None:
+    program = (
+        "import sys; from nsfwscan.commandline import end_at_once; "
+        f"sys.stdout.write('out'); sys.stderr.write('err'); end_at_once({code})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (ended, "out")
+    assert done.stderr.startswith("err")
