@@ -250,7 +250,7 @@ class Engine:
         if not isinstance(seen, Digests):
             result.set_result(_as_result(seen))
             return
-        if seen.stamp is not None:
+        if seen.stamp is not None and self._cache.path is not None:
             self._cache.remember(entry.path, seen.stamp, seen.sha256, seen.sha1)
         waiting = _Waiting(entry.path, seen, result)
         with self._flights_lock:

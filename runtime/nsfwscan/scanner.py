@@ -195,7 +195,7 @@ def _results(
             in_use,
             _question(classifier, job),
             plan,
-            rehash=rehash,
+            rehash=rehash or cache is None,  # a cache of this scan alone knows no earlier file
         )
         with closing(engine.run(found)) as results:
             yield from results

@@ -34,7 +34,10 @@ def to_tensor(pixels: Pixels, spec: InputSpec) -> NDArray[Any]:
         # A row at a time: over the three channels alone NumPy is six times slower.
         mean, scale = np.tile(np.array([spec.mean, spec.scale], np.float32), width)
         rows = tensor.reshape(count, height, -1)
-        tensor = np.multiply(rows - mean, scale).reshape(pixels.shape)
+        rows = np.subtract(rows, mean, dtype=np.float32)
+        if spec.scale != (1.0, 1.0, 1.0):
+            rows *= scale
+        tensor = rows.reshape(pixels.shape)
     if spec.layout == "NCHW":
         tensor = tensor.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(tensor, dtype=spec.dtype)

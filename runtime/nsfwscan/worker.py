@@ -20,6 +20,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 
 from nsfwscan.errors import EngineError, PictureError, Reason
@@ -92,7 +93,11 @@ class Worker:
 
     def __init__(self) -> None:
         self._ready = self._owing = self._killed = False
-        pipe: dict[str, Any] = {} if sys.platform == "win32" else {"pipesize": _PIPE_BYTES}
+        apart: dict[str, Any]  # Ctrl-C is for the scan, which ends its workers itself
+        if sys.platform == "win32":
+            apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        else:
+            apart = {"start_new_session": True, "pipesize": _PIPE_BYTES}
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, code of our own
                 # No -I: packages may lie in the user's own folder. -P: never take a module from
@@ -102,8 +107,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env=os.environ | _ENVIRONMENT,
-                start_new_session=True,  # Ctrl-C is for the scan, which ends its workers itself
-                **pipe,
+                **apart,
             )
         except OSError as error:
             raise _no_start(error.strerror or str(error)) from error
@@ -146,8 +150,7 @@ class Worker:
         PictureError
             If it cannot be decoded, or the process ended over it.
         """
-        how = {"frames": job.frames, "max_pixels": job.max_pixels}
-        with self._request({"decode": {"preprocess": asdict(job.preprocess), **how}}):
+        with self._request(_decoding(job)):
             answer = self._receive()
             if "reason" not in answer:
                 return self._receive_picture(job.preprocess.size, **answer)
@@ -220,6 +223,12 @@ class Worker:
         if not self._ready:
             return _no_start(f"it ended with {ended}")
         return PictureError(Reason.CRASHED, f"the decoder crashed on it ({ended})")
+
+
+@cache
+def _decoding(job: Job) -> object:
+    how = {"frames": job.frames, "max_pixels": job.max_pixels}
+    return {"decode": {"preprocess": asdict(job.preprocess), **how}}
 
 
 def _no_start(why: str) -> EngineError:
