@@ -9,6 +9,7 @@ import hashlib
 import os
 import secrets
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,7 +26,7 @@ SCHEMA = 1
 _APPLICATION_ID = 0x6E736677  # "nsfw", where SQLite keeps such marks (byte 68 of the file)
 _SETTLED_NS = 2_000_000_000
 """A file younger than this may still change within one tick of its clock; FAT's is two seconds."""
-_BUSY_SECONDS = 10.0
+_BUSY_SECONDS = 3.0
 _BESIDE = ("", "-wal", "-shm", "-journal")
 
 _TABLES = """
@@ -82,6 +83,25 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What a verdict answers, and to whom.
+
+    Attributes
+    ----------
+    key
+        SHA-256 over all that a score depends on besides a file's bytes, the model included.
+    model
+        SHA-256 of the model, lower-case hex.
+    scan
+        A number of the scan that asks, by which it knows its own verdicts.
+    """
+
+    key: bytes
+    model: str
+    scan: int
+
+
+@dataclass(frozen=True, slots=True)
 class Info:
     """What a cache holds.
 
@@ -131,7 +151,6 @@ class Cache:
         self.path = path
         self.failure: CacheError | None = None
         self._lock = threading.Lock()
-        self._scan = secrets.randbits(63)
         self._connection, self._salt = _open(path)
 
     def close(self) -> None:
@@ -140,7 +159,7 @@ class Cache:
             self._connection.close()
 
     def recall(
-        self, path: str, stamp: Callable[[], Sequence[int] | None], question: bytes
+        self, path: str, stamp: Callable[[], Sequence[int] | None], question: Question
     ) -> Known | None:
         """Look up a file by its path and stamp, without reading it.
 
@@ -151,27 +170,27 @@ class Cache:
         stamp
             Gives its `nsfwscan.reader.stamp_of`, or None; asked only if the path is known.
         question
-            What the score depends on besides the bytes, as 32 bytes.
+            What is asked.
         """
         row = self._row(
             "SELECT score, width, height, frames, scan, v.sha256, sha1, stamp FROM place p "
             "JOIN verdict v ON v.sha256 = p.sha256 AND question = ? WHERE place = ?",
-            (question, self._place(path)),
+            (question.key, self._place(path)),
         )
         if row is None:
             return None
         *known, kept = row
         now = stamp()
-        return self._known(known) if now is not None and _digest(now) == kept else None
+        return _known(known, question) if now is not None and _digest(now) == kept else None
 
-    def find(self, sha256: str, sha1: str, question: bytes) -> Known | None:
+    def find(self, sha256: str, sha1: str, question: Question) -> Known | None:
         """Look up a file by the digests of its bytes."""
         row = self._row(
             "SELECT score, width, height, frames, scan, sha256, ? FROM verdict "
             "WHERE sha256 = ? AND question = ?",
-            (bytes.fromhex(sha1), bytes.fromhex(sha256), question),
+            (bytes.fromhex(sha1), bytes.fromhex(sha256), question.key),
         )
-        return None if row is None else self._known(row)
+        return None if row is None else _known(row, question)
 
     def remember(self, path: str, stamp: Sequence[int], sha256: str, sha1: str) -> None:
         """Keep a file's digests, unless it is so young that its stamp may hide a change."""
@@ -180,7 +199,7 @@ class Cache:
             with self._guarded():
                 self._connection.execute("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", row)
 
-    def store(self, verdicts: Iterable[tuple[str, Verdict]], question: bytes, model: str) -> None:
+    def store(self, verdicts: Iterable[tuple[str, Verdict]], question: Question) -> None:
         """Keep verdicts: should this process be killed, they are not lost.
 
         Parameters
@@ -188,13 +207,11 @@ class Cache:
         verdicts
             SHA-256 and verdict of each picture.
         question
-            As for `recall`.
-        model
-            The model's SHA-256.
+            What they answer.
         """
         rows = [
-            (bytes.fromhex(sha256), question, bytes.fromhex(model),
-             v.score, v.width, v.height, v.frames, self._scan)
+            (bytes.fromhex(sha256), question.key, bytes.fromhex(question.model),
+             v.score, v.width, v.height, v.frames, question.scan)
             for sha256, v in verdicts
         ]  # fmt: skip
         with self._guarded(), _transaction(self._connection):
@@ -222,10 +239,6 @@ class Cache:
             return row
         return None
 
-    def _known(self, row: Sequence[Any]) -> Known:
-        *verdict, scan, sha256, sha1 = row
-        return Known(Verdict(*verdict), sha256.hex(), sha1.hex(), earlier=scan != self._scan)
-
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         """Let one thread in; if the file fails, go on with a private one: a scan needs no cache."""
@@ -241,6 +254,11 @@ class Cache:
                 self._connection, self._salt = _open(None)
 
 
+def _known(row: Sequence[Any], question: Question) -> Known:
+    *verdict, scan, sha256, sha1 = row
+    return Known(Verdict(*verdict), sha256.hex(), sha1.hex(), earlier=scan != question.scan)
+
+
 def clear(path: Path) -> bool:
     """Delete a cache, whatever state it is in; tell whether there was one.
 
@@ -250,9 +268,11 @@ def clear(path: Path) -> bool:
         If it is no cache, or cannot be deleted.
     """
     try:
-        with path.open("rb") as file:
-            head = file.read(72)
-        ours = not head or head[68:] == _APPLICATION_ID.to_bytes(4, "big")
+        head = b""
+        if stat.S_ISREG(path.stat().st_mode):
+            with path.open("rb") as file:
+                head = file.read(72)
+        ours = head[68:] == _APPLICATION_ID.to_bytes(4, "big")
         if not ours and path != default_path():  # there, what is damaged can only be ours
             raise CacheError(f"{path} is no cache of nsfwscan; delete it yourself if you mean to")
         for file_ in _files(path):
@@ -274,10 +294,15 @@ def _open(path: Path | None) -> tuple[sqlite3.Connection, bytes]:
         if path is not None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Verdicts on pictures are nobody else's business.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o600))
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise CacheError(f"cannot use the cache {path}: it is no regular file")
         # An empty name is SQLite's for a database that spills into a nameless file.
         connection = sqlite3.connect(
-            path or "", timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            "" if path is None else path.absolute(),
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
         )
         try:
             return connection, _set_up(connection, path)

@@ -152,12 +152,14 @@ def checked_defaults(
             isinstance(given, list) and all(isinstance(item, str) for item in given)
         ):
             raise ConfigError(f"{source}: {key} takes a string or a list of strings")
+        if isinstance(given, (int, float)) and not parameter.is_flag:
+            given = str(given)  # as if it stood on the command line: 1.5 is no whole number
+        if not parameter.multiple and not isinstance(given, (str, bool)):
+            raise ConfigError(f"{source}: {key}: {value!r} is no value of this option")
         try:
             parameter.process_value(context, given)
         except typer.BadParameter as error:
             raise ConfigError(f"{source}: {key}: {error.message}") from error
-        except (TypeError, ValueError) as error:  # a date, a table: no command line has such
-            raise ConfigError(f"{source}: {key}: {value!r} is no value of this option") from error
         defaults[parameter.name] = given
     return defaults
 

@@ -5,19 +5,21 @@ short queue for the scorers, which take a batch at a time. The results come out 
 which the entries were found. How far anything may run ahead is bounded, and so is the memory.
 """
 
+import atexit
 import contextlib
 import math
 import os
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 
-from nsfwscan.cache import Cache, Verdict
-from nsfwscan.errors import PictureError, Reason
+from nsfwscan.cache import Cache, Question, Verdict
+from nsfwscan.errors import EngineError, PictureError, Reason
 from nsfwscan.found import Candidate, Found, LeftAlone, Problem
 from nsfwscan.pixels import Picture, Pixels
 from nsfwscan.reader import stamp_of
@@ -28,6 +30,9 @@ WINDOW = 256
 """Most entries that are taken ahead of the result that is due: what waits is small by then."""
 
 _DECIMALS = 6
+_CHANCES = 3
+"""Workers that may fail to come up, one after the other, before the scan ends."""
+
 _PATIENCE = 0.02
 """Seconds without a picture after which a batch that is not full is scored as it is."""
 
@@ -52,22 +57,6 @@ class Plan:
     threads: int
     batch_size: int
     full: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a score depends on besides a file's bytes.
-
-    Attributes
-    ----------
-    key
-        SHA-256 over all of it.
-    model
-        SHA-256 of the model, lower-case hex.
-    """
-
-    key: bytes
-    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,40 +143,58 @@ class Engine:
         self._results: queue.SimpleQueue[Result | Future[Result] | BaseException | None]
         self._results = queue.SimpleQueue()
         self._busy: set[Worker] = set()
-        self._lanes = ThreadPoolExecutor(plan.workers, thread_name_prefix="lane")
+        self._entries: queue.SimpleQueue[tuple[Candidate, Future[Result]] | None]
+        self._entries = queue.SimpleQueue()
         ahead = 2 * max(plan.threads, plan.batch_size)
         self._decoded: queue.Queue[tuple[str, Picture] | None] = queue.Queue(ahead)
         self._flights: dict[str, list[_Waiting]] = {}
         self._flights_lock = threading.Lock()
         self._gathering = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        _open_engines.add(self)
 
     def run(self, found: Iterator[Found]) -> Generator[Result]:
         """Yield what becomes of each entry, in order. Closing the generator ends all work."""
-        feeder = threading.Thread(target=self._feed, args=[found], name="discover", daemon=True)
-        scorers = [
-            threading.Thread(target=self._score_batches, name="score")
-            for _ in range(self._plan.threads)
-        ]
-        for thread in (feeder, *scorers):
-            thread.start()
         try:
+            self._start("discover", self._feed, found)
+            for _ in range(self._plan.workers):
+                self._start("lane", self._examine_entries)
+            for _ in range(self._plan.threads):
+                self._start("score", self._score_batches)
             while (result := self._results.get()) is not None:
                 if isinstance(result, BaseException):
                     raise result
                 yield result.result() if isinstance(result, Future) else result
                 self._room.release()
         finally:
-            self._stopped.set()
-            self._room.release()
+            self.stop()
+
+    def stop(self) -> None:
+        """End all work: nothing is begun any more, and what is under way is broken off."""
+        self._stopped.set()
+        self._room.release()
+        for _ in range(self._plan.workers):
+            self._entries.put(None)
+        with contextlib.suppress(queue.Full):  # then there is something else to wake up for
+            self._decoded.put_nowait(None)
+        for worker in self._busy.copy():
+            worker.kill()
+        if threading.current_thread() in self._threads:
+            return  # a collector of garbage runs where it likes
+        for thread in self._threads:
             # It ends at the next entry; only one that waits for a list to go on is left behind.
-            feeder.join(timeout=0.5)
-            self._lanes.shutdown(wait=False, cancel_futures=True)
-            for worker in self._busy.copy():
-                worker.kill()
-            self._lanes.shutdown(wait=True)
-            self._decoded.put(None)
-            for thread in scorers:
-                thread.join()
+            thread.join(timeout=0.5 if thread.name == "discover" else None)
+
+    def _start(self, name: str, work: Callable[..., None], *arguments: object) -> None:
+        # Daemons, lest a program that abandons a scan never ends.
+        thread = threading.Thread(target=work, args=arguments, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise EngineError(
+                f"the system starts no more threads ({error}); lower --workers or --threads"
+            ) from error
+        self._threads.append(thread)
 
     def _feed(self, found: Iterator[Found]) -> None:
         end: BaseException | None = None
@@ -210,23 +217,38 @@ class Engine:
         if known is not None:
             return known
         result: Future[Result] = Future()
-        self._lanes.submit(self._examine, entry, result)
+        self._entries.put((entry, result))
         return result
+
+    def _examine_entries(self) -> None:
+        while (item := self._entries.get()) is not None and not self._stopped.is_set():
+            self._examine(*item)
 
     def _examine(self, entry: Candidate, result: "Future[Result]") -> None:
         """Find out what a file is; resolve its result, or have it scored."""
         try:
-            worker = hire()
-            self._busy.add(worker)
-            try:
-                self._decode(worker, entry, result)
-            finally:
-                self._busy.discard(worker)
-                dismiss(worker)
+            for chance in range(_CHANCES):
+                try:
+                    self._with_worker(entry, result)
+                    break
+                except EngineError:
+                    if chance == _CHANCES - 1:
+                        raise
         except PictureError as error:
             result.set_result(Outcome(entry.path, error=error))
         except BaseException as error:  # noqa: BLE001 - it is raised where the results are taken
             result.set_exception(error)
+
+    def _with_worker(self, entry: Candidate, result: "Future[Result]") -> None:
+        worker = hire()
+        self._busy.add(worker)
+        try:
+            if self._stopped.is_set():
+                worker.kill()
+            self._decode(worker, entry, result)
+        finally:
+            self._busy.discard(worker)
+            dismiss(worker)
 
     def _recall(self, entry: Candidate) -> Outcome | None:
         if self._rehash:
@@ -234,11 +256,12 @@ class Engine:
 
         def stamp() -> tuple[int, ...] | None:
             try:
-                return stamp_of(os.stat(entry.path, follow_symlinks=entry.named))
+                status = os.stat(entry.path, follow_symlinks=entry.named)
             except (OSError, ValueError):
                 return None  # reading it will say what is wrong
+            return stamp_of(status) if status.st_size <= self._job.max_filesize else None
 
-        known = self._cache.recall(entry.path, stamp, self._question.key)
+        known = self._cache.recall(entry.path, stamp, self._question)
         if known is None:
             return None
         return Outcome(
@@ -254,7 +277,7 @@ class Engine:
             self._cache.remember(entry.path, seen.stamp, seen.sha256, seen.sha1)
         waiting = _Waiting(entry.path, seen, result)
         with self._flights_lock:
-            known = self._cache.find(seen.sha256, seen.sha1, self._question.key)
+            known = self._cache.find(seen.sha256, seen.sha1, self._question)
             if known is None:
                 flight = self._flights.setdefault(seen.sha256, [])
                 flight.append(waiting)
@@ -268,26 +291,31 @@ class Engine:
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is these files' result
             self._land(seen.sha256, error)
             return
-        self._decoded.put((seen.sha256, picture))
+        while not self._stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                self._decoded.put((seen.sha256, picture), timeout=0.1)
+                return
 
     def _score_batches(self) -> None:
         score: Callable[[Pixels], Probabilities] | None = None
-        while batch := self._gather():
+        while (batch := self._gather()) and not self._stopped.is_set():
             digests, pictures = zip(*batch, strict=True)
             verdicts: Sequence[Verdict | BaseException]
             try:
                 score = score or self._scorer()
-                verdicts = _verdicts(pictures, score)
+                verdicts = _verdicts(pictures, score, self._plan.batch_size)
                 good = [
                     (sha256, verdict)
                     for sha256, verdict in zip(digests, verdicts, strict=True)
                     if isinstance(verdict, Verdict)
                 ]
-                self._cache.store(good, self._question.key, self._question.model)
+                self._cache.store(good, self._question)
             except BaseException as error:  # noqa: BLE001 - raised where the results are taken
                 verdicts = [error for _ in batch]
             for sha256, verdict in zip(digests, verdicts, strict=True):
                 self._land(sha256, verdict)
+        with contextlib.suppress(queue.Full):
+            self._decoded.put_nowait(None)  # wake the next thread: it is over for all
 
     def _gather(self) -> list[tuple[str, Picture]]:
         """Wait for a batch; nothing at the end. One thread at a time, so that batches fill up."""
@@ -298,7 +326,6 @@ class Engine:
                 wait = None if not batch else _PATIENCE if self._plan.full else 0
                 item = self._decoded.get(block=wait != 0, timeout=wait)
                 if item is None:
-                    self._decoded.put(None)  # for the next thread too
                     break
                 batch.append(item)
                 frames += len(item[1].pixels)
@@ -322,13 +349,19 @@ def _as_result(entry: LeftAlone | Problem) -> Result:
 
 
 def _verdicts(
-    pictures: tuple[Picture, ...], score: Callable[[Pixels], Probabilities]
+    pictures: tuple[Picture, ...],
+    score: Callable[[Pixels], Probabilities],
+    batch_size: int,
 ) -> list[Verdict | PictureError]:
     pixels = [picture.pixels for picture in pictures]
-    scores = iter(score(pixels[0] if len(pixels) == 1 else np.concatenate(pixels)))
+    together = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
+    # An animation may have more frames than are to be scored at a time.
+    starts = range(0, len(together), batch_size)
+    scores = np.concatenate([score(together[start : start + batch_size]) for start in starts])
+    remaining = iter(scores)
     verdicts: list[Verdict | PictureError] = []
     for picture in pictures:
-        frames = [float(next(scores)) for _ in picture.pixels]
+        frames = [float(next(remaining)) for _ in picture.pixels]
         if any(map(math.isnan, frames)):
             verdicts.append(PictureError(Reason.UNSCORED, "the model gave no number for it"))
             continue
@@ -336,3 +369,13 @@ def _verdicts(
         best = round(max(frames), _DECIMALS)
         verdicts.append(Verdict(best, picture.width, picture.height, len(frames)))
     return verdicts
+
+
+_open_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
+
+
+@atexit.register
+def _stop_engines() -> None:
+    """End the scans that were abandoned, before the interpreter is taken down around them."""
+    for engine in list(_open_engines):
+        engine.stop()

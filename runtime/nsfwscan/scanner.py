@@ -2,15 +2,16 @@
 
 import hashlib
 import os
+import secrets
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 
-from nsfwscan.cache import Cache
+from nsfwscan.cache import Cache, Question
 from nsfwscan.classifier import Classifier
 from nsfwscan.discover import discover
-from nsfwscan.engine import Engine, Outcome, Plan, Question, Result
+from nsfwscan.engine import Engine, Outcome, Plan, Result
 from nsfwscan.escape import to_json
 from nsfwscan.filetype import Kind
 from nsfwscan.found import Found, LeftAlone
@@ -215,7 +216,8 @@ def _question(classifier: Classifier, job: Job) -> Question:
         "device": classifier.device.partition(":")[0],
         "tf32": classifier.tf32,
     }
-    return Question(hashlib.sha256(to_json(facts).encode()).digest(), classifier.sha256)
+    key = hashlib.sha256(to_json(facts).encode()).digest()
+    return Question(key, classifier.sha256, scan=secrets.randbits(63))
 
 
 def _records(

@@ -97,7 +97,7 @@ class Worker:
         if sys.platform == "win32":
             apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         else:
-            apart = {"start_new_session": True, "pipesize": _PIPE_BYTES}
+            apart = {"start_new_session": True}
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, code of our own
                 # No -I: packages may lie in the user's own folder. -P: never take a module from
@@ -111,12 +111,15 @@ class Worker:
             )
         except OSError as error:
             raise _no_start(error.strerror or str(error)) from error
-        self._send([os.path.abspath(path) for path in sys.path])
+        self._user = _user()
+        self._widen()
+        self._send([_absolute(path) for path in sys.path])
 
     @property
     def fit(self) -> bool:
-        """Whether it can take a request: it runs, and owes no answer."""
-        return not (self._owing or self._killed) and self._process.poll() is None
+        """Whether it can take a request: it runs, owes no answer, and has this process's rights."""
+        idle = not (self._owing or self._killed) and self._user == _user()
+        return idle and self._process.poll() is None
 
     def read(self, entry: Candidate, max_filesize: int) -> Digests | LeftAlone | Problem:
         """Read a file, and hold its bytes until the next request.
@@ -132,7 +135,7 @@ class Worker:
             self._receive()
             self._ready = True
         path = entry.path
-        with self._request({"read": [path, entry.named, max_filesize]}):
+        with self._request({"read": [_absolute(path), entry.named, max_filesize]}):
             answer = self._receive()
         match answer:
             case [str(sha256), str(sha1), stamp]:
@@ -169,6 +172,21 @@ class Worker:
                 with contextlib.suppress(OSError):
                     stream.close()
         self._process.wait()
+
+    def forget(self) -> None:
+        """Let go of a process that is another's: the parent's, after a fork."""
+        self._process.returncode = 0
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _widen(self) -> None:
+        """Have a picture fit into the pipe at once, if the system has room for that."""
+        if sys.platform == "linux":
+            import fcntl  # noqa: PLC0415
+
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._stream("stdout"), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def _stream(self, name: str) -> IO[bytes]:
         stream: IO[bytes] = getattr(self._process, name)
@@ -225,6 +243,18 @@ class Worker:
         return PictureError(Reason.CRASHED, f"the decoder crashed on it ({ended})")
 
 
+def _absolute(path: str) -> str:
+    """Give a path as it is from here: a worker stays in the folder in which it was started."""
+    try:
+        return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
+    except OSError:  # that folder is gone
+        return path
+
+
+def _user() -> tuple[int, ...]:
+    return (os.geteuid(), os.getegid()) if hasattr(os, "geteuid") else ()
+
+
 @cache
 def _decoding(job: Job) -> object:
     how = {"frames": job.frames, "max_pixels": job.max_pixels}
@@ -277,5 +307,13 @@ def close_idle() -> None:
             _idle.pop().close()
 
 
+def _forget_idle() -> None:
+    """After a fork: they are the parent's, and its lock may be held for ever."""
+    global _idle_lock  # noqa: PLW0603 - the module's state is what a fork copies
+    _idle_lock = threading.Lock()
+    while _idle:
+        _idle.pop().forget()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_idle.clear)  # they are the parent's
+    os.register_at_fork(after_in_child=_forget_idle)

@@ -5,16 +5,22 @@ import stat
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.cache import Cache, Known, Verdict, clear, default_path
+from nsfwscan.cache import Cache, Known, Question, Verdict, clear, default_path
 from nsfwscan.errors import CacheError
 
-QUESTION, MODEL = bytes(32), "ab" * 32
+MODEL = "ab" * 32
+QUESTION, LATER, OTHER = (
+    Question(bytes(32), MODEL, 1),
+    Question(bytes(32), MODEL, 2),
+    Question(bytes(31) + b"x", MODEL, 1),
+)
 SHA256, SHA1 = "12" * 32, "34" * 20
 VERDICT = Verdict(0.123457, 640, 480, 3)
 OLD = (1, 2, 3, 10**18, 10**18)
@@ -22,7 +28,7 @@ OLD = (1, 2, 3, 10**18, 10**18)
 
 def filled(path: Path) -> Path:
     with closing(Cache(path)) as cache:
-        cache.store([(SHA256, VERDICT)], QUESTION, MODEL)
+        cache.store([(SHA256, VERDICT)], QUESTION)
         cache.remember("a.jpg", OLD, SHA256, SHA1)
     return path
 
@@ -33,20 +39,21 @@ digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 
 
 @given(st.dictionaries(digests, verdicts, max_size=5), st.binary(min_size=32, max_size=32))
-def test_verdicts_come_back_as_they_were(stored: dict[str, Verdict], question: bytes) -> None:
+def test_verdicts_come_back_as_they_were(stored: dict[str, Verdict], key: bytes) -> None:
+    question = Question(key, MODEL, 7)
     with closing(Cache()) as cache:
-        cache.store(stored.items(), question, MODEL)
+        cache.store(stored.items(), question)
         for sha256, verdict in stored.items():
             assert cache.find(sha256, SHA1, question) == Known(verdict, sha256, SHA1, earlier=False)
-            assert cache.find(sha256, SHA1, bytes(31) + b"x") is None
+            assert cache.find(sha256, SHA1, OTHER) is None
 
 
 def test_a_verdict_outlives_the_scan_and_is_then_an_earlier_one(tmp_path: Path) -> None:
+    known = Known(VERDICT, SHA256, SHA1, earlier=True)
     with closing(Cache(filled(tmp_path / "c"))) as cache:
-        assert cache.find(SHA256, SHA1, QUESTION) == Known(VERDICT, SHA256, SHA1, earlier=True)
-        assert cache.recall("a.jpg", lambda: OLD, QUESTION) == Known(
-            VERDICT, SHA256, SHA1, earlier=True
-        )
+        assert cache.find(SHA256, SHA1, LATER) == known
+        assert cache.recall("a.jpg", lambda: OLD, LATER) == known
+        assert cache.find(SHA256, SHA1, QUESTION) == replace(known, earlier=False)
 
 
 @pytest.mark.parametrize("changed", range(5))
@@ -57,7 +64,7 @@ def test_a_changed_stamp_another_path_or_question_is_not_recalled(
     with closing(Cache(filled(tmp_path / "c"))) as cache:
         assert cache.recall("a.jpg", lambda: stamp, QUESTION) is None
         assert cache.recall("b.jpg", lambda: OLD, QUESTION) is None
-        assert cache.recall("a.jpg", lambda: OLD, bytes(31) + b"x") is None
+        assert cache.recall("a.jpg", lambda: OLD, OTHER) is None
         cache.remember("a.jpg", stamp, SHA256, SHA1)
         assert cache.recall("a.jpg", lambda: stamp, QUESTION) is not None
         assert cache.recall("a.jpg", lambda: OLD, QUESTION) is None
@@ -83,7 +90,7 @@ def test_a_path_is_known_by_where_it_lies(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_young_file_is_not_remembered_by_its_stamp() -> None:
     now = time.time_ns()
     with closing(Cache()) as cache:
-        cache.store([(SHA256, VERDICT)], QUESTION, MODEL)
+        cache.store([(SHA256, VERDICT)], QUESTION)
         cache.remember("a.jpg", (1, 2, 3, now, 0), SHA256, SHA1)
         cache.remember("b.jpg", (1, 2, 3, 0, now), SHA256, SHA1)
         assert cache.recall("a.jpg", lambda: (1, 2, 3, now, 0), QUESTION) is None
@@ -117,7 +124,7 @@ def test_the_file_is_the_user_s_alone(tmp_path: Path) -> None:
 
 def test_what_is_kept_survives_a_kill(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c")
-    cache.store([(SHA256, VERDICT)], QUESTION, MODEL)
+    cache.store([(SHA256, VERDICT)], QUESTION)
     for name in ("c", "c-wal"):
         (tmp_path / f"k{name}").write_bytes((tmp_path / name).read_bytes())  # as a kill leaves it
     cache.close()
@@ -130,7 +137,7 @@ def test_two_scans_share_a_file(tmp_path: Path) -> None:
 
         def work(cache: Cache, first: int) -> None:
             for i in range(first, first + 100):
-                cache.store([(f"{i:064x}", VERDICT)], QUESTION, MODEL)
+                cache.store([(f"{i:064x}", VERDICT)], QUESTION)
 
         threads = [
             threading.Thread(target=work, args=[cache, first])
@@ -185,8 +192,22 @@ def test_a_file_that_fails_under_way_is_given_up(tmp_path: Path) -> None:
         assert cache.find(SHA256, SHA1, QUESTION) is None
         assert cache.failure is not None
         assert "no such table" in str(cache.failure)
-        cache.store([(SHA256, VERDICT)], QUESTION, MODEL)  # identical files are still met once
+        cache.store([(SHA256, VERDICT)], QUESTION)  # identical files are still met once
         assert cache.find(SHA256, SHA1, QUESTION) is not None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes")
+def test_nothing_but_a_cache_is_ever_cleared(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "empty-wal").write_text("a neighbour")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("empty", "pipe", os.devnull):
+        with pytest.raises(CacheError, match="is no cache of nsfwscan"):
+            clear(tmp_path / name)
+    for name in ("pipe", os.devnull):
+        with pytest.raises(CacheError, match=r"it is no regular file|No such device"):
+            Cache(tmp_path / name)
+    assert {path.name for path in tmp_path.iterdir()} == {"empty", "empty-wal", "pipe"}
 
 
 def test_clear_deletes_a_cache_in_any_state(

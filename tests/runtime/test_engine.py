@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -7,20 +9,21 @@ from threading import enumerate as enumerate_threads
 
 import numpy as np
 import pytest
+from helpers import mean_model
 from PIL import Image
 
-from nsfwscan import Preprocess
-from nsfwscan.cache import Cache, Verdict
-from nsfwscan.engine import WINDOW, Engine, Outcome, Plan, Question, Result
+from nsfwscan import Manifest, Preprocess
+from nsfwscan.cache import Cache, Question, Verdict
+from nsfwscan.engine import WINDOW, Engine, Outcome, Plan, Result
 from nsfwscan.errors import ModelError, Reason
 from nsfwscan.filetype import Kind
 from nsfwscan.found import Candidate, Found, LeftAlone, Problem
 from nsfwscan.pixels import Pixels
 from nsfwscan.tensors import Probabilities
-from nsfwscan.worker import Job
+from nsfwscan.worker import Job, Worker
 
 JOB = Job(Preprocess(size=8), frames=4, max_pixels=1 << 20, max_filesize=1 << 20)
-QUESTION = Question(bytes(32), "ab" * 32)
+QUESTION = Question(bytes(32), "ab" * 32, 1)
 
 
 class Redness:
@@ -202,3 +205,44 @@ def test_closing_ends_all_work_at_once(tmp_path: Path) -> None:
         names = ("lane", "score", "discover")
         assert not [t for t in enumerate_threads() if t.name.startswith(names)]
         assert not engine._busy
+
+
+def test_no_call_scores_more_frames_than_a_batch(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (9, 9), (10 * i, 0, 0)) for i in range(4)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    score = Redness()
+    division = plan(batch_size=3)
+    (found,) = results([Candidate(str(tmp_path / "a.png"), named=False)], score.make, division)
+    assert score_of(found) == round(30 / 255, 6)
+    assert score.calls == [3, 1]
+
+
+def test_a_worker_killed_while_it_starts_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Worker] = []
+
+    def hire_doomed() -> Worker:
+        worker = Worker()
+        started.append(worker)
+        if len(started) == 1:
+            worker._process.kill()
+        return worker
+
+    monkeypatch.setattr("nsfwscan.engine.hire", hire_doomed)
+    found = results(pictures(tmp_path, 3), Redness().make, plan(workers=1))
+    assert [score_of(result) for result in found] == pytest.approx([0, 1 / 255, 2 / 255], abs=1e-6)
+
+
+def test_a_script_may_leave_a_scan_unfinished(tmp_path: Path) -> None:
+    pictures(tmp_path, 40)
+    model = mean_model(tmp_path / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
+    script = (
+        "import sys; from nsfwscan import Classifier, scan\n"
+        "run = scan(sys.argv[1], Classifier.load(sys.argv[2])); print(next(run).status)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path, model],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("safe\n", "")

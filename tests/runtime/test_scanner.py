@@ -417,6 +417,18 @@ def test_a_smaller_limit_is_not_got_round_by_the_cache(tmp_path: Path, redness: 
             assert (record.status, record.reason) == ("error", "too-large")
 
 
+def test_a_limit_on_bytes_holds_for_files_that_are_not_read_again(
+    tmp_path: Path, redness: Classifier
+) -> None:
+    path = write(tmp_path / "photos" / "a.png", 51)
+    os.utime(path, ns=(0, 0))
+    time.sleep(2.1)
+    with closing(Cache(tmp_path / "cache")) as cache:
+        assert next(scan(path, redness, cache=cache)).status == "safe"
+        assert next(scan(path, redness, cache=cache)).cached
+        assert next(scan(path, redness, cache=cache, max_filesize=10)).reason == "too-large"
+
+
 def test_a_changed_file_is_scored_anew(tmp_path: Path, redness: Classifier) -> None:
     path = write(tmp_path / "photos" / "a.png", 51)
     with closing(Cache(tmp_path / "cache")) as cache:

@@ -165,3 +165,41 @@ def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     assert done.stdout in {"safe\n", "flagged\n"}
+
+
+def test_a_worker_looks_where_the_program_is_now(
+    tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays in the folder in which it was started; names are meant from here."""
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    photo(tmp_path / "a.jpg")
+    (tmp_path / "sub" / "a.jpg").write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
+    here = worker.read(Candidate("a.jpg", named=False), MOST)
+    monkeypatch.chdir(tmp_path / "sub")
+    there = worker.read(Candidate("a.jpg", named=False), MOST)
+    assert isinstance(here, Digests)
+    assert isinstance(there, Digests)
+    assert here.sha256 != there.sha256
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_after_a_fork_the_child_hires_workers_of_its_own(tmp_path: Path) -> None:
+    entry = photo(tmp_path / "a.jpg")
+    code = (
+        "import os, sys; from nsfwscan import worker as w; from nsfwscan.found import Candidate\n"
+        "one = w.hire(); pid = one._process.pid; w.dismiss(one); w._idle_lock.acquire()\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    other = w.hire()\n"
+        "    ok = other._process.pid != pid\n"
+        "    ok &= type(other.read(Candidate(sys.argv[1], False), 10**6)) is w.Digests\n"
+        "    other.close(); os._exit(0 if ok else 1)\n"
+        "w._idle_lock.release()\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), w.hire() is one)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, entry.path],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "0 True\n"
