@@ -105,9 +105,11 @@ def _options(
     nsfwscan.toml in the current folder or the user's configuration folder.
     """
     del version  # its callback has done it all
-    if context.invoked_subcommand == "scan":
+    if context.invoked_subcommand in {"scan", "cache"}:
         with errors_as_exit_codes():
-            context.default_map = {"scan": _defaults_from_file(context)}
+            defaults = _defaults_from_file(context)
+            place = {name: defaults[name] for name in ("cache",) if name in defaults}
+            context.default_map = {"scan": defaults, "cache": {"info": place, "clear": place}}
 
 
 def _defaults_from_file(context: typer.Context) -> dict[str, Any]:

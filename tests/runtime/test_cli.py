@@ -575,3 +575,11 @@ def test_verbose_explains_how_the_work_is_divided(run: Run, photos: Path, model:
         r"\d+ cores? granted\n",
         said,
     )
+
+
+def test_the_cache_commands_heed_the_options_file(run: Run, photos: Path, model: Path) -> None:
+    (photos.parent / "nsfwscan.toml").write_text('cache = "mine.sqlite"\n')
+    run("photos", "-m", model)
+    assert "mine.sqlite" in run("cache", "info").stdout
+    assert run("cache", "clear").stdout == "deleted mine.sqlite\n"
+    assert not (photos.parent / "mine.sqlite").exists()
