@@ -192,7 +192,7 @@ def _results(
     with nullcontext(cache) if cache is not None else closing(Cache()) as in_use:
         engine = Engine(
             job,
-            lambda: classifier.predict if plan.full is False else classifier.bound(plan.batch_size),
+            lambda: classifier.bound(plan.batch_size) if plan.full else classifier.predict,
             in_use,
             _question(classifier, job),
             plan,

@@ -293,10 +293,16 @@ def hire() -> Worker:
 def dismiss(worker: Worker) -> None:
     """Keep a worker for whoever hires next; one too many, or one that is gone, is let go."""
     with _idle_lock:
-        if worker.fit and len(_idle) < available_cores():
+        if worker.fit and len(_idle) < _most_idle():
             _idle.append(worker)
             return
     worker.close()
+
+
+@cache
+def _most_idle() -> int:
+    """Count the cores once: that reads several files, and workers come back by the hundred."""
+    return available_cores()
 
 
 @atexit.register
