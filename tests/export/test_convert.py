@@ -102,4 +102,4 @@ def test_every_variant_says_the_same_as_one_file(run: Run, tmp_path: Path, name:
         ("tensors", 16, 0),
         ("files", 16, 0),
     ]
-    assert all(c["probability"]["largest"] <= 1e-5 for c in manifest.parity["comparisons"])
+    assert max(c["probability"]["largest"] for c in manifest.parity["comparisons"]) <= 1e-5

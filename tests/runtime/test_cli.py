@@ -543,11 +543,7 @@ def test_a_second_scan_is_from_the_cache(run: Run, photos: Path, model: Path) ->
     assert not any(cached(run(*scan, "--no-cache")))
     assert not any(cached(run(*scan, "--cache", "other")))
     assert (photos.parent / "other").exists()
-    said = run("cache", "info").stdout
-    assert "3 by the model" in said
     assert run("cache", "clear").stdout.startswith("deleted ")
-    assert "there is no cache yet" in run("cache", "info").stdout
-    assert run("cache", "clear").returncode == 0
     assert not any(cached(run(*scan)))
 
 
@@ -575,11 +571,3 @@ def test_verbose_explains_how_the_work_is_divided(run: Run, photos: Path, model:
         r"\d+ cores? granted\n",
         said,
     )
-
-
-def test_the_cache_commands_heed_the_options_file(run: Run, photos: Path, model: Path) -> None:
-    (photos.parent / "nsfwscan.toml").write_text('cache = "mine.sqlite"\n')
-    run("photos", "-m", model)
-    assert "mine.sqlite" in run("cache", "info").stdout
-    assert run("cache", "clear").stdout == "deleted mine.sqlite\n"
-    assert not (photos.parent / "mine.sqlite").exists()

@@ -1,0 +1,43 @@
+"""The commands ``nsfwscan cache info`` and ``nsfwscan cache clear``."""
+
+from contextlib import closing
+
+import typer
+from typer.core import TyperGroup
+
+from nsfwscan import options as o
+from nsfwscan.commandline import errors_as_exit_codes
+from nsfwscan.escape import printable
+
+app = typer.Typer(cls=TyperGroup, rich_markup_mode=None, no_args_is_help=True)
+
+
+@app.command("info")
+def info(cache: o.CacheFile = None) -> None:
+    """Say where the cache is and what it holds."""
+    with errors_as_exit_codes():
+        from nsfwscan.cache import Cache, default_path
+
+        path = cache or default_path()
+        typer.echo(f"file      {printable(str(path))}")
+        if not path.exists():
+            typer.echo("there is no cache yet")
+            return
+        with closing(Cache(path)) as opened:
+            held = opened.info()
+        typer.echo(f"size      {held.size / 1e6:,.1f} MB")
+        typer.echo(f"files     {held.places:,} that are not read again while they are unchanged")
+        for model_, count in held.verdicts.items():
+            typer.echo(f"scores    {count:,} by the model {model_}")
+
+
+@app.command("clear")
+def clear(cache: o.CacheFile = None) -> None:
+    """Delete the cache."""
+    with errors_as_exit_codes():
+        from nsfwscan.cache import clear as delete
+        from nsfwscan.cache import default_path
+
+        path = cache or default_path()
+        gone = delete(path)
+        typer.echo(f"{'deleted' if gone else 'there is no cache at'} {printable(str(path))}")

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from helpers import RGB_PHOTOS, encoded, load_photo, mean_model
+from onnx import TensorProto
+
+from nsfwscan import (
+    Classifier,
+    DeviceError,
+    Manifest,
+    ModelError,
+    Preprocess,
+    decode,
+)
+from nsfwscan.session import engine_version
+
+HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "CPU", "cuda:", ""])
+def test_unknown_devices_are_refused(device: str) -> None:
+    with pytest.raises(DeviceError, match="write auto, cpu, cuda or cuda:N"):
+        Classifier.load(device=device)
+
+
+@pytest.mark.skipif(HAS_CUDA, reason="this ONNX Runtime has CUDA")
+def test_without_cuda_an_explicit_gpu_fails_and_auto_takes_the_cpu(tmp_path: Path) -> None:
+    path = mean_model(tmp_path / "m.onnx", OURS)
+    with pytest.raises(DeviceError, match=r"has no CUDA in it; .*onnxruntime-gpu"):
+        Classifier.load(path, device="cuda")
+    assert Classifier.load(path, device="auto").device == "cpu"
+
+
+@pytest.mark.skipif(not HAS_CUDA, reason="needs ONNX Runtime with CUDA and a GPU")
+def test_the_gpu_gives_the_cpu_s_scores(open_nsfw: Classifier) -> None:
+    try:
+        gpu = Classifier.load(device="cuda")
+    except DeviceError as error:
+        pytest.skip(f"no GPU: {error}")
+    assert gpu.device == "cuda:0"
+    preprocess = open_nsfw.manifest.preprocess
+    batch = np.concatenate(
+        [decode(encoded(load_photo(name), "PNG"), preprocess).pixels for name in RGB_PHOTOS]
+    )
+    assert np.abs(gpu.predict(batch) - open_nsfw.predict(batch)).max() <= 1e-4
+
+
+def test_the_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engine_version() == f"onnxruntime {onnxruntime.__version__}"
+
+
+@pytest.mark.parametrize("location", ["w.bin", "../w.bin", "absolute"])
+def test_weights_in_another_file_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    for folder in (tmp_path, here):
+        (folder / "w.bin").write_bytes(np.array([1 / 255, 0, 0], np.float32).tobytes())
+    monkeypatch.chdir(here)  # ONNX Runtime would look there
+    mean_model(here / "m.onnx", OURS)
+    model = onnx.load(here / "m.onnx")
+    (weights,) = [tensor for tensor in model.graph.initializer if tensor.name == "weights"]
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    entry = weights.external_data.add()
+    entry.key, entry.value = "location", str(here / "w.bin") if location == "absolute" else location
+    (here / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"m\.onnx is no ONNX model that runs: "):
+        Classifier.load("m.onnx")
