@@ -17,20 +17,42 @@ Scaling to floats and normalisation are the model's own (see `nsfwscan.manifest`
 import io
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.errors import PictureError, Reason
 from nsfwscan.filetype import FORMATS, HEAD_BYTES, Format, sniff
 from nsfwscan.limits import MAX_PIXELS
-from nsfwscan.pixels import Picture, Pixels, Preprocess
+from nsfwscan.pixels import Picture, Preprocess
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nsfwscan.pixels import Pixels
 
 _SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
+
+
+@dataclass(frozen=True, slots=True)
+class Squares:
+    """A decoded picture, still in Pillow's hands: most that decode it have no use for NumPy.
+
+    Attributes
+    ----------
+    frames
+        In mode RGB, S x S.
+    width, height, format
+        As in `nsfwscan.pixels.Picture`.
+    """
+
+    frames: list[Image.Image]
+    width: int
+    height: int
+    format: str
 
 
 def decode(
@@ -63,6 +85,15 @@ def decode(
     ValueError
         If `frames` or `max_pixels` is below 1.
     """
+    import numpy as np  # slow to import, and the workers do without
+
+    found = squares(data, preprocess, frames=frames, max_pixels=max_pixels)
+    pixels = np.stack([np.asarray(frame) for frame in found.frames])
+    return Picture(pixels, found.width, found.height, found.format)
+
+
+def squares(data: bytes, preprocess: Preprocess, *, frames: int, max_pixels: int) -> Squares:
+    """Do what `decode` does, short of making an array of it."""
     if frames < 1 or max_pixels < 1:
         raise ValueError(f"frames and max_pixels must be 1 or more, got {frames}, {max_pixels}")
     row = sniff(data[:HEAD_BYTES])
@@ -79,20 +110,19 @@ def decode(
             _limit(image.size, max_pixels)
             chosen = _frames(image, row, frames, max_pixels)
             size, first = _first(next(chosen), preprocess)
-            squares = [_square(first, preprocess)]
-            squares += [_square(_upright(frame), preprocess) for frame in chosen]
-            pixels = np.stack(squares)
+            made = [_square(first, preprocess)]
+            made += [_square(_upright(frame), preprocess) for frame in chosen]
     except PictureError:
         raise
     except Exception as error:
         raise _picture_error(error, row, data) from error
-    return Picture(pixels, *size, row.name)
+    return Squares(made, *size, row.name)
 
 
 @cache
 def _register_heif() -> None:
     """Let Pillow open HEIF; where no such file is met, nothing waits for that library."""
-    import pi_heif  # noqa: PLC0415
+    import pi_heif
 
     pi_heif.register_heif_opener()
 
@@ -173,8 +203,8 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if orientation == 1 else image.transpose(_TO_UPRIGHT[orientation])
 
 
-def _square(image: Image.Image, preprocess: Preprocess) -> Pixels:
-    """Turn one upright frame into uint8 (S, S, 3)."""
+def _square(image: Image.Image, preprocess: Preprocess) -> Image.Image:
+    """Turn one upright frame into RGB, S x S."""
     rgb = to_rgb(image)
     size, target = preprocess.size, preprocess.target
     interpolation = Image.Resampling[preprocess.interpolation.upper()]
@@ -185,10 +215,10 @@ def _square(image: Image.Image, preprocess: Preprocess) -> Pixels:
         side = min(width, height) * size / target
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
-        return np.asarray(rgb.resize((size, size), interpolation, box=box))
+        return rgb.resize((size, size), interpolation, box=box)
     resized = rgb.resize((target, target), interpolation)
     edge = (target - size) // 2
-    return np.asarray(resized.crop((edge, edge, edge + size, edge + size)))
+    return resized.crop((edge, edge, edge + size, edge + size))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -202,6 +232,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if mode == "RGB" and "transparency" not in image.info:
         return image
     if mode.startswith(("I", "F")):
+        import numpy as np
+
         return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
     if mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
         straight = image.convert("LA") if mode == "La" else image
@@ -210,6 +242,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         flat.paste(rgba, mask=rgba)
         return flat
     if mode == "LAB":
+        from PIL import ImageCms  # seldom needed
+
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
         if converted is not None:
@@ -217,7 +251,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_8_bits(samples: NDArray[Any]) -> Pixels:
+def _to_8_bits(samples: "NDArray[Any]") -> "Pixels":
+    import numpy as np
+
     low, high = _range(samples)
     scale = 255.0 / (high - low) if high > low else 0.0
     pixels = np.empty(samples.shape, np.uint8)
@@ -228,8 +264,10 @@ def _to_8_bits(samples: NDArray[Any]) -> Pixels:
     return pixels
 
 
-def _range(samples: NDArray[Any]) -> tuple[float, float]:
+def _range(samples: "NDArray[Any]") -> tuple[float, float]:
     """Give the values that become 0 and 255."""
+    import numpy as np
+
     if samples.dtype.itemsize == 2:  # bytes
         return 0.0, 65535.0
     low, high = np.inf, -np.inf
@@ -243,7 +281,7 @@ def _range(samples: NDArray[Any]) -> tuple[float, float]:
     return (low, high) if usual is None else (0.0, usual)
 
 
-def _strips(samples: NDArray[Any]) -> Iterator[slice]:
+def _strips(samples: "NDArray[Any]") -> Iterator[slice]:
     """Cut an image into strips of rows, so that what is made of one takes little memory."""
     rows = max(1, (1 << 20) // max(1, samples.shape[1]))
     yield from (slice(top, top + rows) for top in range(0, samples.shape[0], rows))

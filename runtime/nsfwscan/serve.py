@@ -11,7 +11,7 @@ from PIL import Image
 from nsfwscan.errors import PictureError
 from nsfwscan.found import Candidate, LeftAlone, Problem
 from nsfwscan.pixels import Preprocess
-from nsfwscan.preprocess import decode
+from nsfwscan.preprocess import squares
 from nsfwscan.reader import Contents, read
 
 
@@ -44,22 +44,22 @@ def _told(found: Contents | LeftAlone | Problem) -> object:
 
 def _decoded(
     data: bytes, preprocess: dict[str, Any], frames: int, max_pixels: int
-) -> tuple[object, bytes | memoryview]:
+) -> tuple[object, bytes]:
     if Image.MAX_IMAGE_PIXELS is not None:
         # Pillow's own guard refuses what has twice its limit.
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels // 2 + 1)
     try:
-        picture = decode(data, Preprocess(**preprocess), frames=frames, max_pixels=max_pixels)
+        found = squares(data, Preprocess(**preprocess), frames=frames, max_pixels=max_pixels)
     except PictureError as error:
         return {"reason": error.reason, "detail": error.detail}, b""
     head = {
-        "frames": len(picture.pixels), "width": picture.width, "height": picture.height,
-        "format": picture.format,
+        "frames": len(found.frames), "width": found.width, "height": found.height,
+        "format": found.format,
     }  # fmt: skip
-    return head, picture.pixels.data.cast("B")
+    return head, b"".join(frame.tobytes() for frame in found.frames)
 
 
-def _answer(stream: IO[bytes], message: object, pixels: bytes | memoryview = b"") -> None:
+def _answer(stream: IO[bytes], message: object, pixels: bytes = b"") -> None:
     stream.write(json.dumps(message).encode() + b"\n")
     stream.write(pixels)
     stream.flush()

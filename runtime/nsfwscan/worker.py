@@ -100,9 +100,9 @@ class Worker:
             apart = {"start_new_session": True}
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, code of our own
-                # No -I: packages may lie in the user's own folder. -P: never take a module from
-                # the current folder, which may be a stranger's.
-                [sys.executable, "-P", "-c", _BOOTSTRAP],
+                # It is told where modules lie, and need not look itself (-S); never in the current
+                # folder (-P), which may be a stranger's.
+                [sys.executable, "-S", "-P", "-c", _BOOTSTRAP],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

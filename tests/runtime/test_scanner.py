@@ -166,6 +166,7 @@ def test_a_file_that_turns_into_a_pipe_or_vanishes_is_not_waited_for(
 ) -> None:
     for i in range(30):
         write(tmp_path / f"{i:02}.png", 0)
+    Image.new("RGB", (10_000, 8_000)).save(tmp_path / "01.png")  # keeps the one worker busy
     run = scan(tmp_path, redness, workers=1, batch_size=1)
     assert next(run).status == "safe"
     (tmp_path / "28.png").unlink()

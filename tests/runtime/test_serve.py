@@ -46,6 +46,16 @@ def test_what_a_library_prints_comes_between_no_answers(tmp_path: Path) -> None:
     assert out == b'"ready"\n"text file"\n'
 
 
+def test_usual_pictures_take_no_numpy(tmp_path: Path) -> None:
+    """It is half of what a worker's start would cost."""
+    (tmp_path / "a.jpg").write_bytes(encoded(load_photo("coffee.png"), "JPEG"))
+    decoding = {"preprocess": PREPROCESS, "frames": 1, "max_pixels": 10**6}
+    code = "import sys; sys.modules['numpy'] = None"  # whoever imports it now fails
+    out = spoken({"read": [str(tmp_path / "a.jpg"), False, 10**6]}, {"decode": decoding},
+                 before=code)  # fmt: skip
+    assert len(out.split(b"\n", 3)[3]) == 16 * 16 * 3
+
+
 def test_problems_are_words(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff" + bytes(40))
     decoding = {"preprocess": PREPROCESS, "frames": 1, "max_pixels": 10**6}
