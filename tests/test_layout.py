@@ -27,22 +27,22 @@ LAYERS = {
     "found": "errors filetype",
     "graph": "errors manifest",
     "labels": "errors files",
-    "manifest": "errors escape pixels",
+    "manifest": "errors escape parameters",
     "modelfile": "errors",
     "objects": "errors",
     "options": "commandline",
-    "preprocess": "errors filetype limits pixels",
+    "preprocess": "errors filetype limits parameters pixels",
     "record": "errors",
     "reader": "errors filetype found",
     "report": "errors escape files record summary",
-    "scanner": "cache classifier discover engine escape filetype found limits parallel pixels "
-    "record selection worker",
+    "scanner": "cache classifier discover engine escape filetype found limits parallel "
+    "parameters record selection worker",
     "selection": "errors filetype",
     "session": "errors",
-    "serve": "errors found pixels preprocess reader",
+    "serve": "errors found parameters preprocess reader",
     "summary": "filetype record",
     "tensors": "manifest pixels",
-    "worker": "errors filetype found parallel pixels",
+    "worker": "errors filetype found parallel parameters pixels",
 }
 ONLY_HERE = {
     "onnxruntime": {"session"},

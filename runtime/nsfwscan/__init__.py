@@ -27,7 +27,8 @@ if TYPE_CHECKING:
         Reason,
     )
     from nsfwscan.manifest import InputSpec, Manifest, OutputSpec
-    from nsfwscan.pixels import Picture, Preprocess
+    from nsfwscan.parameters import Preprocess
+    from nsfwscan.pixels import Picture
     from nsfwscan.preprocess import decode
     from nsfwscan.record import Record
     from nsfwscan.scanner import Scan, scan
@@ -52,7 +53,8 @@ _HOMES = {
         "Reason",
     ),
     "manifest": ("InputSpec", "Manifest", "OutputSpec"),
-    "pixels": ("Picture", "Preprocess"),
+    "parameters": ("Preprocess",),
+    "pixels": ("Picture",),
     "preprocess": ("decode",),
     "record": ("Record",),
     "scanner": ("Scan", "scan"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from nsfwscan.errors import ManifestError
 from nsfwscan.escape import to_json
-from nsfwscan.pixels import Preprocess
+from nsfwscan.parameters import Preprocess
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

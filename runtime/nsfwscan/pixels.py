@@ -1,79 +1,11 @@
-"""The pixels that a model sees: how they are made, as data, and what comes of it.
-
-The steps themselves are `nsfwscan.preprocess`, which needs the image libraries; whoever only passes
-pixels on does not.
-"""
+"""The pixels that a model sees, as `nsfwscan.preprocess` makes them."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
 
-if TYPE_CHECKING:  # slow to import, and the workers do without
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
-Pixels: TypeAlias = "NDArray[np.uint8]"
-
-REVISION = 1
-"""Raised whenever the steps give other pixels than before: what is stored hangs on it."""
-
-MAX_SIZE = 4096
-"""Largest side in pixels that a `Preprocess` may ask for: no image classifier comes near it."""
-
-Interpolation = Literal["box", "bilinear", "hamming", "bicubic", "lanczos"]
-Fit = Literal["stretch", "shorter-side"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preprocess:
-    """The parameters of the steps; they travel in a model's manifest.
-
-    Attributes
-    ----------
-    size
-        Side S in pixels of the square that the model takes, 1 to `MAX_SIZE`.
-    resize
-        Side in pixels to resize to, from which the centre is cropped to `size`. None: `size`
-        itself, so that nothing is cropped.
-    fit
-        ``stretch`` resizes both sides to `resize`; ``shorter-side`` keeps the aspect ratio and
-        resizes the shorter side to it.
-    interpolation
-        Pillow's filter of that name; all of these take in every source pixel (antialiasing).
-    draft_margin
-        Let the JPEG decoder scale down as long as both sides keep at least this many times
-        `resize`, 1 or more. None: decode in full.
-
-    Raises
-    ------
-    ValueError
-        If a number is out of its range, or a word is none of those above.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
-
-    size: int
-    resize: int | None = None
-    fit: Fit = "stretch"
-    interpolation: Interpolation = "bilinear"
-    draft_margin: int | None = 2
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if not 1 <= self.size <= MAX_SIZE:
-            raise ValueError(f"size must be 1 to {MAX_SIZE}, got {self.size}")
-        if self.interpolation not in get_args(Interpolation) or self.fit not in get_args(Fit):
-            raise ValueError(f"unknown interpolation or fit: {self.interpolation}, {self.fit}")
-        if self.resize is not None and not self.size <= self.resize <= MAX_SIZE:
-            raise ValueError(
-                f"resize must be from size ({self.size}) to {MAX_SIZE}, got {self.resize}"
-            )
-        if self.draft_margin is not None and self.draft_margin < 1:
-            raise ValueError(f"draft_margin must be 1 or more, got {self.draft_margin}")
-
-    @property
-    def target(self) -> int:
-        """The side in pixels that pictures are resized to, before any crop."""
-        return self.size if self.resize is None else self.resize
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)

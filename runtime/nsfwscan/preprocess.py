@@ -27,12 +27,12 @@ from PIL.JpegImagePlugin import JpegImageFile
 from nsfwscan.errors import PictureError, Reason
 from nsfwscan.filetype import FORMATS, HEAD_BYTES, Format, sniff
 from nsfwscan.limits import MAX_PIXELS
-from nsfwscan.pixels import Picture, Preprocess
+from nsfwscan.parameters import Preprocess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nsfwscan.pixels import Pixels
+    from nsfwscan.pixels import Picture, Pixels
 
 _SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
 
@@ -57,7 +57,7 @@ class Squares:
 
 def decode(
     data: bytes, preprocess: Preprocess, *, frames: int = 1, max_pixels: int = MAX_PIXELS
-) -> Picture:
+) -> "Picture":
     """Decode a picture and bring it to the shape a model takes.
 
     Parameters
@@ -86,6 +86,8 @@ def decode(
         If `frames` or `max_pixels` is below 1.
     """
     import numpy as np  # slow to import, and the workers do without
+
+    from nsfwscan.pixels import Picture
 
     found = squares(data, preprocess, frames=frames, max_pixels=max_pixels)
     pixels = np.stack([np.asarray(frame) for frame in found.frames])

@@ -17,7 +17,7 @@ from nsfwscan.filetype import Kind
 from nsfwscan.found import Found, LeftAlone
 from nsfwscan.limits import FRAMES, MAX_FILESIZE, MAX_PIXELS
 from nsfwscan.parallel import available_cores
-from nsfwscan.pixels import REVISION
+from nsfwscan.parameters import REVISION
 from nsfwscan.record import Record
 from nsfwscan.selection import Selection
 from nsfwscan.worker import Job

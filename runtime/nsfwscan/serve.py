@@ -10,7 +10,7 @@ from PIL import Image
 
 from nsfwscan.errors import PictureError
 from nsfwscan.found import Candidate, LeftAlone, Problem
-from nsfwscan.pixels import Preprocess
+from nsfwscan.parameters import Preprocess
 from nsfwscan.preprocess import squares
 from nsfwscan.reader import Contents, read
 

@@ -29,7 +29,8 @@ from nsfwscan.found import Candidate, LeftAlone, Problem
 from nsfwscan.parallel import available_cores
 
 if TYPE_CHECKING:
-    from nsfwscan.pixels import Picture, Preprocess
+    from nsfwscan.parameters import Preprocess
+    from nsfwscan.pixels import Picture
 
 _PIPE_BYTES = 1 << 20
 _ENVIRONMENT = {

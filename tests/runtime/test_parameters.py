@@ -1,0 +1,24 @@
+import pytest
+
+from nsfwscan import Preprocess
+from nsfwscan.parameters import MAX_SIZE
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"size": 0}, "size must be 1 to 4096, got 0"),
+        ({"size": 5000}, "size must be"),
+        ({"size": 224, "resize": 200}, "resize must be from size"),
+        ({"size": 224, "draft_margin": 0}, "draft_margin must be 1 or more"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(values: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Preprocess(**values)  # type: ignore[arg-type]
+
+
+def test_the_target_is_what_is_resized_to() -> None:
+    assert Preprocess(size=224).target == 224
+    assert Preprocess(size=224, resize=256).target == 256
+    assert Preprocess(size=MAX_SIZE).target == MAX_SIZE
