@@ -64,6 +64,10 @@ def hungry_backbone(path: Path, fits: int, features: int = 1280) -> Path:
 def efficientnet(name: str, size: int, path: Path, pictures: Any = None) -> Path:
     """Write an EfficientNet of random weights whose statistics fit some pictures.
 
+    Always the same one. Its residual branches count for little, as in a trained one: otherwise
+    each block magnifies the rounding of the one before, by how much is the weights' luck, and
+    a deep network is chaos.
+
     The hub's module takes [0, 1] and lacks the 7 parameters of Keras' normalisation layer. Fresh
     statistics would give every picture the same features (see `BatchNormalization.momentum`);
     statistics of other pictures would let rounding errors grow from layer to layer.
@@ -77,12 +81,15 @@ def efficientnet(name: str, size: int, path: Path, pictures: Any = None) -> Path
     pictures
         float32 (N, S, S, 3), 0-255; None is noise.
     """
-    tf_keras.utils.set_random_seed(6)  # how much a network magnifies rounding is its weights' luck
+    tf_keras.utils.set_random_seed(2)
     build = getattr(tf_keras.applications, f"EfficientNet{name.upper()}")
     app = build(weights=None, include_top=False, pooling="avg", input_shape=(None, None, 3))
+    added = {layer.name.removesuffix("add") for layer in app.layers if layer.name.endswith("_add")}
     for layer in app.layers:
         if isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.momentum = 0.0
+            if layer.name.removesuffix("project_bn") in added:
+                layer.gamma.assign(0.1 * layer.gamma)
     if pictures is None:
         noise = np.random.default_rng(0).uniform(0, 255, (8, size // 8, size // 8, 3))
         pictures = tf.image.resize(noise.astype(np.float32), (size, size))
