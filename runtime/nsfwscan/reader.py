@@ -73,7 +73,8 @@ def read(entry: Candidate, max_filesize: int) -> Contents | LeftAlone | Problem:
             refusal = _refusal(path, head, status.st_size, max_filesize)
             if refusal is not None:
                 return refusal
-            data = _read_on(stream, head, max_filesize)
+            stream.seek(0)
+            data = _read_all(stream, status.st_size, max_filesize)
             stamp = stamp_of(status)
             unchanged = stamp == stamp_of(os.fstat(stream.fileno()))
     except (OSError, ValueError) as error:
@@ -114,9 +115,13 @@ def _too_large(path: str, size: int, most: int) -> Problem:
     return Problem(path, Reason.TOO_LARGE, detail)
 
 
-def _read_on(stream: BinaryIO, head: bytes, most: int) -> bytes:
-    """Read to the end, or until it is clear that there are more than `most` bytes."""
-    pieces, size = [head], len(head)
+def _read_all(stream: BinaryIO, size: int, most: int) -> bytes:
+    """Read to the end, or until it is clear that there are more than `most` bytes.
+
+    A file that has the size it should have is read at once, and its bytes are not copied.
+    """
+    pieces = [stream.read(size + 1)]
+    size = len(pieces[0])
     while size <= most and (piece := stream.read(_PIECE_BYTES)):
         pieces.append(piece)
         size += len(piece)

@@ -114,7 +114,7 @@ class Worker:
             raise _no_start(error.strerror or str(error)) from error
         self._user = _user()
         self._widen()
-        self._send([_absolute(path) for path in sys.path])
+        self._send(_line([_absolute(path) for path in sys.path]))
 
     @property
     def fit(self) -> bool:
@@ -136,7 +136,7 @@ class Worker:
             self._receive()
             self._ready = True
         path = entry.path
-        with self._request({"read": [_absolute(path), entry.named, max_filesize]}):
+        with self._request(_line({"read": [_absolute(path), entry.named, max_filesize]})):
             answer = self._receive()
         match answer:
             case [str(sha256), str(sha1), stamp]:
@@ -193,17 +193,17 @@ class Worker:
         stream: IO[bytes] = getattr(self._process, name)
         return stream
 
-    def _send(self, message: object) -> None:
+    def _send(self, line: bytes) -> None:
         stream = self._stream("stdin")
         with contextlib.suppress(BrokenPipeError):  # the answer will be missing
-            stream.write(json.dumps(message).encode() + b"\n")
+            stream.write(line)
             stream.flush()
 
     @contextlib.contextmanager
-    def _request(self, message: object) -> Iterator[None]:
+    def _request(self, line: bytes) -> Iterator[None]:
         """Send a request, whose whole answer is received in the ``with`` block."""
         self._owing = True
-        self._send(message)
+        self._send(line)
         yield
         self._owing = False
 
@@ -257,9 +257,13 @@ def _user() -> tuple[int, ...]:
 
 
 @cache
-def _decoding(job: Job) -> object:
+def _decoding(job: Job) -> bytes:
     how = {"frames": job.frames, "max_pixels": job.max_pixels}
-    return {"decode": {"preprocess": asdict(job.preprocess), **how}}
+    return _line({"decode": {"preprocess": asdict(job.preprocess), **how}})
+
+
+def _line(message: object) -> bytes:
+    return json.dumps(message).encode() + b"\n"
 
 
 def _no_start(why: str) -> EngineError:

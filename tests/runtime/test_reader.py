@@ -49,7 +49,7 @@ def test_a_file_that_changes_while_it_is_read_has_no_stamp(
 ) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
-    whole = reader._read_on
+    whole = reader._read_all
 
     def read_and_append(*arguments: object) -> bytes:
         data = whole(*arguments)  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ def test_a_file_that_changes_while_it_is_read_has_no_stamp(
             stream.write(b"more")
         return data
 
-    monkeypatch.setattr(reader, "_read_on", read_and_append)
+    monkeypatch.setattr(reader, "_read_all", read_and_append)
     found = read(Candidate(str(path), named=False), MOST)
     assert isinstance(found, Contents)
     assert found.stamp is None
