@@ -30,7 +30,7 @@ LAYERS = {
     "manifest": "errors escape parameters",
     "modelfile": "errors",
     "objects": "errors",
-    "options": "commandline",
+    "options": "commandline limits",
     "preprocess": "errors filetype limits parameters pixels",
     "record": "errors",
     "reader": "errors filetype found",

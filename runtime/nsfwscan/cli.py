@@ -36,7 +36,7 @@ from nsfwscan.commandline import (
 )
 from nsfwscan.errors import CacheError, InputError, ModelError, NsfwScanError
 from nsfwscan.escape import printable
-from nsfwscan.limits import FRAMES, MAX_FILESIZE, MAX_PIXELS
+from nsfwscan.limits import FRAMES, MAX_FILESIZE, MAX_MEMORY, MAX_PIXELS, TIMEOUT
 from nsfwscan.summary import Summary
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ def scan(
     max_depth: o.MaxDepth = None,
     max_pixels: o.MaxPixels = MAX_PIXELS,
     max_filesize: o.MaxFilesize = MAX_FILESIZE,
+    timeout: o.Timeout = TIMEOUT,
+    max_memory: o.MaxMemory = MAX_MEMORY,
     threshold: o.Threshold = None,
     model: o.Model = None,
     manifest: o.Manifest = None,
@@ -234,6 +236,8 @@ def scan(
                         threads=threads,
                         max_pixels=max_pixels,
                         max_filesize=max_filesize,
+                        timeout=timeout,
+                        max_memory=max_memory,
                         cache=verdicts,
                         rehash=rehash,
                         selection=selection,

@@ -29,6 +29,9 @@ from nsfwscan.worker import Digests, Job, Worker, dismiss, hire
 WINDOW = 256
 """Most entries that are taken ahead of the result that is due: what waits is small by then."""
 
+_TICK = 0.1
+"""Seconds between two looks at the clock: so much longer than allowed may a file take."""
+
 _DECIMALS = 6
 _CHANCES = 3
 """Workers that may fail to come up, one after the other, before the scan ends."""
@@ -157,6 +160,7 @@ class Engine:
         """Yield what becomes of each entry, in order. Closing the generator ends all work."""
         try:
             self._start("discover", self._feed, found)
+            self._start("clock", self._keep_time)
             for _ in range(self._plan.workers):
                 self._start("lane", self._examine_entries)
             for _ in range(self._plan.threads):
@@ -245,7 +249,10 @@ class Engine:
         try:
             if self._stopped.is_set():
                 worker.kill()
-            self._decode(worker, entry, result)
+            with worker.timed(self._job.timeout):
+                decoded = self._decode(worker, entry, result)
+            if decoded is not None:
+                self._hand_on(decoded)
         finally:
             self._busy.discard(worker)
             dismiss(worker)
@@ -268,11 +275,14 @@ class Engine:
             entry.path, known.verdict, None, known.sha256, known.sha1, cached=known.earlier
         )
 
-    def _decode(self, worker: Worker, entry: Candidate, result: "Future[Result]") -> None:
-        seen = worker.read(entry, self._job.max_filesize)
+    def _decode(
+        self, worker: Worker, entry: Candidate, result: "Future[Result]"
+    ) -> tuple[str, Picture] | None:
+        """Give what is to be scored, and the digest it belongs to, if there is anything."""
+        seen = worker.read(entry, self._job)
         if not isinstance(seen, Digests):
             result.set_result(_as_result(seen))
-            return
+            return None
         if seen.stamp is not None and self._cache.path is not None:
             self._cache.remember(entry.path, seen.stamp, seen.sha256, seen.sha1)
         waiting = _Waiting(entry.path, seen, result)
@@ -282,19 +292,26 @@ class Engine:
                 flight = self._flights.setdefault(seen.sha256, [])
                 flight.append(waiting)
                 if len(flight) > 1:
-                    return  # the same bytes are under way
+                    return None  # the same bytes are under way
         if known is not None:
             waiting.resolve(known.verdict, cached=known.earlier)
-            return
+            return None
         try:
-            picture = worker.decode(self._job)
+            return seen.sha256, worker.decode(self._job)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is these files' result
             self._land(seen.sha256, error)
-            return
+            return None
+
+    def _hand_on(self, decoded: tuple[str, Picture]) -> None:
         while not self._stopped.is_set():
             with contextlib.suppress(queue.Full):
-                self._decoded.put((seen.sha256, picture), timeout=0.1)
+                self._decoded.put(decoded, timeout=0.1)
                 return
+
+    def _keep_time(self) -> None:
+        while not self._stopped.wait(_TICK):
+            for worker in self._busy.copy():
+                worker.end_if_overdue()
 
     def _score_batches(self) -> None:
         score: Callable[[Pixels], Probabilities] | None = None

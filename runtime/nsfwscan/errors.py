@@ -38,6 +38,7 @@ class Reason(StrEnum):
     CORRUPT = "corrupt"
     TOO_LARGE = "too-large"
     CRASHED = "crashed"
+    TIMEOUT = "timeout"
     UNSCORED = "unscored"
 
 
@@ -55,6 +56,7 @@ REASONS = {
     Reason.CORRUPT: "the picture's data is damaged",
     Reason.TOO_LARGE: "more pixels, or more bytes, than the limits allow",
     Reason.CRASHED: "the decoder's process ended over it",
+    Reason.TIMEOUT: "reading and decoding it took longer than `--timeout` allows",
     Reason.UNSCORED: "the model gave no number for the picture",
 }
 

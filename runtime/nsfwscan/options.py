@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from nsfwscan.commandline import option
+from nsfwscan.limits import LEAST_MEMORY
 
 _INPUT, _SCORING, _CACHE, _OUTPUT = "Input", "Scoring", "Cache", "Output"
 
@@ -91,6 +92,26 @@ MaxFilesize = Annotated[
         metavar="BYTES",
         min=1,
         help="A picture file of more bytes is an error.",
+    ),
+]
+Timeout = Annotated[
+    float,
+    option(
+        "--timeout",
+        panel=_INPUT,
+        metavar="SECONDS",
+        min=0.01,
+        help="A file that takes longer to read and decode is an error.",
+    ),
+]
+MaxMemory = Annotated[
+    int,
+    option(
+        "--max-memory",
+        panel=_INPUT,
+        metavar="BYTES",
+        min=LEAST_MEMORY,
+        help="A picture that takes a decoding process more memory is an error.",
     ),
 ]
 Threshold = Annotated[

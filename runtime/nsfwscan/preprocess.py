@@ -310,6 +310,8 @@ def _picture_error(error: Exception, row: Format, data: bytes) -> PictureError:
         error = _why_unidentified(row, data)
     said = _one_line(error)
     lowered = said.lower()
+    if "out of memory" in lowered or "memory allocation" in lowered:
+        return _picture_error(MemoryError(), row, data)
     if any(word in lowered for word in _UNSUPPORTED_WORDS):
         return PictureError(
             Reason.UNSUPPORTED, f"this variety of {row.name} is not decoded ({said})"

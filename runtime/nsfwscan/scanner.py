@@ -15,7 +15,7 @@ from nsfwscan.engine import Engine, Outcome, Plan, Result
 from nsfwscan.escape import to_json
 from nsfwscan.filetype import Kind
 from nsfwscan.found import Found, LeftAlone
-from nsfwscan.limits import FRAMES, MAX_FILESIZE, MAX_PIXELS
+from nsfwscan.limits import FRAMES, LEAST_MEMORY, MAX_FILESIZE, MAX_MEMORY, MAX_PIXELS, TIMEOUT
 from nsfwscan.parallel import available_cores
 from nsfwscan.parameters import REVISION
 from nsfwscan.record import Record
@@ -74,6 +74,8 @@ def scan(
     threads: int | None = None,
     max_pixels: int = MAX_PIXELS,
     max_filesize: int = MAX_FILESIZE,
+    timeout: float = TIMEOUT,
+    max_memory: int = MAX_MEMORY,
     cache: Cache | None = None,
     rehash: bool = False,
     selection: Selection | None = None,
@@ -105,6 +107,11 @@ def scan(
         Most pixels (width x height) that a picture may have.
     max_filesize
         Most bytes that a picture file may have.
+    timeout
+        Most seconds that reading and decoding one file may take; its process is ended then.
+    max_memory
+        Most bytes of memory (address space) that a process which decodes may take, `LEAST_MEMORY`
+        or more; heeded where the system can hold a process to it, as Linux does.
     cache
         What earlier scans found, and where to keep what this one finds; None keeps nothing. The
         caller closes it.
@@ -141,6 +148,10 @@ def scan(
         "max_pixels": max_pixels,
         "max_filesize": max_filesize,
     }
+    if not timeout > 0:
+        raise ValueError(f"timeout must be above 0, got {timeout}")
+    if max_memory < LEAST_MEMORY:
+        raise ValueError(f"max_memory must be {LEAST_MEMORY} or more, got {max_memory}")
     for name, value in numbers.items():
         if value < 1:
             raise ValueError(f"{name} must be 1 or more, got {value}")
@@ -149,6 +160,8 @@ def scan(
         frames=frames,
         max_pixels=max_pixels,
         max_filesize=max_filesize,
+        max_memory=max_memory,
+        timeout=timeout,
     )
     plan = Plan(
         workers=numbers["workers"],
@@ -162,7 +175,13 @@ def scan(
     found = discover(paths, selection or Selection())
     results = _results(found, classifier, job, plan, cache, rehash=rehash)
     records = _records(results, classifier, threshold, left_alone, on_left_alone)
-    settings = {"threshold": threshold, "exact": exact, **numbers}
+    settings = {
+        "threshold": threshold,
+        "exact": exact,
+        "timeout": timeout,
+        "max_memory": max_memory,
+        **numbers,
+    }
     return Scan(records, left_alone, settings)
 
 

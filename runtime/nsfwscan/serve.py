@@ -1,5 +1,6 @@
 """What a worker's process runs: it reads and decodes on request (see `nsfwscan.worker`)."""
 
+import contextlib
 import json
 import os
 import sys
@@ -13,6 +14,9 @@ from nsfwscan.found import Candidate, LeftAlone, Problem
 from nsfwscan.parameters import Preprocess
 from nsfwscan.preprocess import squares
 from nsfwscan.reader import Contents, read
+
+if sys.platform != "win32":
+    import resource
 
 
 def serve() -> None:
@@ -36,6 +40,17 @@ def serve() -> None:
             contents = None
 
 
+def _limit_memory(most: int) -> None:
+    """Have the system refuse this process more memory than that, if it can."""
+    if sys.platform == "win32":
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if soft != limit:
+        with contextlib.suppress(OSError, ValueError):  # macOS holds nobody to it
+            resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
 def _told(found: Contents | LeftAlone | Problem) -> object:
     if isinstance(found, Contents):
         return [found.sha256, found.sha1, found.stamp]
@@ -43,15 +58,18 @@ def _told(found: Contents | LeftAlone | Problem) -> object:
 
 
 def _decoded(
-    data: bytes, preprocess: dict[str, Any], frames: int, max_pixels: int
+    data: bytes, preprocess: dict[str, Any], frames: int, max_pixels: int, max_memory: int
 ) -> tuple[object, bytes]:
+    _limit_memory(max_memory)
     if Image.MAX_IMAGE_PIXELS is not None:
         # Pillow's own guard refuses what has twice its limit.
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels // 2 + 1)
     try:
         found = squares(data, Preprocess(**preprocess), frames=frames, max_pixels=max_pixels)
     except PictureError as error:
-        return {"reason": error.reason, "detail": error.detail}, b""
+        spent = isinstance(error.__cause__, MemoryError)
+        hint = f" (--max-memory allows {max_memory:,} bytes)" if spent else ""
+        return {"reason": error.reason, "detail": f"{error.detail}{hint}", "spent": spent}, b""
     head = {
         "frames": len(found.frames), "width": found.width, "height": found.height,
         "format": found.format,

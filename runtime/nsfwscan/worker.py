@@ -13,11 +13,13 @@ other side is `nsfwscan.serve`.
 import atexit
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -58,12 +60,18 @@ class Job:
         Most frames of an animation, 1 or more.
     max_pixels, max_filesize
         Most pixels (width x height) and bytes that a picture may have.
+    max_memory
+        Most bytes of memory that the process may take.
+    timeout
+        Most seconds that a file may take.
     """
 
     preprocess: "Preprocess"
     frames: int
     max_pixels: int
     max_filesize: int
+    max_memory: int
+    timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,9 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._ready = self._owing = self._killed = False
+        self._ready = self._owing = self._killed = self._overdue = False
+        self._seconds = self._due = math.inf
+        self._clock = threading.Lock()
         apart: dict[str, Any]  # Ctrl-C is for the scan, which ends its workers itself
         if sys.platform == "win32":
             apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -122,7 +132,33 @@ class Worker:
         idle = not (self._owing or self._killed) and self._user == _user()
         return idle and self._process.poll() is None
 
-    def read(self, entry: Candidate, max_filesize: int) -> Digests | LeftAlone | Problem:
+    @contextlib.contextmanager
+    def timed(self, seconds: float) -> Iterator[None]:
+        """Have `end_if_overdue` end the process if the ``with`` block takes longer than that.
+
+        The time that the process takes to come up does not count.
+
+        Raises
+        ------
+        EngineError
+            If it did not.
+        """
+        self._come_up()
+        self._seconds = seconds
+        with self._clock:
+            self._due = time.monotonic() + seconds
+        yield
+        with self._clock:
+            self._due = math.inf
+
+    def end_if_overdue(self) -> None:
+        """End the process if its time is up. May be called from another thread."""
+        with self._clock:
+            if time.monotonic() > self._due:
+                self._overdue = True
+                self.kill()
+
+    def read(self, entry: Candidate, job: Job) -> Digests | LeftAlone | Problem:
         """Read a file, and hold its bytes until the next request.
 
         Raises
@@ -132,11 +168,9 @@ class Worker:
         EngineError
             If the process did not come up.
         """
-        if not self._ready:
-            self._receive()
-            self._ready = True
+        self._come_up()
         path = entry.path
-        with self._request(_line({"read": [_absolute(path), entry.named, max_filesize]})):
+        with self._request(_line({"read": [_absolute(path), entry.named, job.max_filesize]})):
             answer = self._receive()
         match answer:
             case [str(sha256), str(sha1), stamp]:
@@ -158,6 +192,8 @@ class Worker:
             answer = self._receive()
             if "reason" not in answer:
                 return self._receive_picture(job.preprocess.size, **answer)
+        if answer["spent"]:  # a library that found no memory may be left half loaded
+            self.kill()
         raise PictureError(Reason(answer["reason"]), answer["detail"])
 
     def kill(self) -> None:
@@ -180,6 +216,11 @@ class Worker:
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
+
+    def _come_up(self) -> None:
+        if not self._ready:
+            self._receive()
+            self._ready = True
 
     def _widen(self) -> None:
         """Have a picture fit into the pipe at once, if the system has room for that."""
@@ -241,6 +282,10 @@ class Worker:
             ended = f"exit code {code}"
         if not self._ready:
             return _no_start(f"it ended with {ended}")
+        if self._overdue:
+            return PictureError(
+                Reason.TIMEOUT, f"it took longer than {self._seconds:g} s to read and decode"
+            )
         return PictureError(Reason.CRASHED, f"the decoder crashed on it ({ended})")
 
 
@@ -258,7 +303,7 @@ def _user() -> tuple[int, ...]:
 
 @cache
 def _decoding(job: Job) -> bytes:
-    how = {"frames": job.frames, "max_pixels": job.max_pixels}
+    how = {"frames": job.frames, "max_pixels": job.max_pixels, "max_memory": job.max_memory}
     return _line({"decode": {"preprocess": asdict(job.preprocess), **how}})
 
 

@@ -571,3 +571,14 @@ def test_verbose_explains_how_the_work_is_divided(run: Run, photos: Path, model:
         r"\d+ cores? granted\n",
         said,
     )
+
+
+def test_limits_on_time_and_memory_are_heeded(run: Run, photos: Path, model: Path) -> None:
+    Image.new("1", (13_000, 13_000)).save(photos / "huge.png")
+    slow = run("photos", "-m", model, "--timeout", "0.2", "--no-cache")
+    assert slow.returncode == 2
+    assert "huge.png: it took longer than 0.2 s to read and decode" in slow.stdout
+    assert "1 safe, 2 flagged, 2 errors" in slow.stdout
+    refused = run("photos", "-m", model, "--max-memory", "1000")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--max-memory" in refused.stderr

@@ -18,11 +18,19 @@ from nsfwscan.engine import WINDOW, Engine, Outcome, Plan, Result
 from nsfwscan.errors import ModelError, Reason
 from nsfwscan.filetype import Kind
 from nsfwscan.found import Candidate, Found, LeftAlone, Problem
+from nsfwscan.limits import MAX_MEMORY
 from nsfwscan.pixels import Pixels
 from nsfwscan.tensors import Probabilities
 from nsfwscan.worker import Job, Worker
 
-JOB = Job(Preprocess(size=8), frames=4, max_pixels=1 << 20, max_filesize=1 << 20)
+JOB = Job(
+    Preprocess(size=8),
+    frames=4,
+    max_pixels=1 << 28,
+    max_filesize=1 << 20,
+    max_memory=MAX_MEMORY,
+    timeout=30,
+)
 QUESTION = Question(bytes(32), "ab" * 32, 1)
 
 

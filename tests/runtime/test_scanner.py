@@ -20,6 +20,7 @@ from nsfwscan.cache import Cache
 from nsfwscan.engine import WINDOW
 from nsfwscan.filetype import Kind
 from nsfwscan.found import LeftAlone
+from nsfwscan.limits import LEAST_MEMORY
 from nsfwscan.worker import close_idle
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
@@ -175,6 +176,24 @@ def test_a_file_that_turns_into_a_pipe_or_vanishes_is_not_waited_for(
     reasons = [record.reason for record in run]
     assert reasons[-2:] == ["vanished", "special-file"]
     assert reasons[:-2] == [None] * 27
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [({"timeout": 0.2}, "timeout"), ({"max_memory": LEAST_MEMORY}, "too-large")],
+    ids=["time", "memory"],
+)
+def test_what_runs_away_costs_one_file(
+    tmp_path: Path, redness: Classifier, limit: dict[str, float], reason: str
+) -> None:
+    if reason == "too-large" and sys.platform != "linux":
+        pytest.skip("only Linux holds a process to it")
+    for i in range(9):
+        write(tmp_path / f"{i}.png", 51)
+    Image.new("1", (15_000, 15_000)).save(tmp_path / "5.png")
+    records = list(scan(tmp_path, redness, max_pixels=1 << 28, **limit))  # type: ignore[arg-type]
+    assert [r.reason for r in records] == [None] * 5 + [reason] + [None] * 3
+    assert {r.score for r in records} == {0.2, None}
 
 
 def test_what_is_left_alone_is_told(tmp_path: Path, redness: Classifier) -> None:

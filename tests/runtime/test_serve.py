@@ -7,8 +7,10 @@ import numpy as np
 from helpers import encoded, load_photo
 
 from nsfwscan import Preprocess, decode
+from nsfwscan.limits import MAX_MEMORY
 
 PREPROCESS = {"size": 16, "draft_margin": None}
+DECODING = {"preprocess": PREPROCESS, "frames": 1, "max_pixels": 10**6, "max_memory": MAX_MEMORY}
 
 
 def spoken(*requests: object, before: str = "") -> bytes:
@@ -25,9 +27,8 @@ def spoken(*requests: object, before: str = "") -> bytes:
 def test_a_picture_is_read_then_decoded(tmp_path: Path) -> None:
     data = encoded(load_photo("coffee.png"), "JPEG")
     (tmp_path / "a.jpg").write_bytes(data)
-    decoding = {"preprocess": PREPROCESS, "frames": 1, "max_pixels": 10**6}
     ready, seen, head, pixels = spoken(
-        {"read": [str(tmp_path / "a.jpg"), False, 10**6]}, {"decode": decoding}
+        {"read": [str(tmp_path / "a.jpg"), False, 10**6]}, {"decode": DECODING}
     ).split(b"\n", 3)
     assert json.loads(ready) == "ready"
     assert len(json.loads(seen)) == 3
@@ -49,19 +50,17 @@ def test_what_a_library_prints_comes_between_no_answers(tmp_path: Path) -> None:
 def test_usual_pictures_take_no_numpy(tmp_path: Path) -> None:
     """It is half of what a worker's start would cost."""
     (tmp_path / "a.jpg").write_bytes(encoded(load_photo("coffee.png"), "JPEG"))
-    decoding = {"preprocess": PREPROCESS, "frames": 1, "max_pixels": 10**6}
     code = "import sys; sys.modules['numpy'] = None"  # whoever imports it now fails
-    out = spoken({"read": [str(tmp_path / "a.jpg"), False, 10**6]}, {"decode": decoding},
+    out = spoken({"read": [str(tmp_path / "a.jpg"), False, 10**6]}, {"decode": DECODING},
                  before=code)  # fmt: skip
     assert len(out.split(b"\n", 3)[3]) == 16 * 16 * 3
 
 
 def test_problems_are_words(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff" + bytes(40))
-    decoding = {"preprocess": PREPROCESS, "frames": 1, "max_pixels": 10**6}
     _, _, answer, missing = map(json.loads, spoken(
-        {"read": [str(tmp_path / "a.jpg"), False, 100]}, {"decode": decoding},
+        {"read": [str(tmp_path / "a.jpg"), False, 100]}, {"decode": DECODING},
         {"read": [str(tmp_path / "b.jpg"), True, 100]},
     ).splitlines())  # fmt: skip
-    assert set(answer) == {"reason", "detail"}
+    assert set(answer) == {"reason", "detail", "spent"}
     assert missing == ["not-found", "no such file or folder"]

@@ -2,9 +2,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,19 @@ from nsfwscan import Manifest, Preprocess, decode
 from nsfwscan.errors import EngineError, PictureError, Reason
 from nsfwscan.filetype import Kind
 from nsfwscan.found import Candidate, LeftAlone, Problem
+from nsfwscan.limits import LEAST_MEMORY, MAX_MEMORY
 from nsfwscan.reader import stamp_of
 from nsfwscan.worker import Digests, Job, Worker, close_idle, dismiss, hire
 
 MOST = 1 << 20
-JOB = Job(Preprocess(size=32), frames=4, max_pixels=1 << 24, max_filesize=MOST)
+JOB = Job(
+    Preprocess(size=32),
+    frames=4,
+    max_pixels=1 << 28,
+    max_filesize=MOST,
+    max_memory=MAX_MEMORY,
+    timeout=30,
+)
 
 
 @pytest.fixture
@@ -38,7 +48,7 @@ def test_a_worker_decodes_as_this_process_does(tmp_path: Path, worker: Worker) -
     frames = [Image.new("RGB", (40, 30), (i, 0, 0)) for i in range(9)]
     frames[0].save(tmp_path / "b.png", save_all=True, append_images=frames[1:])
     for entry in (photo(tmp_path / "a.jpg"), Candidate(str(tmp_path / "b.png"), named=True)):
-        seen = worker.read(entry, MOST)
+        seen = worker.read(entry, JOB)
         data = Path(entry.path).read_bytes()
         assert isinstance(seen, Digests)
         assert seen.stamp == stamp_of(Path(entry.path).stat())
@@ -54,13 +64,13 @@ def test_what_is_no_picture_comes_back_as_such(tmp_path: Path, worker: Worker) -
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / "b.jpg").write_text("b")
     (tmp_path / "c.jpg").write_bytes(b"\xff\xd8\xff" + bytes(50))
-    assert worker.read(Candidate(str(tmp_path / "a.txt"), named=False), MOST) == LeftAlone(
+    assert worker.read(Candidate(str(tmp_path / "a.txt"), named=False), JOB) == LeftAlone(
         str(tmp_path / "a.txt"), Kind.TEXT
     )
-    problem = worker.read(Candidate(str(tmp_path / "b.jpg"), named=False), MOST)
+    problem = worker.read(Candidate(str(tmp_path / "b.jpg"), named=False), JOB)
     assert isinstance(problem, Problem)
     assert problem.reason is Reason.NOT_A_PICTURE
-    assert isinstance(worker.read(Candidate(str(tmp_path / "c.jpg"), named=False), MOST), Digests)
+    assert isinstance(worker.read(Candidate(str(tmp_path / "c.jpg"), named=False), JOB), Digests)
     with pytest.raises(PictureError):
         worker.decode(JOB)
 
@@ -70,14 +80,50 @@ def test_names_of_any_bytes_reach_the_worker(tmp_path: Path, worker: Worker) -> 
     path = os.fsdecode(os.fsencode(tmp_path) + b"/new\nline \xff.jpg")
     photo(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").rename(path)
-    assert isinstance(worker.read(Candidate(path, named=False), MOST), Digests)
+    assert isinstance(worker.read(Candidate(path, named=False), JOB), Digests)
+
+
+def large(path: Path) -> Candidate:
+    """Write a small file of which decoding takes a second and hundreds of megabytes."""
+    Image.new("1", (15_000, 15_000)).save(path)
+    return Candidate(str(path), named=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to it")
+def test_more_memory_than_allowed_is_the_file_s_and_the_worker_is_let_go(
+    tmp_path: Path, worker: Worker
+) -> None:
+    entry = large(tmp_path / "a.png")
+    worker.read(entry, JOB)
+    with pytest.raises(PictureError, match=r"not enough memory .*--max-memory allows 268,") as e:
+        worker.decode(replace(JOB, max_memory=LEAST_MEMORY))
+    assert e.value.reason is Reason.TOO_LARGE
+    assert not worker.fit
+
+
+def test_what_takes_too_long_is_ended(tmp_path: Path, worker: Worker) -> None:
+    entry = large(tmp_path / "a.png")
+    worker.read(entry, JOB)
+    threading.Timer(0.2, worker.end_if_overdue).start()
+    with worker.timed(0.1), pytest.raises(PictureError, match=r"longer than 0\.1 s") as caught:
+        worker.decode(JOB)
+    assert caught.value.reason is Reason.TIMEOUT
+    assert not worker.fit
+
+
+def test_what_was_in_time_is_not_ended_later(tmp_path: Path, worker: Worker) -> None:
+    with worker.timed(0.01):
+        pass
+    time.sleep(0.02)
+    worker.end_if_overdue()
+    assert worker.fit
 
 
 def test_a_crash_is_the_file_s_and_the_worker_is_not_hired_again(
     tmp_path: Path, worker: Worker
 ) -> None:
     entry = photo(tmp_path / "a.jpg")
-    worker.read(entry, MOST)
+    worker.read(entry, JOB)
     assert worker.fit
     worker._process.send_signal(signal.SIGSEGV if os.name != "nt" else signal.SIGTERM)
     worker._process.wait()
@@ -88,7 +134,7 @@ def test_a_crash_is_the_file_s_and_the_worker_is_not_hired_again(
     dismiss(worker)
     other = hire()
     assert other is not worker
-    assert isinstance(other.read(entry, MOST), Digests)
+    assert isinstance(other.read(entry, JOB), Digests)
     dismiss(other)
     assert hire() is other
     other.close()
@@ -103,7 +149,7 @@ def test_a_process_that_does_not_start_is_no_file_s_fault(
         closing(Worker()) as broken,
         pytest.raises(EngineError, match=r"does not start \(it ended with exit code 3\)"),
     ):
-        broken.read(entry, MOST)
+        broken.read(entry, JOB)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
     with pytest.raises(EngineError, match="does not start"):
         Worker()
@@ -127,14 +173,14 @@ def test_a_worker_takes_no_module_from_the_current_folder(
     (tmp_path / "numpy.py").write_text("raise SystemExit('a stranger ran')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
-    assert isinstance(worker.read(photo(tmp_path / "a.jpg"), MOST), Digests)
+    assert isinstance(worker.read(photo(tmp_path / "a.jpg"), JOB), Digests)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_workers_go_when_the_scan_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time; from test_worker import *\n"
-        "worker = Worker(); worker.read(photo(Path(sys.argv[1])), MOST)\n"
+        "worker = Worker(); worker.read(photo(Path(sys.argv[1])), JOB)\n"
         "print(worker._process.pid, flush=True); time.sleep(60)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.jpg")]
@@ -175,9 +221,9 @@ def test_a_worker_looks_where_the_program_is_now(
     monkeypatch.chdir(tmp_path)
     photo(tmp_path / "a.jpg")
     (tmp_path / "sub" / "a.jpg").write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
-    here = worker.read(Candidate("a.jpg", named=False), MOST)
+    here = worker.read(Candidate("a.jpg", named=False), JOB)
     monkeypatch.chdir(tmp_path / "sub")
-    there = worker.read(Candidate("a.jpg", named=False), MOST)
+    there = worker.read(Candidate("a.jpg", named=False), JOB)
     assert isinstance(here, Digests)
     assert isinstance(there, Digests)
     assert here.sha256 != there.sha256
@@ -189,11 +235,12 @@ def test_after_a_fork_the_child_hires_workers_of_its_own(tmp_path: Path) -> None
     code = (
         "import os, sys; from nsfwscan import worker as w; from nsfwscan.found import Candidate\n"
         "one = w.hire(); pid = one._process.pid; w.dismiss(one); w._idle_lock.acquire()\n"
+        "job = w.Job(None, 1, 1, 10**6, 10**9, 30)\n"
         "child = os.fork()\n"
         "if not child:\n"
         "    other = w.hire()\n"
         "    ok = other._process.pid != pid\n"
-        "    ok &= type(other.read(Candidate(sys.argv[1], False), 10**6)) is w.Digests\n"
+        "    ok &= type(other.read(Candidate(sys.argv[1], False), job)) is w.Digests\n"
         "    other.close(); os._exit(0 if ok else 1)\n"
         "w._idle_lock.release()\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), w.hire() is one)\n"
