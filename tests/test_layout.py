@@ -22,7 +22,7 @@ LAYERS = {
     "commandline": "errors escape",
     "config": "errors",
     "discover": "errors filetype found selection",
-    "engine": "cache errors found pixels reader tensors worker",
+    "engine": "cache errors found limits pixels reader tensors worker",
     "files": "errors",
     "found": "errors filetype",
     "graph": "errors manifest",

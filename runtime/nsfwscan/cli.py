@@ -4,6 +4,7 @@ Whatever is slow to import is imported inside the commands, so that ``--help`` i
 """
 
 import hashlib
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -173,6 +174,9 @@ def scan(
     bare_paths = files_with_matches or print0
     if bare_paths and format_ is not o.Format.TEXT:
         raise typer.BadParameter(f"-l and -0 print bare paths; leave --format {format_} out")
+    for name, number in (("--threshold", threshold), ("--timeout", timeout)):
+        if number is not None and math.isnan(number):
+            raise typer.BadParameter(f"{name} takes a number, not nan")
     with errors_as_exit_codes(verbose=verbose):
         with ExitStack() as stack:
             loading = stack.enter_context(_loading(model, manifest, device))

@@ -11,6 +11,7 @@ import math
 import os
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
@@ -21,6 +22,7 @@ import numpy as np
 from nsfwscan.cache import Cache, Question, Verdict
 from nsfwscan.errors import EngineError, PictureError, Reason
 from nsfwscan.found import Candidate, Found, LeftAlone, Problem
+from nsfwscan.limits import LEAST_TIMEOUT
 from nsfwscan.pixels import Picture, Pixels
 from nsfwscan.reader import stamp_of
 from nsfwscan.tensors import Probabilities
@@ -28,9 +30,6 @@ from nsfwscan.worker import Digests, Job, Worker, dismiss, hire
 
 WINDOW = 256
 """Most entries that are taken ahead of the result that is due: what waits is small by then."""
-
-_TICK = 0.1
-"""Seconds between two looks at the clock: so much longer than allowed may a file take."""
 
 _DECIMALS = 6
 _CHANCES = 3
@@ -244,15 +243,19 @@ class Engine:
             result.set_exception(error)
 
     def _with_worker(self, entry: Candidate, result: "Future[Result]") -> None:
-        worker = hire()
+        with self._busy_with(hire()) as worker:
+            decoded = self._decode(worker, entry, result)
+            if decoded is not None:
+                self._hand_on(decoded)
+
+    @contextlib.contextmanager
+    def _busy_with(self, worker: Worker) -> Iterator[Worker]:
+        """Have `stop` and the clock know of a worker; give it back in the end."""
         self._busy.add(worker)
         try:
             if self._stopped.is_set():
                 worker.kill()
-            with worker.timed(self._job.timeout):
-                decoded = self._decode(worker, entry, result)
-            if decoded is not None:
-                self._hand_on(decoded)
+            yield worker
         finally:
             self._busy.discard(worker)
             dismiss(worker)
@@ -297,10 +300,22 @@ class Engine:
             waiting.resolve(known.verdict, cached=known.earlier)
             return None
         try:
-            return seen.sha256, worker.decode(self._job)
+            return seen.sha256, self._pixels(worker, entry, seen)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is these files' result
             self._land(seen.sha256, error)
             return None
+
+    def _pixels(self, worker: Worker, entry: Candidate, seen: Digests) -> Picture:
+        try:
+            return worker.decode(self._job)
+        except PictureError:
+            if not worker.used_up:
+                raise
+            with self._busy_with(Worker()) as fresh:
+                again = fresh.read(entry, self._job)
+                if isinstance(again, Digests) and again.sha256 == seen.sha256:
+                    return fresh.decode(self._job)
+            raise
 
     def _hand_on(self, decoded: tuple[str, Picture]) -> None:
         while not self._stopped.is_set():
@@ -309,9 +324,14 @@ class Engine:
                 return
 
     def _keep_time(self) -> None:
-        while not self._stopped.wait(_TICK):
+        before = time.monotonic()
+        while not self._stopped.wait(LEAST_TIMEOUT):
+            now = time.monotonic()
+            late = now - before - LEAST_TIMEOUT
             for worker in self._busy.copy():
-                worker.end_if_overdue()
+                # So late, this program was suspended, and the answers lie ready.
+                worker.end_if_overdue(slept=late if late > 1 else 0)
+            before = now
 
     def _score_batches(self) -> None:
         score: Callable[[Pixels], Probabilities] | None = None

@@ -54,7 +54,7 @@ REASONS = {
     Reason.UNSUPPORTED: "a picture in a format that is not decoded",
     Reason.TRUNCATED: "the file ends before the picture does",
     Reason.CORRUPT: "the picture's data is damaged",
-    Reason.TOO_LARGE: "more pixels, or more bytes, than the limits allow",
+    Reason.TOO_LARGE: "more pixels, bytes or memory than the limits allow",
     Reason.CRASHED: "the decoder's process ended over it",
     Reason.TIMEOUT: "reading and decoding it took longer than `--timeout` allows",
     Reason.UNSCORED: "the model gave no number for the picture",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from nsfwscan.commandline import option
-from nsfwscan.limits import LEAST_MEMORY
+from nsfwscan.limits import LEAST_MEMORY, LEAST_TIMEOUT
 
 _INPUT, _SCORING, _CACHE, _OUTPUT = "Input", "Scoring", "Cache", "Output"
 
@@ -100,7 +100,7 @@ Timeout = Annotated[
         "--timeout",
         panel=_INPUT,
         metavar="SECONDS",
-        min=0.01,
+        min=LEAST_TIMEOUT,
         help="A file that takes longer to read and decode is an error.",
     ),
 ]

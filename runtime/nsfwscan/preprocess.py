@@ -105,9 +105,9 @@ def squares(data: bytes, preprocess: Preprocess, *, frames: int, max_pixels: int
         raise PictureError(
             Reason.UNSUPPORTED, f"{row.name} pictures are not decoded; convert it to PNG or JPEG"
         )
-    if row.plugin == "HEIF":
-        _register_heif()
     try:
+        if row.plugin == "HEIF":
+            _register_heif()
         with Image.open(io.BytesIO(data), formats=[row.plugin]) as image:
             _limit(image.size, max_pixels)
             chosen = _frames(image, row, frames, max_pixels)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
@@ -15,7 +16,15 @@ from nsfwscan.engine import Engine, Outcome, Plan, Result
 from nsfwscan.escape import to_json
 from nsfwscan.filetype import Kind
 from nsfwscan.found import Found, LeftAlone
-from nsfwscan.limits import FRAMES, LEAST_MEMORY, MAX_FILESIZE, MAX_MEMORY, MAX_PIXELS, TIMEOUT
+from nsfwscan.limits import (
+    FRAMES,
+    LEAST_MEMORY,
+    LEAST_TIMEOUT,
+    MAX_FILESIZE,
+    MAX_MEMORY,
+    MAX_PIXELS,
+    TIMEOUT,
+)
 from nsfwscan.parallel import available_cores
 from nsfwscan.parameters import REVISION
 from nsfwscan.record import Record
@@ -108,7 +117,8 @@ def scan(
     max_filesize
         Most bytes that a picture file may have.
     timeout
-        Most seconds that reading and decoding one file may take; its process is ended then.
+        Most seconds that reading and decoding one file may take, `LEAST_TIMEOUT` or more; its
+        process is ended then.
     max_memory
         Most bytes of memory (address space) that a process which decodes may take, `LEAST_MEMORY`
         or more; heeded where the system can hold a process to it, as Linux does.
@@ -148,9 +158,9 @@ def scan(
         "max_pixels": max_pixels,
         "max_filesize": max_filesize,
     }
-    if not timeout > 0:
-        raise ValueError(f"timeout must be above 0, got {timeout}")
-    if max_memory < LEAST_MEMORY:
+    if not timeout >= LEAST_TIMEOUT:
+        raise ValueError(f"timeout must be {LEAST_TIMEOUT} or more, got {timeout}")
+    if not max_memory >= LEAST_MEMORY:
         raise ValueError(f"max_memory must be {LEAST_MEMORY} or more, got {max_memory}")
     for name, value in numbers.items():
         if value < 1:
@@ -160,7 +170,7 @@ def scan(
         frames=frames,
         max_pixels=max_pixels,
         max_filesize=max_filesize,
-        max_memory=max_memory,
+        max_memory=int(min(max_memory, sys.maxsize)),
         timeout=timeout,
     )
     plan = Plan(

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import sys
 import warnings
@@ -9,8 +10,8 @@ from typing import IO, Any
 
 from PIL import Image
 
-from nsfwscan.errors import PictureError
-from nsfwscan.found import Candidate, LeftAlone, Problem
+from nsfwscan.errors import PictureError, Reason
+from nsfwscan.found import Candidate, LeftAlone
 from nsfwscan.parameters import Preprocess
 from nsfwscan.preprocess import squares
 from nsfwscan.reader import Contents, read
@@ -26,55 +27,98 @@ def serve() -> None:
     # Nothing that a library prints may come between the answers.
     answers = open(os.dup(1), "wb")  # noqa: SIM115 - until the process ends
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    contents: Contents | None = None
+    data: bytes | None = None
     _answer(answers, "ready")
     for line in requests:
         request = json.loads(line)
         if "read" in request:
-            path, named, max_filesize = request["read"]
-            found = read(Candidate(path, named), max_filesize)
-            contents = found if isinstance(found, Contents) else None
-            _answer(answers, _told(found))
-        elif contents is not None:
-            _answer(answers, *_decoded(contents.data, **request["decode"]))
-            contents = None
+            data = None  # or two files would have to fit into the memory
+            data, told = _read(**request["read"])
+            _answer(answers, told)
+        elif data is not None:
+            _answer(answers, *_decoded(data, **request["decode"]))
+            data = None
 
 
-def _limit_memory(most: int) -> None:
-    """Have the system refuse this process more memory than that, if it can."""
-    if sys.platform == "win32":
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    if soft != limit:
-        with contextlib.suppress(OSError, ValueError):  # macOS holds nobody to it
-            resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-
-
-def _told(found: Contents | LeftAlone | Problem) -> object:
+def _read(
+    path: str, named: bool, max_filesize: int, max_memory: int
+) -> tuple[bytes | None, object]:
+    _limit_memory(max_memory)
+    found = read(Candidate(path, named), max_filesize)
     if isinstance(found, Contents):
-        return [found.sha256, found.sha1, found.stamp]
-    return found.kind if isinstance(found, LeftAlone) else [found.reason, found.detail]
+        return found.data, [found.sha256, found.sha1, found.stamp]
+    if isinstance(found, LeftAlone):
+        return None, found.kind
+    spent = found.reason is Reason.TOO_LARGE and _is_at_its_limit()
+    return None, _failure(found.reason, found.detail, spent=spent)
 
 
 def _decoded(
-    data: bytes, preprocess: dict[str, Any], frames: int, max_pixels: int, max_memory: int
+    data: bytes, preprocess: dict[str, Any], frames: int, max_pixels: int
 ) -> tuple[object, bytes]:
-    _limit_memory(max_memory)
     if Image.MAX_IMAGE_PIXELS is not None:
         # Pillow's own guard refuses what has twice its limit.
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels // 2 + 1)
     try:
         found = squares(data, Preprocess(**preprocess), frames=frames, max_pixels=max_pixels)
+        pixels = b"".join(frame.tobytes() for frame in found.frames)
+    except MemoryError:
+        return _short_of_memory(), b""
     except PictureError as error:
-        spent = isinstance(error.__cause__, MemoryError)
-        hint = f" (--max-memory allows {max_memory:,} bytes)" if spent else ""
-        return {"reason": error.reason, "detail": f"{error.detail}{hint}", "spent": spent}, b""
+        # A decoder that is refused memory says anything, mostly that the data is damaged.
+        cause = error.__cause__
+        if isinstance(cause, MemoryError) or (cause is not None and _is_at_its_limit()):
+            return _short_of_memory(), b""
+        return _failure(error.reason, error.detail, spent=False), b""
     head = {
         "frames": len(found.frames), "width": found.width, "height": found.height,
         "format": found.format,
     }  # fmt: skip
-    return head, b"".join(frame.tobytes() for frame in found.frames)
+    return head, pixels
+
+
+def _short_of_memory() -> object:
+    return _failure(Reason.TOO_LARGE, "there is not enough memory to decode it", spent=True)
+
+
+def _failure(reason: Reason, detail: str, *, spent: bool) -> object:
+    if spent and math.isfinite(_memory_limit()):
+        detail += f"; a process may take {_memory_limit():,} bytes (see --max-memory)"
+    return {"reason": reason, "detail": detail, "spent": spent}
+
+
+def _memory_limit() -> float:
+    """Give the bytes of address space that the system allows this process."""
+    if sys.platform == "win32":
+        return math.inf
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return math.inf if soft == resource.RLIM_INFINITY else soft
+
+
+def _limit_memory(most: int) -> None:
+    """Have the system refuse this process more memory than that, or than it did at its start."""
+    if sys.platform == "win32":
+        return
+    limit = int(min(most, _MEMORY_LIMIT))
+    if _memory_limit() != limit:
+        with contextlib.suppress(OSError, ValueError):  # macOS holds nobody to it
+            _, hard = resource.getrlimit(resource.RLIMIT_AS)
+            resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def _is_at_its_limit() -> bool:
+    """Guess whether memory was refused: whether more than half of it was once in use."""
+    if not math.isfinite(_memory_limit()):
+        return False
+    try:
+        with open("/proc/self/status", "rb") as stream:
+            peak = next(int(line.split()[1]) for line in stream if line.startswith(b"VmPeak:"))
+    except (OSError, StopIteration):  # another system than Linux
+        return False
+    return 2 * 1024 * peak > _memory_limit()
+
+
+_MEMORY_LIMIT = _memory_limit()
 
 
 def _answer(stream: IO[bytes], message: object, pixels: bytes = b"") -> None:

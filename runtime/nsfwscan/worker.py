@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nsfwscan.pixels import Picture
 
 _PIPE_BYTES = 1 << 20
+_START_SECONDS = 60.0
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     # glibc gives the memory of each picture back to the system, and has it handed out and cleared
@@ -101,8 +102,9 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        self._ready = self._owing = self._killed = self._overdue = False
-        self._seconds = self._due = math.inf
+        self._ready = self._owing = self._killed = self._overdue = self._spent = False
+        self._files = 0
+        self._seconds = self._left = self._due = math.inf
         self._clock = threading.Lock()
         apart: dict[str, Any]  # Ctrl-C is for the scan, which ends its workers itself
         if sys.platform == "win32":
@@ -111,9 +113,7 @@ class Worker:
             apart = {"start_new_session": True}
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, code of our own
-                # It is told where modules lie, and need not look itself (-S); never in the current
-                # folder (-P), which may be a stranger's.
-                [sys.executable, "-S", "-P", "-c", _BOOTSTRAP],
+                [sys.executable, *_flags(), "-c", _BOOTSTRAP],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -127,33 +127,29 @@ class Worker:
         self._send(_line([_absolute(path) for path in sys.path]))
 
     @property
+    def used_up(self) -> bool:
+        """Whether it found no memory, and that may be for what it did before this file."""
+        return self._spent and self._files > 1
+
+    @property
     def fit(self) -> bool:
-        """Whether it can take a request: it runs, owes no answer, and has this process's rights."""
-        idle = not (self._owing or self._killed) and self._user == _user()
+        """Whether it can take a request: it runs, owes no answer, and has this process's rights.
+
+        One that found no memory is not: a library that it was about to load may be half there.
+        """
+        idle = not (self._owing or self._killed or self._spent) and self._user == _user()
         return idle and self._process.poll() is None
 
-    @contextlib.contextmanager
-    def timed(self, seconds: float) -> Iterator[None]:
-        """Have `end_if_overdue` end the process if the ``with`` block takes longer than that.
+    def end_if_overdue(self, slept: float = 0.0) -> None:
+        """End the process if its time is up. May be called from another thread.
 
-        The time that the process takes to come up does not count.
-
-        Raises
-        ------
-        EngineError
-            If it did not.
+        Parameters
+        ----------
+        slept
+            Seconds that do not count, since this whole program was suspended.
         """
-        self._come_up()
-        self._seconds = seconds
         with self._clock:
-            self._due = time.monotonic() + seconds
-        yield
-        with self._clock:
-            self._due = math.inf
-
-    def end_if_overdue(self) -> None:
-        """End the process if its time is up. May be called from another thread."""
-        with self._clock:
+            self._due += slept
             if time.monotonic() > self._due:
                 self._overdue = True
                 self.kill()
@@ -169,13 +165,18 @@ class Worker:
             If the process did not come up.
         """
         self._come_up()
+        self._seconds = self._left = job.timeout
+        self._files += 1
         path = entry.path
-        with self._request(_line({"read": [_absolute(path), entry.named, job.max_filesize]})):
+        limits = {"max_filesize": job.max_filesize, "max_memory": job.max_memory}
+        request = {"path": _absolute(path), "named": entry.named, **limits}
+        with self._request(_line({"read": request})):
             answer = self._receive()
         match answer:
             case [str(sha256), str(sha1), stamp]:
                 return Digests(sha256, sha1, None if stamp is None else tuple(stamp))
-            case [reason, str(detail)]:
+            case {"reason": reason, "detail": detail, "spent": bool(spent)}:
+                self._spent = spent
                 return Problem(path, Reason(reason), detail)
             case kind:
                 return LeftAlone(path, Kind(kind))
@@ -192,8 +193,7 @@ class Worker:
             answer = self._receive()
             if "reason" not in answer:
                 return self._receive_picture(job.preprocess.size, **answer)
-        if answer["spent"]:  # a library that found no memory may be left half loaded
-            self.kill()
+        self._spent = answer["spent"]
         raise PictureError(Reason(answer["reason"]), answer["detail"])
 
     def kill(self) -> None:
@@ -218,9 +218,12 @@ class Worker:
                 stream.close()
 
     def _come_up(self) -> None:
-        if not self._ready:
+        if self._ready:
+            return
+        self._seconds = self._left = _START_SECONDS
+        with self._timed():
             self._receive()
-            self._ready = True
+        self._ready = True
 
     def _widen(self) -> None:
         """Have a picture fit into the pipe at once, if the system has room for that."""
@@ -236,7 +239,7 @@ class Worker:
 
     def _send(self, line: bytes) -> None:
         stream = self._stream("stdin")
-        with contextlib.suppress(BrokenPipeError):  # the answer will be missing
+        with contextlib.suppress(OSError):  # the answer will be missing
             stream.write(line)
             stream.flush()
 
@@ -244,9 +247,23 @@ class Worker:
     def _request(self, line: bytes) -> Iterator[None]:
         """Send a request, whose whole answer is received in the ``with`` block."""
         self._owing = True
-        self._send(line)
-        yield
+        with self._timed():
+            self._send(line)
+            yield
         self._owing = False
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Have `end_if_overdue` end the process if what is left of its time does not do."""
+        begun = time.monotonic()
+        with self._clock:
+            self._due = begun + self._left
+        try:
+            yield
+        finally:
+            with self._clock:
+                self._due = math.inf
+            self._left -= time.monotonic() - begun
 
     def _receive_picture(
         self,
@@ -274,12 +291,16 @@ class Worker:
         return json.loads(line)
 
     def _crashed(self) -> PictureError | EngineError:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it has closed its end already
+            self._process.wait(timeout=1)
         self._process.kill()
         code = self._process.wait()
         try:
             ended = signal.Signals(-code).name
         except ValueError:
             ended = f"exit code {code}"
+        if not self._ready and self._overdue:
+            return _no_start(f"it is not there after {self._seconds:g} s")
         if not self._ready:
             return _no_start(f"it ended with {ended}")
         if self._overdue:
@@ -287,6 +308,20 @@ class Worker:
                 Reason.TIMEOUT, f"it took longer than {self._seconds:g} s to read and decode"
             )
         return PictureError(Reason.CRASHED, f"the decoder crashed on it ({ended})")
+
+
+def _flags() -> Iterator[str]:
+    """Give the interpreter's options: this one's, as far as they say where code comes from.
+
+    No -I: packages may lie in the user's own folder. -P: never take a module from the current
+    folder, which may be a stranger's.
+    """
+    yield "-P"
+    if sys.flags.ignore_environment:
+        yield "-E"
+    if sys.flags.no_user_site:
+        yield "-s"
+    yield from ("-X", f"utf8={sys.flags.utf8_mode}")  # names of files are decoded alike
 
 
 def _absolute(path: str) -> str:
@@ -303,7 +338,7 @@ def _user() -> tuple[int, ...]:
 
 @cache
 def _decoding(job: Job) -> bytes:
-    how = {"frames": job.frames, "max_pixels": job.max_pixels, "max_memory": job.max_memory}
+    how = {"frames": job.frames, "max_pixels": job.max_pixels}
     return _line({"decode": {"preprocess": asdict(job.preprocess), **how}})
 
 

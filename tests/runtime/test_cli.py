@@ -579,6 +579,9 @@ def test_limits_on_time_and_memory_are_heeded(run: Run, photos: Path, model: Pat
     assert slow.returncode == 2
     assert "huge.png: it took longer than 0.2 s to read and decode" in slow.stdout
     assert "1 safe, 2 flagged, 2 errors" in slow.stdout
-    refused = run("photos", "-m", model, "--max-memory", "1000")
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert "--max-memory" in refused.stderr
+    for option, value in (("--max-memory", "1000"), ("--timeout", "nan"), ("--threshold", "nan")):
+        refused = run("photos", "-m", model, option, value)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert option in refused.stderr
+    vast = run("photos", "-m", model, "--max-memory", "9" * 30, "--timeout", "inf", "--no-cache")
+    assert "2 safe, 2 flagged, 1 error" in vast.stdout

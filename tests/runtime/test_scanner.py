@@ -196,6 +196,32 @@ def test_what_runs_away_costs_one_file(
     assert {r.score for r in records} == {0.2, None}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to it")
+def test_want_of_memory_is_never_called_damage_and_never_another_file_s(
+    tmp_path: Path, redness: Classifier
+) -> None:
+    large, small = Image.new("RGB", (9000, 8000)), Image.new("RGB", (50, 50))
+    grey = Image.new("I;16", (50, 50))
+    for i, name in enumerate(("png", "jp2")):
+        large.save(tmp_path / f"{i}-large.{name}")
+        small.save(tmp_path / f"{i}-small.{name}")
+        grey.save(tmp_path / f"{i}-small-grey.png")
+    (tmp_path / "padded.jpg").write_bytes(encoded(small, "JPEG") + bytes(200 << 20))
+    (tmp_path / "quick.jpg").write_bytes(encoded(small, "JPEG") + bytes(100 << 20))
+    close_idle()  # limits from here on
+    most = LEAST_MEMORY
+    for workers in (1, 3):
+        records = scan(tmp_path, redness, workers=workers, max_memory=most)
+        found = {Path(r.path).name: (r.reason, r.detail) for r in records}
+        for name, (reason, detail) in found.items():
+            if "large" in name or "padded" in name:
+                assert reason == "too-large", (name, detail)
+                assert "a process may take 268,435,456 bytes (see --max-memory)" in str(detail)
+            else:
+                assert reason is None, (name, detail)
+    assert {r.reason for r in scan(tmp_path, redness)} == {None}, "the limit was that scan's"
+
+
 def test_what_is_left_alone_is_told(tmp_path: Path, redness: Classifier) -> None:
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / ".b.jpg").write_text("b")

@@ -10,7 +10,12 @@ from nsfwscan import Preprocess, decode
 from nsfwscan.limits import MAX_MEMORY
 
 PREPROCESS = {"size": 16, "draft_margin": None}
-DECODING = {"preprocess": PREPROCESS, "frames": 1, "max_pixels": 10**6, "max_memory": MAX_MEMORY}
+DECODING = {"preprocess": PREPROCESS, "frames": 1, "max_pixels": 10**6}
+
+
+def reading(path: str, named: bool, max_filesize: int) -> object:
+    limits = {"max_filesize": max_filesize, "max_memory": MAX_MEMORY}
+    return {"read": {"path": path, "named": named, **limits}}
 
 
 def spoken(*requests: object, before: str = "") -> bytes:
@@ -28,7 +33,7 @@ def test_a_picture_is_read_then_decoded(tmp_path: Path) -> None:
     data = encoded(load_photo("coffee.png"), "JPEG")
     (tmp_path / "a.jpg").write_bytes(data)
     ready, seen, head, pixels = spoken(
-        {"read": [str(tmp_path / "a.jpg"), False, 10**6]}, {"decode": DECODING}
+        reading(str(tmp_path / "a.jpg"), False, 10**6), {"decode": DECODING}
     ).split(b"\n", 3)
     assert json.loads(ready) == "ready"
     assert len(json.loads(seen)) == 3
@@ -43,7 +48,7 @@ def test_what_a_library_prints_comes_between_no_answers(tmp_path: Path) -> None:
         "import os, nsfwscan.serve as s; old = s.read\n"
         "s.read = lambda *a: (os.write(1, b'noise'), print('noise'), old(*a))[-1]"
     )
-    out = spoken({"read": [str(tmp_path / "a.txt"), False, 100]}, before=noise)
+    out = spoken(reading(str(tmp_path / "a.txt"), False, 100), before=noise)
     assert out == b'"ready"\n"text file"\n'
 
 
@@ -51,7 +56,7 @@ def test_usual_pictures_take_no_numpy(tmp_path: Path) -> None:
     """It is half of what a worker's start would cost."""
     (tmp_path / "a.jpg").write_bytes(encoded(load_photo("coffee.png"), "JPEG"))
     code = "import sys; sys.modules['numpy'] = None"  # whoever imports it now fails
-    out = spoken({"read": [str(tmp_path / "a.jpg"), False, 10**6]}, {"decode": DECODING},
+    out = spoken(reading(str(tmp_path / "a.jpg"), False, 10**6), {"decode": DECODING},
                  before=code)  # fmt: skip
     assert len(out.split(b"\n", 3)[3]) == 16 * 16 * 3
 
@@ -59,8 +64,10 @@ def test_usual_pictures_take_no_numpy(tmp_path: Path) -> None:
 def test_problems_are_words(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff" + bytes(40))
     _, _, answer, missing = map(json.loads, spoken(
-        {"read": [str(tmp_path / "a.jpg"), False, 100]}, {"decode": DECODING},
-        {"read": [str(tmp_path / "b.jpg"), True, 100]},
+        reading(str(tmp_path / "a.jpg"), False, 100), {"decode": DECODING},
+        reading(str(tmp_path / "b.jpg"), True, 100),
     ).splitlines())  # fmt: skip
     assert set(answer) == {"reason", "detail", "spent"}
-    assert missing == ["not-found", "no such file or folder"]
+    assert missing == {
+        "reason": "not-found", "detail": "no such file or folder", "spent": False,
+    }  # fmt: skip
