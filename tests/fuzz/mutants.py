@@ -1,0 +1,87 @@
+"""Damaged pictures: a seed of each format, and what bad cards, bad networks and bad people make."""
+
+import random
+from collections.abc import Callable, Iterator
+
+from helpers import encoded, load_photo
+from PIL import Image
+
+Mutation = Callable[[bytes, bytes, random.Random], bytes]
+
+
+def seeds() -> dict[str, bytes]:
+    """Give a small sound file of each format, by the ending of its name."""
+    photo = load_photo("coffee.png").resize((90, 60))
+    frames = [photo.rotate(angle) for angle in (90, 180)]
+    many = {"save_all": True, "append_images": frames}
+    return {
+        "jpg": encoded(photo, "JPEG"),
+        "progressive.jpg": encoded(photo, "JPEG", progressive=True, exif=Image.Exif()),
+        "cmyk.jpg": encoded(photo.convert("CMYK"), "JPEG"),
+        "png": encoded(photo, "PNG"),
+        "16.png": encoded(photo.convert("I;16"), "PNG"),
+        "palette.png": encoded(photo.quantize(), "PNG"),
+        "apng.png": encoded(photo, "PNG", **many),
+        "gif": encoded(photo, "GIF", **many),
+        "webp": encoded(photo, "WEBP"),
+        "animated.webp": encoded(photo, "WEBP", **many),
+        "avif": encoded(photo, "AVIF"),
+        "tif": encoded(photo, "TIFF", **many),
+        "deflated.tif": encoded(photo, "TIFF", compression="tiff_deflate"),
+        "bmp": encoded(photo, "BMP"),
+        "jp2": encoded(photo, "JPEG2000"),
+        "ico": encoded(photo, "ICO"),
+        "ppm": encoded(photo, "PPM"),
+    }
+
+
+def flip(data: bytes, _: bytes, dice: random.Random) -> bytes:
+    """Turn some bits over."""
+    damaged = bytearray(data)
+    for _bit in range(dice.choice((1, 4, 32))):
+        damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
+    return bytes(damaged)
+
+
+def cut(data: bytes, _: bytes, dice: random.Random) -> bytes:
+    """Leave out the end, or something in between."""
+    first, last = sorted(dice.sample(range(len(data)), 2))
+    return data[:first] if dice.random() < 0.5 else data[:first] + data[last:]
+
+
+def splice(data: bytes, other: bytes, dice: random.Random) -> bytes:
+    """Put a piece of another file over, or between, the bytes of this one."""
+    first, last = sorted(dice.sample(range(len(other)), 2))
+    place = dice.randrange(len(data))
+    rest = place if dice.random() < 0.5 else place + last - first
+    return data[:place] + other[first:last] + data[rest:]
+
+
+def lie(data: bytes, _: bytes, dice: random.Random) -> bytes:
+    """Write an extreme number where lengths and sizes mostly stand: near the beginning."""
+    width = dice.choice((1, 2, 4))
+    place = dice.randrange(min(len(data), 400))
+    number = dice.choice((0, 1, 0x7F, 0x80, 0xFF)) if width == 1 else dice.getrandbits(8 * width)
+    extreme = dice.choice((number, 0, 2 ** (8 * width) - 1, 2 ** (8 * width - 1)))
+    value = extreme.to_bytes(width, "big" if dice.random() < 0.5 else "little")
+    return data[:place] + value + data[place + width :]
+
+
+def swap_heads(data: bytes, other: bytes, dice: random.Random) -> bytes:
+    """Give the body of one format the beginning of another."""
+    head = dice.choice((4, 12, 32, 200))
+    return other[:head] + data[head:]
+
+
+MUTATIONS: tuple[Mutation, ...] = (flip, cut, splice, lie, swap_heads)
+
+
+def mutants(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Yield names and contents of damaged files, always the same for a seed."""
+    dice, sound = random.Random(seed), seeds()
+    for i in range(count):
+        ending, other = dice.choice(sorted(sound)), dice.choice(sorted(sound))
+        data = sound[ending]
+        for mutate in dice.choices(MUTATIONS, k=dice.choice((1, 1, 2))):
+            data = mutate(data or b"\0", sound[other], dice) if len(data) > 1 else data
+        yield f"{i:06}.{ending}", data
