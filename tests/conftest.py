@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import os
+import signal
 import subprocess
 import sysconfig
 import tempfile
@@ -17,6 +18,9 @@ NOBODY = 65534
 
 settings.register_profile("shared", deadline=None)  # machines are shared, and slow at times
 settings.load_profile("shared")
+
+# A shell's background has it ignored, which commands inherit that are to be interrupted here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
