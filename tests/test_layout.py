@@ -18,12 +18,13 @@ LAYERS = {
     "classifier": "errors graph manifest modelfile pixels session tensors",
     "cachecommands": "cache commandline escape options",
     "cli": "cache cachecommands classifier commandline config discover errors escape limits "
-    "modelfile options parallel progress report scanner selection session summary worker",
+    "modelfile options parallel pool progress report scanner selection session summary",
     "commandline": "errors escape",
     "config": "errors",
     "discover": "errors filetype found selection",
-    "engine": "cache errors found limits pixels reader tensors worker",
+    "engine": "cache errors flights found limits pixels pool reader tensors worker",
     "files": "errors",
+    "flights": "cache errors found worker",
     "found": "errors filetype",
     "graph": "errors manifest",
     "labels": "errors files",
@@ -31,18 +32,19 @@ LAYERS = {
     "modelfile": "errors",
     "objects": "errors",
     "options": "commandline limits",
+    "pool": "parallel worker",
     "preprocess": "errors filetype limits parameters pixels",
     "record": "errors",
     "reader": "errors filetype found",
     "report": "errors escape files record summary",
-    "scanner": "cache classifier discover engine escape filetype found limits parallel "
+    "scanner": "cache classifier discover engine escape filetype flights found limits parallel "
     "parameters record selection worker",
     "selection": "errors filetype",
     "session": "errors",
     "serve": "errors found parameters preprocess reader",
     "summary": "filetype record",
     "tensors": "manifest pixels",
-    "worker": "errors filetype found parallel parameters pixels",
+    "worker": "errors filetype found parameters pixels",
 }
 ONLY_HERE = {
     "onnxruntime": {"session"},

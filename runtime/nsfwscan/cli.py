@@ -270,7 +270,7 @@ def _loading(
     model: Path | None, manifest: Path | None, device: str
 ) -> "Iterator[Future[Classifier]]":
     """Load the model on a thread, and have a worker come up, while others are imported."""
-    from nsfwscan.worker import dismiss, hire
+    from nsfwscan.pool import dismiss, hire
 
     dismiss(hire())
 

@@ -21,12 +21,14 @@ import numpy as np
 
 from nsfwscan.cache import Cache, Question, Verdict
 from nsfwscan.errors import EngineError, PictureError, Reason
+from nsfwscan.flights import Flights, Outcome, Result
 from nsfwscan.found import Candidate, Found, LeftAlone, Problem
 from nsfwscan.limits import LEAST_TIMEOUT
 from nsfwscan.pixels import Picture, Pixels
+from nsfwscan.pool import dismiss, hire
 from nsfwscan.reader import stamp_of
 from nsfwscan.tensors import Probabilities
-from nsfwscan.worker import Digests, Job, Worker, dismiss, hire
+from nsfwscan.worker import Digests, Job, Worker
 
 WINDOW = 256
 """Most entries that are taken ahead of the result that is due: what waits is small by then."""
@@ -59,50 +61,6 @@ class Plan:
     threads: int
     batch_size: int
     full: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one file: a verdict, or the error that stands in its place.
-
-    Attributes
-    ----------
-    path
-        The file, as found.
-    verdict, error
-        One of them is None.
-    sha256, sha1
-        Lower-case hex digests; None where the file was not read.
-    cached
-        Whether an earlier scan found the verdict.
-    """
-
-    path: str
-    verdict: Verdict | None = None
-    error: PictureError | None = None
-    sha256: str | None = None
-    sha1: str | None = None
-    cached: bool = False
-
-
-Result = Outcome | LeftAlone
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A file whose bytes are known, and whose result is not."""
-
-    path: str
-    digests: Digests
-    result: "Future[Result]"
-
-    def resolve(self, found: Verdict | PictureError, *, cached: bool) -> None:
-        """Give the file its result."""
-        verdict, error = (found, None) if isinstance(found, Verdict) else (None, found)
-        digests = self.digests
-        self.result.set_result(
-            Outcome(self.path, verdict, error, digests.sha256, digests.sha1, cached=cached)
-        )
 
 
 class Engine:
@@ -149,8 +107,7 @@ class Engine:
         self._entries = queue.SimpleQueue()
         ahead = 2 * max(plan.threads, plan.batch_size)
         self._decoded: queue.Queue[tuple[str, Picture] | None] = queue.Queue(ahead)
-        self._flights: dict[str, list[_Waiting]] = {}
-        self._flights_lock = threading.Lock()
+        self._flights = Flights(cache, question)
         self._gathering = threading.Lock()
         self._threads: list[threading.Thread] = []
         _open_engines.add(self)
@@ -288,21 +245,12 @@ class Engine:
             return None
         if seen.stamp is not None and self._cache.path is not None:
             self._cache.remember(entry.path, seen.stamp, seen.sha256, seen.sha1)
-        waiting = _Waiting(entry.path, seen, result)
-        with self._flights_lock:
-            known = self._cache.find(seen.sha256, seen.sha1, self._question)
-            if known is None:
-                flight = self._flights.setdefault(seen.sha256, [])
-                flight.append(waiting)
-                if len(flight) > 1:
-                    return None  # the same bytes are under way
-        if known is not None:
-            waiting.resolve(known.verdict, cached=known.earlier)
+        if not self._flights.board(entry.path, seen, result):
             return None
         try:
             return seen.sha256, self._pixels(worker, entry, seen)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is these files' result
-            self._land(seen.sha256, error)
+            self._flights.land(seen.sha256, error)
             return None
 
     def _pixels(self, worker: Worker, entry: Candidate, seen: Digests) -> Picture:
@@ -350,7 +298,7 @@ class Engine:
             except BaseException as error:  # noqa: BLE001 - raised where the results are taken
                 verdicts = [error for _ in batch]
             for sha256, verdict in zip(digests, verdicts, strict=True):
-                self._land(sha256, verdict)
+                self._flights.land(sha256, verdict)
         with contextlib.suppress(queue.Full):
             self._decoded.put_nowait(None)  # wake the next thread: it is over for all
 
@@ -367,16 +315,6 @@ class Engine:
                 batch.append(item)
                 frames += len(item[1].pixels)
         return batch
-
-    def _land(self, sha256: str, found: Verdict | BaseException) -> None:
-        """Resolve all files whose bytes are these."""
-        with self._flights_lock:
-            flight = self._flights.pop(sha256)
-        for waiting in flight:
-            if isinstance(found, (Verdict, PictureError)):
-                waiting.resolve(found, cached=False)
-            else:
-                waiting.result.set_exception(found)
 
 
 def _as_result(entry: LeftAlone | Problem) -> Result:

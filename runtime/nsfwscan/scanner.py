@@ -12,9 +12,10 @@ from dataclasses import asdict, replace
 from nsfwscan.cache import Cache, Question
 from nsfwscan.classifier import Classifier
 from nsfwscan.discover import discover
-from nsfwscan.engine import Engine, Outcome, Plan, Result
+from nsfwscan.engine import Engine, Plan
 from nsfwscan.escape import to_json
 from nsfwscan.filetype import Kind
+from nsfwscan.flights import Outcome, Result
 from nsfwscan.found import Found, LeftAlone
 from nsfwscan.limits import (
     FRAMES,

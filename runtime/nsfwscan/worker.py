@@ -2,15 +2,14 @@
 
 A decoder that crashes takes its own process with it, and not the scan. The processes are started
 as programs of their own rather than through `multiprocessing`, which would run the main script of
-whoever calls `nsfwscan.scan` a second time in each of them. They outlive a scan, so that the next
-one in the same program need not start any.
+whoever calls `nsfwscan.scan` a second time in each of them. `nsfwscan.pool` keeps those that have
+nothing to do.
 
 A request is a line of JSON on standard input, the answer a line of JSON on standard output, with
 the pixels behind it as they are: nothing that comes back can be more than numbers and words. The
 other side is `nsfwscan.serve`.
 """
 
-import atexit
 import contextlib
 import json
 import math
@@ -28,7 +27,6 @@ from typing import IO, TYPE_CHECKING, Any
 from nsfwscan.errors import EngineError, PictureError, Reason
 from nsfwscan.filetype import Kind
 from nsfwscan.found import Candidate, LeftAlone, Problem
-from nsfwscan.parallel import available_cores
 
 if TYPE_CHECKING:
     from nsfwscan.parameters import Preprocess
@@ -351,60 +349,3 @@ def _no_start(why: str) -> EngineError:
         f"the process that decodes pictures does not start ({why}); "
         f"try: {sys.executable} -P -c 'import nsfwscan.serve'"
     )
-
-
-_idle: list[Worker] = []
-_idle_lock = threading.Lock()
-
-
-def hire() -> Worker:
-    """Give a worker that has nothing to do, or start one.
-
-    Raises
-    ------
-    EngineError
-        If the system starts none.
-    """
-    with _idle_lock:
-        while _idle:
-            # The one that was busy last: its memory is warm, and few files take few processes.
-            worker = _idle.pop()
-            if worker.fit:
-                return worker
-            worker.close()
-    return Worker()
-
-
-def dismiss(worker: Worker) -> None:
-    """Keep a worker for whoever hires next; one too many, or one that is gone, is let go."""
-    with _idle_lock:
-        if worker.fit and len(_idle) < _most_idle():
-            _idle.append(worker)
-            return
-    worker.close()
-
-
-@cache
-def _most_idle() -> int:
-    """Count the cores once: that reads several files, and workers come back by the hundred."""
-    return available_cores()
-
-
-@atexit.register
-def close_idle() -> None:
-    """End the workers that have nothing to do."""
-    with _idle_lock:
-        while _idle:
-            _idle.pop().close()
-
-
-def _forget_idle() -> None:
-    """After a fork: they are the parent's, and its lock may be held for ever."""
-    global _idle_lock  # noqa: PLW0603 - the module's state is what a fork copies
-    _idle_lock = threading.Lock()
-    while _idle:
-        _idle.pop().forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_idle)

@@ -14,9 +14,10 @@ from PIL import Image
 
 from nsfwscan import Manifest, Preprocess
 from nsfwscan.cache import Cache, Question, Verdict
-from nsfwscan.engine import WINDOW, Engine, Outcome, Plan, Result
+from nsfwscan.engine import WINDOW, Engine, Plan
 from nsfwscan.errors import ModelError, Reason
 from nsfwscan.filetype import Kind
+from nsfwscan.flights import Outcome, Result
 from nsfwscan.found import Candidate, Found, LeftAlone, Problem
 from nsfwscan.limits import MAX_MEMORY
 from nsfwscan.pixels import Pixels

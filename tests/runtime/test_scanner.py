@@ -21,7 +21,7 @@ from nsfwscan.engine import WINDOW
 from nsfwscan.filetype import Kind
 from nsfwscan.found import LeftAlone
 from nsfwscan.limits import LEAST_MEMORY
-from nsfwscan.worker import close_idle
+from nsfwscan.pool import close_idle
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 

@@ -20,7 +20,7 @@ from nsfwscan.filetype import Kind
 from nsfwscan.found import Candidate, LeftAlone, Problem
 from nsfwscan.limits import LEAST_MEMORY, MAX_MEMORY
 from nsfwscan.reader import stamp_of
-from nsfwscan.worker import Digests, Job, Worker, close_idle, dismiss, hire
+from nsfwscan.worker import Digests, Job, Worker
 
 MOST = 1 << 20
 JOB = Job(
@@ -124,9 +124,7 @@ def test_time_asleep_does_not_count(tmp_path: Path, worker: Worker) -> None:
     assert worker.decode(JOB).width == 15_000
 
 
-def test_a_crash_is_the_file_s_and_the_worker_is_not_hired_again(
-    tmp_path: Path, worker: Worker
-) -> None:
+def test_a_crash_is_the_file_s(tmp_path: Path, worker: Worker) -> None:
     entry = photo(tmp_path / "a.jpg")
     worker.read(entry, JOB)
     assert worker.fit
@@ -136,13 +134,6 @@ def test_a_crash_is_the_file_s_and_the_worker_is_not_hired_again(
         worker.decode(JOB)
     assert caught.value.reason is Reason.CRASHED
     assert not worker.fit
-    dismiss(worker)
-    other = hire()
-    assert other is not worker
-    assert isinstance(other.read(entry, JOB), Digests)
-    dismiss(other)
-    assert hire() is other
-    other.close()
 
 
 def test_a_process_that_does_not_start_is_no_file_s_fault(
@@ -158,18 +149,6 @@ def test_a_process_that_does_not_start_is_no_file_s_fault(
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
     with pytest.raises(EngineError, match="does not start"):
         Worker()
-
-
-def test_idle_workers_are_kept_and_ended() -> None:
-    close_idle()
-    one, other = Worker(), Worker()
-    dismiss(one)
-    dismiss(other)
-    assert hire() is other
-    dismiss(other)
-    close_idle()
-    assert not one.fit
-    assert not other.fit
 
 
 def test_a_worker_takes_no_module_from_the_current_folder(
@@ -232,26 +211,3 @@ def test_a_worker_looks_where_the_program_is_now(
     assert isinstance(here, Digests)
     assert isinstance(there, Digests)
     assert here.sha256 != there.sha256
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_after_a_fork_the_child_hires_workers_of_its_own(tmp_path: Path) -> None:
-    entry = photo(tmp_path / "a.jpg")
-    code = (
-        "import os, sys; from nsfwscan import worker as w; from nsfwscan.found import Candidate\n"
-        "one = w.hire(); pid = one._process.pid; w.dismiss(one); w._idle_lock.acquire()\n"
-        "job = w.Job(None, 1, 1, 10**6, 10**9, 30)\n"
-        "child = os.fork()\n"
-        "if not child:\n"
-        "    other = w.hire()\n"
-        "    ok = other._process.pid != pid\n"
-        "    ok &= type(other.read(Candidate(sys.argv[1], False), job)) is w.Digests\n"
-        "    other.close(); os._exit(0 if ok else 1)\n"
-        "w._idle_lock.release()\n"
-        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), w.hire() is one)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, entry.path],
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
-    assert done.stdout == "0 True\n"
