@@ -2,6 +2,7 @@
 #
 #   make scan PHOTOS=/some/folder   scan that folder (without PHOTOS: a few sample pictures)
 #   make test                       run the tests
+#   make fuzz MINUTES=30            look for damaged files that break something, for so long
 #   make check                      format, lint, check types and documentation (CI: change nothing)
 #   make docs                       write the generated parts of the documentation anew
 #   make lock                       choose the newest versions of all dependencies anew
@@ -12,8 +13,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SAMPLES := build/samples
 PHOTOS ?= $(SAMPLES)
+MINUTES ?= 30
 
-.PHONY: scan test check docs lock clean
+.PHONY: scan test fuzz check docs lock clean
 .DELETE_ON_ERROR:
 
 ifeq ($(PHOTOS),$(SAMPLES))
@@ -24,6 +26,9 @@ scan: $(VENV)/scan.done
 
 test: $(VENV)/dev.done
 	$(BIN)/pytest
+
+fuzz: $(VENV)/dev.done
+	PYTHONPATH=tests $(BIN)/python -m fuzz.long $(MINUTES) build/fuzz
 
 check: $(VENV)/dev.done
 	$(BIN)/ruff format $(if $(CI),--check) .

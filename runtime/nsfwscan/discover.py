@@ -22,7 +22,7 @@ from nsfwscan.selection import (
 )
 
 IGNORE_FILE = ".nsfwscanignore"
-_IGNORE_FILE_BYTES = 1 << 20
+_IGNORE_FILE_BYTES = 1 << 16
 
 
 class ByteStream(Protocol):

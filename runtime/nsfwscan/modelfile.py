@@ -1,9 +1,14 @@
 """Where model files are, and their bytes."""
 
 import importlib.util
+import os
+import stat
 from pathlib import Path
 
 from nsfwscan.errors import ModelError
+
+MOST_BYTES = (1 << 31) - 1
+"""Most bytes of an ONNX file: what a protocol buffer may have."""
 
 
 def default_model_path() -> Path:
@@ -31,9 +36,19 @@ def read_model(path: Path) -> bytes:
     Raises
     ------
     ModelError
-        If it cannot be read.
+        If it cannot be read, or has more than `MOST_BYTES`.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb", buffering=0) as stream:
+            status = os.fstat(stream.fileno())
+            if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+                raise ModelError(f"{path} is a device, not an ONNX model")
+            if status.st_size <= MOST_BYTES:
+                data = stream.readall()
+                if len(data) <= MOST_BYTES:
+                    return data
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
+    except MemoryError as error:
+        raise ModelError(f"there is not enough memory to read the model {path}") from error
+    raise ModelError(f"{path} has more than the {MOST_BYTES:,} bytes that an ONNX model may have")

@@ -289,6 +289,10 @@ def _strips(samples: "NDArray[Any]") -> Iterator[slice]:
     yield from (slice(top, top + rows) for top in range(0, samples.shape[0], rows))
 
 
+_DETAIL = 300
+"""Characters of what a decoder says: it may quote the file."""
+
+_UNPACKING_WORDS = ("decompressed data too large", "max_text_memory")
 _UNSUPPORTED_WORDS = ("unsupported", "not supported", "not implemented", "unknown", "unhandled")
 _TRUNCATED_WORDS = (
     "truncated",
@@ -312,6 +316,10 @@ def _picture_error(error: Exception, row: Format, data: bytes) -> PictureError:
     lowered = said.lower()
     if "out of memory" in lowered or "memory allocation" in lowered:
         return _picture_error(MemoryError(), row, data)
+    if any(words in lowered for words in _UNPACKING_WORDS):
+        return PictureError(
+            Reason.TOO_LARGE, f"text or a colour profile in it unpacks to too much ({said})"
+        )
     if any(word in lowered for word in _UNSUPPORTED_WORDS):
         return PictureError(
             Reason.UNSUPPORTED, f"this variety of {row.name} is not decoded ({said})"
@@ -333,7 +341,7 @@ def _why_unidentified(row: Format, data: bytes) -> Exception:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error)[:_DETAIL].split()) or type(error).__name__
 
 
 def decoded_formats() -> tuple[Format, ...]:

@@ -13,6 +13,11 @@ from nsfwscan.filetype import Kind
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+# A pattern is tried in all the ways in which its stars can divide a name: of a name of 255 letters
+# that is 0.06 ms with two of them, 4 ms with three, 0.2 s with four.
+_MOST_STARS = 3  # in one name of a path
+_MOST_DOUBLE_STARS = 2  # in a path
+
 if TYPE_CHECKING:
     from pathspec import PathSpec, Pattern
 
@@ -122,6 +127,14 @@ class Ignore:
         return found.include
 
 
+def _is_costly(line: str) -> bool:
+    """Tell whether matching a pattern may take for ever: ignore files may be a stranger's."""
+    names = line.rstrip().replace("\\*", "").split("/")
+    double = sum(name == "**" for name in names)
+    single = max(name.count("*") for name in names if name != "**") if double < len(names) else 0
+    return double > _MOST_DOUBLE_STARS or single > _MOST_STARS
+
+
 def parse_ignore_file(data: bytes) -> tuple[list[str], str | None]:
     """Give the patterns of an ignore file, and a sentence on the first line that is none.
 
@@ -133,12 +146,14 @@ def parse_ignore_file(data: bytes) -> tuple[list[str], str | None]:
     text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape")
     usable, complaint = [], None
     for number, line in enumerate(text.split("\n"), start=1):
+        why = "has more stars than are matched in reasonable time"
         try:
-            usable += [line] if _compile([line]).patterns else []
+            if not _is_costly(line):
+                usable += [line] if _compile([line]).patterns else []
+                continue
         except ValueError:
-            complaint = complaint or (
-                f"line {number} is no pattern in gitignore syntax and was left out: {line!r}"
-            )
+            why = "is no pattern in gitignore syntax"
+        complaint = complaint or f"line {number} {why} and was left out: {line!r}"
     return usable, complaint
 
 

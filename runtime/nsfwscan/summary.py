@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     ERROR = 2
     INTERRUPTED = 130
     BROKEN_PIPE = 141
+    TERMINATED = 143
 
 
 EXIT_CODES = {
@@ -25,6 +26,7 @@ EXIT_CODES = {
     "same",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; what was found until then is printed",
     ExitCode.BROKEN_PIPE: "the reader of the output went away (`| head`)",
+    ExitCode.TERMINATED: "ended by SIGTERM (129: by SIGHUP); printed as at 130",
 }
 
 
@@ -43,7 +45,7 @@ class Summary:
     seconds
         Wall-clock time of the scan.
     interrupted
-        Whether the user ended it.
+        Whether the user or the system ended it.
     failed
         Whether it could not go on: the model failed, or the list of files.
     """

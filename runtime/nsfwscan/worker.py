@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from nsfwscan.pixels import Picture
 
 _PIPE_BYTES = 1 << 20
+_ANSWER_BYTES = 1 << 16
+"""More than any answer has: a detail quotes what a library says of a file."""
+
 _START_SECONDS = 60.0
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -170,14 +173,14 @@ class Worker:
         request = {"path": _absolute(path), "named": entry.named, **limits}
         with self._request(_line({"read": request})):
             answer = self._receive()
-        match answer:
-            case [str(sha256), str(sha1), stamp]:
-                return Digests(sha256, sha1, None if stamp is None else tuple(stamp))
-            case {"reason": reason, "detail": detail, "spent": bool(spent)}:
-                self._spent = spent
-                return Problem(path, Reason(reason), detail)
-            case kind:
-                return LeftAlone(path, Kind(kind))
+            with self._understanding():
+                match answer:
+                    case [str(sha256), str(sha1), stamp]:
+                        return Digests(sha256, sha1, None if stamp is None else tuple(stamp))
+                    case str(kind):
+                        return LeftAlone(path, Kind(kind))
+                    case _:
+                        return Problem(path, *self._failure(**answer))
 
     def decode(self, job: Job) -> "Picture":
         """Decode the file that was read last.
@@ -189,10 +192,11 @@ class Worker:
         """
         with self._request(_decoding(job)):
             answer = self._receive()
-            if "reason" not in answer:
-                return self._receive_picture(job.preprocess.size, **answer)
-        self._spent = answer["spent"]
-        raise PictureError(Reason(answer["reason"]), answer["detail"])
+            with self._understanding():
+                if "reason" not in answer:
+                    return self._receive_picture(job, **answer)
+                failure = self._failure(**answer)
+        raise PictureError(*failure)
 
     def kill(self) -> None:
         """End the process at once, whatever it is doing. May be called from another thread."""
@@ -263,14 +267,30 @@ class Worker:
                 self._due = math.inf
             self._left -= time.monotonic() - begun
 
+    @contextlib.contextmanager
+    def _understanding(self) -> Iterator[None]:
+        """Take an answer that makes no sense for a crash: a decoder has written where it likes."""
+        try:
+            yield
+        except (TypeError, ValueError, RecursionError) as error:
+            self._process.kill()
+            raise self._crashed("it answers nonsense") from error
+
+    def _failure(self, reason: str, detail: str, spent: bool) -> tuple[Reason, str]:
+        self._spent = bool(spent)
+        return Reason(reason), str(detail)
+
     def _receive_picture(
         self,
-        size: int,
+        job: Job,
         frames: int,
         width: int,
         height: int,
         format: str,  # noqa: A002 - its name
     ) -> "Picture":
+        if not (1 <= frames <= job.frames and min(width, height) >= 1):
+            raise ValueError(f"{frames} frames of {width} x {height}")
+        size = job.preprocess.size
         # The process is to be started before such imports are waited for.
         import numpy as np  # noqa: PLC0415
 
@@ -283,18 +303,19 @@ class Worker:
         return Picture(pixels, width, height, format)
 
     def _receive(self) -> Any:
-        line = self._stream("stdout").readline()
+        line = self._stream("stdout").readline(_ANSWER_BYTES)
         if not line.endswith(b"\n"):
             raise self._crashed()
-        return json.loads(line)
+        with self._understanding():
+            return json.loads(line)
 
-    def _crashed(self) -> PictureError | EngineError:
+    def _crashed(self, ended: str | None = None) -> PictureError | EngineError:
         with contextlib.suppress(subprocess.TimeoutExpired):  # it has closed its end already
             self._process.wait(timeout=1)
         self._process.kill()
         code = self._process.wait()
         try:
-            ended = signal.Signals(-code).name
+            ended = ended or signal.Signals(-code).name
         except ValueError:
             ended = f"exit code {code}"
         if not self._ready and self._overdue:

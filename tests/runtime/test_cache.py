@@ -4,6 +4,7 @@ import sqlite3
 import stat
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -223,3 +224,61 @@ def test_clear_deletes_a_cache_in_any_state(
     place.write_bytes(b"damaged")
     assert clear(place)
     assert not place.exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE verdict SET score = 'high'",
+        "UPDATE verdict SET score = 2.0",
+        "UPDATE verdict SET score = 9e999",
+        "UPDATE verdict SET width = x'00'",
+        "UPDATE verdict SET frames = 0",
+        "UPDATE verdict SET scan = 'none'",
+        "UPDATE place SET sha1 = 'short'",
+    ],
+)
+def test_a_row_that_makes_no_sense_is_never_a_verdict(tmp_path: Path, damage: str) -> None:
+    path = filled(tmp_path / "c")
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(damage)
+        other.commit()
+    with closing(Cache(path)) as cache:
+        assert cache.recall("a.jpg", lambda: OLD, QUESTION) is None
+        assert "none of ours" in str(cache.failure)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM salt",
+        "UPDATE salt SET salt = 5",
+        "INSERT INTO salt VALUES (x'00')",
+        "DROP TABLE place",
+        "CREATE VIEW more AS SELECT 1",
+        "CREATE TRIGGER t AFTER INSERT ON verdict BEGIN DELETE FROM verdict; END",
+    ],
+)
+def test_tables_that_are_not_ours_are_refused(tmp_path: Path, damage: str) -> None:
+    path = filled(tmp_path / "c")
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(damage)
+        other.commit()
+    with pytest.raises(CacheError, match="is damaged; delete it, or name another file"):
+        Cache(path)
+
+
+def test_many_that_make_a_cache_at_once_all_have_it(tmp_path: Path) -> None:
+    """SQLite tells some of them at once that it is locked, however long they mean to wait."""
+    for turn in range(40):
+        path = tmp_path / f"{turn}"
+        gate = threading.Barrier(6)
+
+        def make(path: Path = path, gate: threading.Barrier = gate) -> bytes:
+            gate.wait()
+            with closing(Cache(path)) as cache:
+                return cache._salt
+
+        with ThreadPoolExecutor(6) as pool:
+            salts = [pool.submit(make) for _ in range(6)]
+        assert len({salt.result() for salt in salts}) == 1

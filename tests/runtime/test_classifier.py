@@ -242,3 +242,42 @@ def test_each_thread_has_buffers_of_its_own(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert worst == pytest.approx(dict.fromkeys(range(0, 200, 50), 0.0), abs=1e-6)
+
+
+def test_operators_of_strangers_are_refused(tmp_path: Path) -> None:
+    node = onnx.helper.make_node("Run", ["image"], ["probability"], domain="com.example")
+    path = graph_model(tmp_path / "m.onnx", node, dtype=TensorProto.FLOAT, shape=["N", 1])
+    model = onnx.load(path)
+    model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"m\.onnx is no ONNX model that runs: .*com\.example"):
+        Classifier.load(path, manifest=OURS)
+
+
+def test_a_model_that_wants_absurdly_much_is_one_sentence(tmp_path: Path) -> None:
+    """A table of 2^50 zeros: it loads, and cannot run."""
+    nodes = [
+        onnx.helper.make_node("Constant", [], ["shape"], value_ints=[1 << 25, 1 << 25]),
+        onnx.helper.make_node("ConstantOfShape", ["shape"], ["zeros"]),
+        onnx.helper.make_node("Cast", ["image"], ["floats"], to=TensorProto.FLOAT),
+        onnx.helper.make_node("ReduceMean", ["floats"], ["mean"], keepdims=1),
+        onnx.helper.make_node("Add", ["zeros", "mean"], ["sum"]),
+        onnx.helper.make_node("ReduceMean", ["sum"], ["probability"], keepdims=0),
+    ]
+    path = graph_model(tmp_path / "m.onnx", *nodes, dtype=TensorProto.FLOAT, shape=["N", 1])
+    with pytest.raises(ModelError, match=r"m\.onnx "):
+        Classifier.load(path, manifest=OURS).predict(pixels(1))
+
+
+def test_a_manifest_that_lies_is_found_out(tmp_path: Path) -> None:
+    """A model that is said to take smaller pictures than its graph does, and another column."""
+    for lie, said in (
+        (Manifest(name="m", preprocess=Preprocess(size=4)), "takes image: uint8"),
+        (
+            Manifest(name="m", preprocess=Preprocess(size=8), output=OutputSpec(column=7)),
+            "column 7",
+        ),
+    ):
+        path = mean_model(tmp_path / "m.onnx", lie)
+        with pytest.raises(ModelError, match=said):
+            Classifier.load(path)

@@ -6,7 +6,7 @@ import pytest
 
 from nsfwscan import Classifier, ModelError
 from nsfwscan.manifest import OPEN_NSFW_SHA256
-from nsfwscan.modelfile import default_model_path, read_model
+from nsfwscan.modelfile import MOST_BYTES, default_model_path, read_model
 
 
 def test_the_default_model_is_the_published_file() -> None:
@@ -27,3 +27,16 @@ def test_without_its_package_the_error_says_what_to_install(
 def test_a_model_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot read the model .*gone\.onnx: No such file"):
         read_model(tmp_path / "gone.onnx")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX devices")
+def test_what_can_be_no_model_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="/dev/zero is a device, not an ONNX model"):
+        read_model(Path("/dev/zero"))
+    with pytest.raises(ModelError, match=r"cannot read the model .*: Is a directory"):
+        read_model(tmp_path)
+    huge = tmp_path / "huge.onnx"
+    with huge.open("wb") as stream:
+        stream.truncate(MOST_BYTES + 1)  # sparse: it takes no room
+    with pytest.raises(ModelError, match="more than the 2,147,483,647 bytes"):
+        read_model(huge)

@@ -19,9 +19,10 @@ from nsfwscan import Classifier, Manifest, Preprocess, Record, Selection, scan
 from nsfwscan.cache import Cache
 from nsfwscan.engine import WINDOW
 from nsfwscan.filetype import Kind
-from nsfwscan.found import LeftAlone
+from nsfwscan.found import Candidate, LeftAlone
 from nsfwscan.limits import LEAST_MEMORY
 from nsfwscan.pool import close_idle
+from nsfwscan.worker import Digests, Job, Worker
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 
@@ -512,3 +513,26 @@ def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path, redness: Class
     assert len(records) == 40
     assert all(record.cached for record in records[:10])
     assert [record.score for record in records[:10]] == [record.score for record in begun]
+
+
+def test_a_verdict_cannot_be_borrowed_by_a_forged_sha1(
+    tmp_path: Path, redness: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if somebody had made all of these collide, as can be done with SHA-1 since 2017."""
+    honest = Worker.read
+
+    def forged(self: Worker, entry: Candidate, job: Job) -> object:
+        seen = honest(self, entry, job)
+        return replace(seen, sha1="f" * 40) if isinstance(seen, Digests) else seen
+
+    monkeypatch.setattr(Worker, "read", forged)
+    for i in range(6):
+        write(tmp_path / f"{i}.png", 51 * i)
+    with closing(Cache(tmp_path / "c.sqlite")) as cache:
+        for cached in (False, True):
+            records = list(
+                scan(tmp_path, redness, cache=cache, selection=Selection(glob=["*.png"]))
+            )
+            assert {r.sha1 for r in records} == {"f" * 40}
+            assert [r.score for r in records] == pytest.approx([i / 5 for i in range(6)], abs=1e-6)
+            assert [r.cached for r in records] == [cached] * 6

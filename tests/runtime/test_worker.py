@@ -211,3 +211,44 @@ def test_a_worker_looks_where_the_program_is_now(
     assert isinstance(here, Digests)
     assert isinstance(there, Digests)
     assert here.sha256 != there.sha256
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "no json", "null", "[" * 60000, '["one digest"]', '"no such kind"',
+        '{"reason": "none of ours", "detail": "", "spent": false}',
+    ],
+)  # fmt: skip
+def test_an_answer_that_makes_no_sense_is_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """What a decoder does that was taken over, or has overwritten what was not its own."""
+    speaks = (
+        "import sys; sys.stdin.readline(); print('\"ready\"', flush=True); sys.stdin.readline();"
+        f"print({answer!r}, flush=True); sys.stdin.readline()"
+    )
+    monkeypatch.setattr("nsfwscan.worker._BOOTSTRAP", speaks)
+    with closing(Worker()) as odd:
+        with pytest.raises(PictureError, match="it answers nonsense") as caught:
+            odd.read(photo(tmp_path / "a.jpg"), JOB)
+        assert caught.value.reason is Reason.CRASHED
+        assert not odd.fit
+
+
+@pytest.mark.parametrize("frames", ["1000000000", "0", "-1", '"many"', "null"])
+def test_nor_is_a_picture_taken_that_nobody_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: str
+) -> None:
+    head = f'{{"frames": {frames}, "width": 1, "height": 1, "format": "PNG"}}'
+    digests = f'["{"a" * 64}", "{"b" * 40}", null]'
+    speaks = (
+        "import sys; sys.stdin.readline()\n"
+        f"for answer in ('\"ready\"', {digests!r}, {head!r}):\n"
+        "    print(answer, flush=True); sys.stdin.readline()\n"
+    )
+    monkeypatch.setattr("nsfwscan.worker._BOOTSTRAP", speaks)
+    with closing(Worker()) as odd:
+        odd.read(photo(tmp_path / "a.jpg"), JOB)
+        with pytest.raises(PictureError, match="it answers nonsense"):
+            odd.decode(JOB)

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,17 @@ def test_what_is_missing_is_run_and_a_failure_ends_nothing(
 
 
 @pytest.mark.slow
-def test_an_interrupted_sweep_lets_its_run_save(collection: Collection, tmp_path: Path) -> None:
-    """A terminal interrupts both, the sweep and the training under way."""
+@pytest.mark.parametrize(
+    ("ask", "number", "code"), [(os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)]
+)
+def test_an_interrupted_sweep_lets_its_run_save(
+    collection: Collection,
+    tmp_path: Path,
+    ask: Callable[[int, int], None],
+    number: int,
+    code: int,
+) -> None:
+    """A terminal interrupts both, the sweep and the training; a system asks the sweep to end."""
     command = [
         sys.executable, "-m", "nsfwtrain", "sweep", "--variants", "b0", "--out", "runs",
         "--backbone", collection.backbone, "--store", collection.store,
@@ -78,8 +88,8 @@ def test_an_interrupted_sweep_lets_its_run_save(collection: Collection, tmp_path
         assert child.stdout is not None
         for line in child.stdout:
             if line.startswith("epoch 3 "):
-                os.killpg(child.pid, signal.SIGINT)
-        assert child.wait() == 130
+                ask(child.pid, number)
+        assert child.wait() == code
     facts = read_facts(tmp_path / "runs" / "b0")
     assert facts["interrupted"]
     assert (tmp_path / "runs" / "b0" / "model" / "saved_model.pb").exists()

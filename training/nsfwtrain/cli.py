@@ -9,11 +9,11 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from nsfwscan.commandline import errors_as_exit_codes, run, silent_libraries
+from nsfwscan.commandline import INTERRUPTED, errors_as_exit_codes, run, silent_libraries
 from nsfwscan.escape import printable
 
 PROGRAM = "nsfwtrain"
-INTERRUPTED = 130
+
 
 app = typer.Typer(
     rich_markup_mode=None,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from nsfwscan.commandline import Terminated
 from nsfwscan.files import replacing
 from nsfwtrain.errors import RunError, VariantError
 from nsfwtrain.variants import VARIANTS, Variant, by_name
@@ -91,8 +92,10 @@ def sweep(
         child = subprocess.Popen([*command, "--resume", *arguments])  # noqa: S603 - ours
         try:
             failed = child.wait()
-        except KeyboardInterrupt:
-            child.wait()  # it was interrupted too, and is saving what it has
+        except KeyboardInterrupt as end:
+            if isinstance(end, Terminated):
+                child.terminate()  # the request was for this process alone; Ctrl-C is for both
+            child.wait()  # it is saving what it has
             raise
         outcomes[row.name] = "failed" if failed else "done"
     return outcomes

@@ -1,0 +1,84 @@
+"""Cut the network off, and be killed for trying."""
+
+import ctypes
+import os
+import platform
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from faults.scans import many, redness, start
+
+NUMBERS = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
+"""AUDIT_ARCH (linux/audit.h) and the number of the system call ``socket``."""
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in NUMBERS, reason="needs Linux's seccomp"
+)
+
+
+def forbid_sockets() -> None:
+    """Have the kernel kill this process, and whatever it starts, at any socket but a local one.
+
+    A filter in the classic BPF of seccomp(2): load the architecture, the call's number, and the
+    first argument of ``socket``, the family; AF_UNIX is 1.
+    """
+    architecture, socket = NUMBERS[platform.machine()]
+    load, equal, end = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
+    allow, kill = 0x7FFF0000, 0x80000000
+    program = [
+        (load, 0, 0, 4), (equal, 0, 5, architecture),
+        (load, 0, 0, 0), (equal, 0, 2, socket),
+        (load, 0, 0, 16), (equal, 0, 1, 1),
+        (end, 0, 0, allow), (end, 0, 0, kill),
+    ]  # fmt: skip
+    code = b"".join(struct.pack("HBBI", *step) for step in program)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    filter_ = struct.pack("HxxxxxxP", len(program), ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    no_new_privileges, seccomp, filter_mode = 38, 22, 2
+    if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(seccomp, filter_mode, filter_, 0, 0):
+        raise OSError(ctypes.get_errno(), "no seccomp")
+
+
+def test_the_kernel_does_kill_who_tries() -> None:
+    for family, code in (("AF_INET", -31), ("AF_INET6", -31), ("AF_UNIX", 0)):
+        tried = f"import socket; socket.socket(socket.{family})"
+        done = subprocess.run([sys.executable, "-c", tried], preexec_fn=forbid_sockets, check=False)
+        assert done.returncode == code
+
+
+def test_a_scan_asks_for_no_network(tmp_path: Path) -> None:
+    """Neither the command nor a worker, with every kind of output and a model that is refused."""
+    many(tmp_path / "photos", 40)
+    (tmp_path / "photos" / "url.png").write_bytes(b"https://example.org/a.png")
+    model = redness(tmp_path / "m.onnx")
+    for arguments, code in (
+        (("photos", "-m", model), 2),
+        (("photos", "-m", model, "-f", "json"), 2),
+        (("photos/000001.png",), 0),  # with the default model
+        (("https://example.org/a.png",), 2),
+        (("model", model), 0),
+        (("cache", "info"), 0),
+        (("--version",), 0),
+        (("photos", "-m", "https://example.org/m.onnx"), 2),
+    ):
+        process = start(*arguments, cwd=tmp_path, preexec_fn=forbid_sockets)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == code, (arguments, out, err)
+        assert "crashed" not in out
+
+
+def test_nor_does_the_library(tmp_path: Path) -> None:
+    many(tmp_path / "photos", 4)
+    script = (
+        "import sys; from nsfwscan import Classifier, scan\n"
+        "print([record.status for record in scan(sys.argv[1], Classifier.load(sys.argv[2]))])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "photos", redness(tmp_path / "m.onnx")],
+        preexec_fn=forbid_sockets, capture_output=True, text=True, check=True, env=os.environ,
+    )  # fmt: skip
+    assert done.stdout == "['safe', 'safe', 'safe', 'safe']\n"

@@ -1,0 +1,88 @@
+"""Ask a scan to end."""
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from faults.scans import SCRIPT, feed, many, parsed, redness, start
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+
+ENDS = [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)]
+
+
+def children_of(process: "subprocess.Popen[str]") -> list[int]:
+    found = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(child) for one in found for child in one.read_text().split()]
+
+
+@pytest.mark.parametrize(("name", "code"), ENDS)
+@pytest.mark.parametrize("format_", ["json", "jsonl", "text"])
+def test_a_scan_that_is_asked_to_end_prints_what_it_found(
+    tmp_path: Path, format_: str, name: str, code: int
+) -> None:
+    os.mkfifo(tmp_path / "list")
+    photos, report = many(tmp_path / "photos", 2000), tmp_path / "report"
+    process = start(
+        "--files-from", tmp_path / "list", "-m", redness(tmp_path / "m.onnx"), "-f", format_,
+        "-o", report, "--workers", "1", "--batch-size", "1", "-v",
+    )  # fmt: skip
+    descriptor = feed(tmp_path / "list", photos)
+    assert process.stderr is not None
+    err = process.stderr.readline()  # the settings: now it scans
+    workers = children_of(process)
+    while format_ == "jsonl" and not report.stat().st_size:
+        time.sleep(0.01)
+    process.send_signal(getattr(signal, name))
+    err += process.communicate(timeout=60)[1]
+    os.close(descriptor)
+    assert process.returncode == code
+    assert "Traceback" not in err
+    assert "Interrupted: " in err
+    written = report.read_text()
+    if format_ == "text":
+        assert written.splitlines()[-1].startswith("Interrupted: ")
+    else:
+        records = parsed(written.replace("[\n", "").replace("\n]", "").replace("},", "}"))
+        assert all(record["status"] != "error" for record in records)
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")]
+    assert workers
+    assert not [pid for pid in workers if Path(f"/proc/{pid}/exe").exists()]
+
+
+@pytest.mark.parametrize(("name", "code"), ENDS)
+def test_one_that_has_not_begun_says_nothing(tmp_path: Path, name: str, code: int) -> None:
+    os.mkfifo(tmp_path / "model")  # loading waits for it
+    process = start(
+        "-m", tmp_path / "model", tmp_path, "-o", tmp_path / "report.json", "-f", "json"
+    )
+    while not children_of(process):
+        time.sleep(0.01)
+    process.send_signal(getattr(signal, name))
+    with suppress(OSError):  # it has ended already
+        os.close(os.open(tmp_path / "model", os.O_WRONLY | os.O_NONBLOCK))
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (code, "", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_one_that_is_to_outlive_its_terminal_does(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list")
+    photos, model = many(tmp_path / "photos", 3), redness(tmp_path / "m.onnx")
+    process = subprocess.Popen(
+        ["nohup", SCRIPT, "--files-from", tmp_path / "list", "-m", model, "-f", "jsonl", "-q"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    descriptor = feed(tmp_path / "list", photos[:2])
+    assert process.stdout is not None
+    out = process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    os.write(descriptor, os.fsencode(photos[2]) + b"\n")
+    os.close(descriptor)
+    out += process.communicate(timeout=60)[0]
+    assert process.returncode == 0
+    assert [one["path"] for one in parsed(out)] == [str(photo) for photo in photos]

@@ -1,0 +1,163 @@
+"""What reads strangers' bytes with code of our own: it takes anything, or says no in its own words.
+
+::
+
+    python -m fuzz.targets NAME FOLDER -max_total_time=60
+
+fuzzes one of them guided by coverage (with atheris), its corpus in the folder.
+"""
+
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+from nsfwscan.cache import Cache, Question, Verdict
+from nsfwscan.config import read_config
+from nsfwscan.discover import read_list
+from nsfwscan.errors import CacheError, ConfigError, LabelError, ManifestError
+from nsfwscan.escape import printable, to_json
+from nsfwscan.filetype import HEAD_BYTES, kind_of, sniff
+from nsfwscan.labels import read_labels, read_split
+from nsfwscan.manifest import BUILT_IN, parse_manifest
+from nsfwscan.selection import Ignore, parse_ignore_file
+
+QUESTION = Question(b"q" * 32, "ab" * 32, scan=1)
+SHA256, SHA1 = "cd" * 32, "ef" * 20
+
+
+def manifest(data: bytes) -> None:
+    """Read a model's description; what holds is written and read again."""
+    with suppress(ManifestError):
+        found = parse_manifest(data, "here")
+        assert parse_manifest(found.to_json(), "there") == found
+
+
+def ignore_file(data: bytes) -> None:
+    """Read the patterns before a NUL byte, and ask them about the path behind it."""
+    patterns, _, path = data.partition(b"\0")
+    lines, complaint = parse_ignore_file(patterns)
+    assert complaint is None or complaint.startswith("line ")
+    Ignore("", lines).verdict(path.decode("utf-8", "surrogateescape"))
+
+
+def list_of_files(data: bytes) -> None:
+    """Read a list both ways; ended by NUL bytes, its names come back byte for byte."""
+    named = [os.fsencode(path) for path in read_list(io.BytesIO(data), null=True)]
+    assert named == [name for name in data.split(b"\0") if name]
+    assert all(read_list(io.BytesIO(data), null=False))
+
+
+def first_bytes(data: bytes) -> None:
+    """Tell what a file is by its first bytes, and by a name that says nothing."""
+    for name in ("a.jpg", "a"):
+        kind_of(data[:HEAD_BYTES], name)
+        sniff(data[:HEAD_BYTES], name)
+
+
+def name(data: bytes) -> None:
+    """Show a name; none shows a control character, and JSON gives it back."""
+    text = os.fsdecode(data)
+    assert printable(text).isprintable() or not printable(text).isascii()
+    assert not set(printable(text)) & set(map(chr, [*range(32), *range(127, 160)]))
+    assert "\n" not in to_json({"path": text})
+
+
+def _as_file(data: bytes, *, suffix: str = "") -> Path:
+    path = Path(tempfile.gettempdir()) / f"nsfwscan-fuzz-{os.getpid()}{suffix}"
+    path.write_bytes(data)
+    return path
+
+
+def cache(data: bytes) -> None:
+    """Use a cache; it answers, or is done without."""
+    path = _as_file(data)
+    try:
+        with closing(Cache(path)) as opened:
+            opened.find(SHA256, SHA1, QUESTION)
+            opened.recall("a.jpg", lambda: (1, 2, 3, 4, 5), QUESTION)
+            opened.remember("a.jpg", (1, 2, 3, 4, 5), SHA256, SHA1)
+            opened.store([(SHA256, Verdict(0.5, 8, 6, 1))], QUESTION)
+            opened.find(SHA256, SHA1, QUESTION)  # a damaged file may have lost it
+            opened.info()
+    except CacheError:
+        pass
+    finally:
+        for file in path.parent.glob(f"{path.name}*"):
+            file.unlink()
+
+
+def options_file(data: bytes) -> None:
+    """Read a file of options."""
+    with suppress(ConfigError):
+        read_config(_as_file(data, suffix=".toml"))
+
+
+def labels(data: bytes) -> None:
+    """Read labels, and a split."""
+    path = _as_file(data, suffix=".csv")
+    for read in (read_labels, read_split):
+        with suppress(LabelError):
+            read(path)
+
+
+Target = Callable[[bytes], None]
+
+TARGETS: dict[str, Target] = {
+    target.__name__: target
+    for target in (
+        manifest, ignore_file, list_of_files, first_bytes, name, cache, options_file, labels,
+    )
+}  # fmt: skip
+
+
+def corpus(target: str) -> list[bytes]:
+    """Give sound inputs, from which damaged ones are made."""
+    match target:
+        case "manifest":
+            return [one.to_json().encode() for one in BUILT_IN.values()]
+        case "ignore_file":
+            return [
+                b"*.jpg\n!keep/*.jpg\n/build/\n**/a/**/b\n# note\n[a-c]?\\*x\0build/keep/a.jpg",
+                b"\xef\xbb\xbfa\r\n!b\n*a*a*a\n\0a/b/\xff",
+            ]
+        case "list_of_files":
+            return [b"a.jpg\nb/c.jpg\r\n\n\xff.png", b"\xef\xbb\xbfa\0b\nc\0"]
+        case "first_bytes":
+            from fuzz.mutants import seeds
+
+            return [data[:HEAD_BYTES] for data in seeds().values()]
+        case "name":
+            return ["a\x1b[2J\u202egpj.\u200b".encode() + b"\xff\n"]
+        case "cache":
+            path = _as_file(b"")
+            with closing(Cache(path)) as opened:
+                opened.store([(SHA256, Verdict(0.5, 8, 6, 1))], QUESTION)
+                opened.remember("a.jpg", (1, 2, 3, 4, 5), SHA256, SHA1)
+            data = path.read_bytes()
+            path.unlink()
+            return [data]
+        case "options_file":
+            return [b'threshold = 0.7\nglob = ["*.jpg"]\nmodel = "m.onnx"\nno-cache = true\n']
+        case _:
+            row = SHA1.encode() + b",1"
+            return [b"objectId,value\n" + row, b"objectId,value,type\n" + row + b",train\n"]
+
+
+def main() -> None:
+    """Fuzz one target without end, or as libFuzzer's options say."""
+    import atheris
+
+    target, folder, *options = sys.argv[1:]
+    for i, data in enumerate(corpus(target)):
+        (Path(folder) / f"seed-{i}").write_bytes(data)
+    atheris.instrument_all()
+    atheris.Setup([sys.argv[0], folder, *options], TARGETS[target])
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""A short run over all that parses; `make fuzz` runs as long as you like."""
+
+import random
+
+import pytest
+from fuzz.mutants import MUTATIONS
+from fuzz.targets import TARGETS, corpus
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_anything_is_read_or_refused(target: str) -> None:
+    dice, sound = random.Random(target), corpus(target)
+    for data in sound:
+        TARGETS[target](data)
+    for _ in range(300):
+        data = dice.choice(sound)
+        for mutate in dice.choices(MUTATIONS, k=dice.choice((1, 2, 8))):
+            data = mutate(data, dice.choice(sound), dice) if len(data) > 1 else data
+        TARGETS[target](data)
