@@ -3,6 +3,7 @@
 #   make scan PHOTOS=/some/folder   scan that folder (without PHOTOS: a few sample pictures)
 #   make test                       run the tests
 #   make fuzz MINUTES=30            look for damaged files that break something, for so long
+#   make dist                       build wheel and source, install them in empty environments
 #   make check                      format, lint, check types and documentation (CI: change nothing)
 #   make docs                       write the generated parts of the documentation anew
 #   make lock                       choose the newest versions of all dependencies anew
@@ -15,7 +16,7 @@ SAMPLES := build/samples
 PHOTOS ?= $(SAMPLES)
 MINUTES ?= 30
 
-.PHONY: scan test fuzz check docs lock clean
+.PHONY: scan test fuzz dist check docs lock clean
 .DELETE_ON_ERROR:
 
 ifeq ($(PHOTOS),$(SAMPLES))
@@ -29,6 +30,11 @@ test: $(VENV)/dev.done
 
 fuzz: $(VENV)/dev.done
 	PYTHONPATH=tests $(BIN)/python -m fuzz.long $(MINUTES) build/fuzz
+
+dist: $(VENV)/dev.done
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	PYTHONPATH=tests $(BIN)/python tests/installs.py dist
 
 check: $(VENV)/dev.done
 	$(BIN)/ruff format $(if $(CI),--check) .

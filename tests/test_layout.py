@@ -14,17 +14,21 @@ MODULES = sorted(
 
 # Which modules of the scanner each may import, directly; a module that is not here may import none.
 LAYERS = {
+    "__main__": "cli",
     "cache": "errors",
     "classifier": "errors graph manifest modelfile pixels session tensors",
     "cachecommands": "cache commandline escape options",
-    "cli": "cache cachecommands classifier commandline config discover errors escape limits "
-    "modelfile options parallel pool progress report scanner selection session summary",
+    "cli": "cache cachecommands classifier commandline config discover doctorcommand errors escape "
+    "limits modelfile options parallel pool progress report scanner selection session summary",
     "commandline": "errors escape",
     "config": "errors",
     "discover": "errors filetype found selection",
+    "doctor": "cache classifier errors formatsamples manifest nvidia parameters preprocess session",
+    "doctorcommand": "commandline doctor escape options session",
     "engine": "cache errors flights found limits pixels pool reader tensors worker",
     "files": "errors",
     "flights": "cache errors found worker",
+    "formatsamples": "filetype",
     "found": "errors filetype",
     "graph": "errors manifest",
     "labels": "errors files",
@@ -48,12 +52,13 @@ LAYERS = {
 }
 ONLY_HERE = {
     "onnxruntime": {"session"},
-    "PIL": {"preprocess", "serve"},
+    "PIL": {"formatsamples", "preprocess", "serve"},
     "pi_heif": {"preprocess"},
     "pydantic": {"manifest"},
     "pathspec": {"selection"},
     "platformdirs": {"cache", "config"},
-    "typer": {"cachecommands", "cli", "commandline", "options"},
+    "pynvml": {"nvidia"},
+    "typer": {"cachecommands", "cli", "commandline", "doctorcommand", "options"},
 }
 NEVER_IN_THE_SCANNER = {
     "tensorflow", "tf_keras", "tensorflow_hub", "tf2onnx", "onnx", "pandas", "sklearn",

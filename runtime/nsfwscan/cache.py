@@ -258,14 +258,17 @@ class Cache:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Let one thread in; if the file fails, go on with a private one: a scan needs no cache."""
+        """Let one thread in; if the file fails, go on with a private one: a scan needs no cache.
+
+        A private one that fails, on a disk that is full, is followed by another: all that is lost
+        is that the same bytes are met again.
+        """
         with self._lock:
             try:
                 yield
             except _FAILURES as error:
-                if self.failure is not None:
-                    raise
-                self.failure = CacheError(f"the cache {self.path} failed: {error}")
+                if self.path is not None and self.failure is None:
+                    self.failure = CacheError(f"the cache {self.path} failed: {error}")
                 with suppress(sqlite3.Error):
                     self._connection.close()
                 self._connection, self._salt = _open(None)

@@ -35,6 +35,7 @@ from nsfwscan.commandline import (
     run,
     silent_libraries,
 )
+from nsfwscan.doctorcommand import doctor
 from nsfwscan.errors import CacheError, InputError, ModelError, NsfwScanError
 from nsfwscan.escape import printable
 from nsfwscan.limits import FRAMES, MAX_FILESIZE, MAX_MEMORY, MAX_PIXELS, TIMEOUT
@@ -64,7 +65,7 @@ app.add_typer(
 
 
 def main() -> NoReturn:
-    """Run the command line; the entry point of the console script."""
+    """Run the command line as the whole of a process."""
     try:
         run(app, "nsfwscan")
     except SystemExit as end:
@@ -384,3 +385,6 @@ def model(
         for key, value in lines.items():
             typer.echo(f"{key:9} {printable(str(value))}")
         typer.echo(loaded.manifest.to_json())
+
+
+app.command(cls=CommandWithPanels)(doctor)

@@ -1,5 +1,6 @@
 """From a path to the bytes of a picture and their digests, if a picture is what lies there."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -69,7 +70,7 @@ def read(entry: Candidate, max_filesize: int) -> Contents | LeftAlone | Problem:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 return special_file(path, status.st_mode)
-            head = stream.read(HEAD_BYTES)
+            head = _some(stream, HEAD_BYTES)
             refusal = _refusal(path, head, status.st_size, max_filesize)
             if refusal is not None:
                 return refusal
@@ -120,12 +121,20 @@ def _read_all(stream: BinaryIO, size: int, most: int) -> bytes:
 
     A file that has the size it should have is read at once, and its bytes are not copied.
     """
-    pieces = [stream.read(size + 1)]
+    pieces = [_some(stream, size + 1)]
     size = len(pieces[0])
-    while size <= most and (piece := stream.read(_PIECE_BYTES)):
+    while size <= most and (piece := _some(stream, _PIECE_BYTES)):
         pieces.append(piece)
         size += len(piece)
     return b"".join(pieces)
+
+
+def _some(stream: BinaryIO, size: int) -> bytes:
+    """Read what is there; a file of the system's, a log say, that has nothing yet is an error."""
+    data: bytes | None = stream.read(size)
+    if data is None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return data
 
 
 def _open(path: str, *, follow: bool) -> BinaryIO:

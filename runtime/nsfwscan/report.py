@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Format = Literal["text", "jsonl", "json", "csv"]
 Color = Literal["auto", "always", "never"]
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""See OWASP on CSV injection; the last four are the wide forms that East Asian keyboards write."""
 
 
 def console(stream: TextIO, color: Color) -> "Console":

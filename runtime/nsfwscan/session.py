@@ -114,6 +114,8 @@ def _session(runtime: Any, data: bytes, providers: Sequence[Any], intra_op_threa
     options.intra_op_num_threads = intra_op_threads
     # Between two batches the threads would otherwise burn the cores that decoding needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Not ONNX Runtime's own format as well, which it would tell by a mark in the data.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     # Weights in other files were not hashed: look for them where nothing can be.
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(Path(os.devnull) / "none")

@@ -2,6 +2,8 @@ import hashlib
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -282,3 +284,23 @@ def test_many_that_make_a_cache_at_once_all_have_it(tmp_path: Path) -> None:
         with ThreadPoolExecutor(6) as pool:
             salts = [pool.submit(make) for _ in range(6)]
         assert len({salt.result() for salt in salts}) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits")
+def test_a_private_cache_needs_no_room_on_the_disk(tmp_path: Path) -> None:
+    """It spills into a nameless file once it is large; what is lost then is no more than a gain."""
+    script = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "from nsfwscan.cache import *\n"
+        "cache, question = Cache(), Question(bytes(32), 'ab' * 32, 1)\n"
+        "for i in range(40_000):\n"
+        "    sha256 = f'{i * 7919 % 40_009:064x}'\n"
+        "    cache.store([(sha256, Verdict(0.5, 8, 6, 1))], question)\n"
+        "    cache.find(sha256, 'ab' * 20, question)\n"
+        "print(cache.failure)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, text=True, check=False, env=os.environ | {"TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")

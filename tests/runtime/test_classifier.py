@@ -244,6 +244,14 @@ def test_each_thread_has_buffers_of_its_own(tmp_path: Path) -> None:
     assert worst == pytest.approx(dict.fromkeys(range(0, 200, 50), 0.0), abs=1e-6)
 
 
+def test_another_format_of_the_engine_s_is_refused(tmp_path: Path) -> None:
+    """ONNX Runtime's own: a flat buffer, which it would read without the checks of ONNX."""
+    path = tmp_path / "m.ort"
+    path.write_bytes(b"\x18\0\0\0ORTM" + bytes(200))
+    with pytest.raises(ModelError, match=r"m\.ort is no ONNX model that runs: .*[Pp]rotobuf"):
+        Classifier.load(path, manifest=OURS)
+
+
 def test_operators_of_strangers_are_refused(tmp_path: Path) -> None:
     node = onnx.helper.make_node("Run", ["image"], ["probability"], domain="com.example")
     path = graph_model(tmp_path / "m.onnx", node, dtype=TensorProto.FLOAT, shape=["N", 1])

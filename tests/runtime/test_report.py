@@ -96,7 +96,7 @@ def test_csv_has_the_same_fields_and_no_formula() -> None:
     assert rows[3]["score"] == ""
 
 
-@pytest.mark.parametrize("start", "=+-@")
+@pytest.mark.parametrize("start", "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 def test_csv_disarms_whatever_starts_a_formula(start: str) -> None:
     text = written([make_record(path=f"{start}1+1")], "csv")
     assert f"'{start}1+1" in text

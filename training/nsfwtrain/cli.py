@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 
 from nsfwscan.commandline import INTERRUPTED, errors_as_exit_codes, run, silent_libraries
+from nsfwscan.doctorcommand import Format, ReportFormat, show
 from nsfwscan.escape import printable
 
 PROGRAM = "nsfwtrain"
@@ -348,6 +349,16 @@ def report(
 
         for path in write_report(folder):
             typer.echo(printable(str(path)))
+
+
+@app.command()
+def doctor(format_: ReportFormat = Format.TEXT) -> None:
+    """Say what TensorFlow makes of this machine; exit 1 if something does not work."""
+    with errors_as_exit_codes(PROGRAM), silent_libraries():
+        from nsfwtrain.doctor import examine
+
+        good = show(examine(), format_)
+    raise typer.Exit(0 if good else 1)
 
 
 @app.command()

@@ -1,0 +1,62 @@
+"""The command ``doctor``, of the scanner and, with findings of its own, of the trainer."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nsfwscan import options as o
+from nsfwscan.commandline import errors_as_exit_codes, option, silent_libraries
+from nsfwscan.escape import printable, to_json
+
+if TYPE_CHECKING:
+    from nsfwscan.doctor import Finding
+
+
+class Format(StrEnum):
+    """How findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+ReportFormat = Annotated[
+    Format,
+    option("-f", "--format", panel="Output", metavar="FORMAT", help="Print text or json."),
+]
+
+
+def doctor(device: o.Device = "auto", format_: ReportFormat = Format.TEXT) -> None:
+    """Say what is installed and what really works.
+
+    Exit codes: 0 all that was asked for works, 1 something does not.
+    """
+    with errors_as_exit_codes(), silent_libraries():
+        from nsfwscan.doctor import examine
+        from nsfwscan.session import check_device
+
+        check_device(device)
+        good = show(examine(device), format_)
+    raise typer.Exit(0 if good else 1)
+
+
+def show(findings: "Iterable[Finding]", format_: Format) -> bool:
+    """Print findings as they come; tell whether none has failed."""
+    failed, seen = 0, list[dict[str, Any]]()
+    for finding in findings:
+        failed += finding.state == "failed"
+        if format_ is Format.JSON:
+            seen.append(asdict(finding))
+            continue
+        mark = {"ok": ("ok    ", None), "note": ("note  ", "yellow"), "failed": ("FAILED", "red")}
+        word, colour = mark[finding.state]
+        shown = typer.style(word, fg=colour) if sys.stdout.isatty() else word
+        typer.echo(f"{shown}  {finding.about}: {printable(finding.said)}")
+        if finding.advice is not None:
+            typer.echo(f"        {finding.advice}")
+    if format_ is Format.JSON:
+        typer.echo(to_json({"ok": not failed, "findings": seen}, indent=2))
+    return not failed

@@ -1,0 +1,15 @@
+import pytest
+
+from nsfwscan import Preprocess, decode
+from nsfwscan.filetype import HEAD_BYTES, Format, sniff
+from nsfwscan.formatsamples import COLOUR, SIDE, sample
+from nsfwscan.preprocess import decoded_formats
+
+
+@pytest.mark.parametrize("row", decoded_formats(), ids=lambda row: row.name)
+def test_there_is_a_sample_of_each_format(row: Format) -> None:
+    data = sample(row)
+    assert sniff(data[:HEAD_BYTES]) is row
+    picture = decode(data, Preprocess(size=SIDE))
+    assert (picture.format, picture.width, picture.height) == (row.name, SIDE, SIDE)
+    assert picture.pixels.mean((0, 1, 2)) == pytest.approx(COLOUR, abs=4)
