@@ -240,6 +240,9 @@ class Engine:
     ) -> tuple[str, Picture] | None:
         """Give what is to be scored, and the digest it belongs to, if there is anything."""
         seen = worker.read(entry, self._job)
+        if worker.used_up:
+            with self._busy_with(Worker()) as fresh:
+                return self._decode(fresh, entry, result)
         if not isinstance(seen, Digests):
             result.set_result(_as_result(seen))
             return None

@@ -63,6 +63,11 @@ def read(entry: Candidate, max_filesize: int) -> Contents | LeftAlone | Problem:
     -------
     Contents, LeftAlone or Problem
         What is in it; or that it is no picture; or why it cannot be looked into.
+
+    Raises
+    ------
+    MemoryError
+        If there is none for its bytes.
     """
     path = entry.path
     try:
@@ -80,8 +85,6 @@ def read(entry: Candidate, max_filesize: int) -> Contents | LeftAlone | Problem:
             unchanged = stamp == stamp_of(os.fstat(stream.fileno()))
     except (OSError, ValueError) as error:
         return problem_of(path, error, named=entry.named)
-    except MemoryError:
-        return Problem(path, Reason.TOO_LARGE, "there is not enough memory to read it")
     if len(data) > max_filesize:  # it has grown since its size was asked for
         return _too_large(path, len(data), max_filesize)
     return Contents(

@@ -44,13 +44,15 @@ def _read(
     path: str, named: bool, max_filesize: int, max_memory: int
 ) -> tuple[bytes | None, object]:
     _limit_memory(max_memory)
-    found = read(Candidate(path, named), max_filesize)
+    try:
+        found = read(Candidate(path, named), max_filesize)
+    except MemoryError:
+        return None, _short_of_memory("read")
     if isinstance(found, Contents):
         return found.data, [found.sha256, found.sha1, found.stamp]
     if isinstance(found, LeftAlone):
         return None, found.kind
-    spent = found.reason is Reason.TOO_LARGE and _is_at_its_limit()
-    return None, _failure(found.reason, found.detail, spent=spent)
+    return None, _failure(found.reason, found.detail, spent=False)
 
 
 def _decoded(
@@ -63,12 +65,12 @@ def _decoded(
         found = squares(data, Preprocess(**preprocess), frames=frames, max_pixels=max_pixels)
         pixels = b"".join(frame.tobytes() for frame in found.frames)
     except MemoryError:
-        return _short_of_memory(), b""
+        return _short_of_memory("decode"), b""
     except PictureError as error:
         # A decoder that is refused memory says anything, mostly that the data is damaged.
         cause = error.__cause__
         if isinstance(cause, MemoryError) or (cause is not None and _is_at_its_limit()):
-            return _short_of_memory(), b""
+            return _short_of_memory("decode"), b""
         return _failure(error.reason, error.detail, spent=False), b""
     head = {
         "frames": len(found.frames), "width": found.width, "height": found.height,
@@ -77,8 +79,8 @@ def _decoded(
     return head, pixels
 
 
-def _short_of_memory() -> object:
-    return _failure(Reason.TOO_LARGE, "there is not enough memory to decode it", spent=True)
+def _short_of_memory(what: str) -> object:
+    return _failure(Reason.TOO_LARGE, f"there is not enough memory to {what} it", spent=True)
 
 
 def _failure(reason: Reason, detail: str, *, spent: bool) -> object:

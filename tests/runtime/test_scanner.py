@@ -207,7 +207,7 @@ def test_want_of_memory_is_never_called_damage_and_never_another_file_s(
         large.save(tmp_path / f"{i}-large.{name}")
         small.save(tmp_path / f"{i}-small.{name}")
         grey.save(tmp_path / f"{i}-small-grey.png")
-    (tmp_path / "padded.jpg").write_bytes(encoded(small, "JPEG") + bytes(200 << 20))
+    (tmp_path / "padded.jpg").write_bytes(encoded(small, "JPEG") + bytes(240 << 20))
     (tmp_path / "quick.jpg").write_bytes(encoded(small, "JPEG") + bytes(100 << 20))
     close_idle()  # limits from here on
     most = LEAST_MEMORY
