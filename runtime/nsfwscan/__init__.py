@@ -8,6 +8,7 @@ Names are loaded when they are first used, so that importing the package costs n
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ _HOMES = {
     "selection": ("Selection",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+# From version 1.29 on ONNX Runtime sends what it does to its makers unless this is set before it is
+# loaded, and keeps a number of the machine in the user's cache folder.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __all__ = [
     "Cache",

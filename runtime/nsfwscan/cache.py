@@ -27,6 +27,7 @@ _APPLICATION_ID = 0x6E736677  # "nsfw", where SQLite keeps such marks (byte 68 o
 _SETTLED_NS = 2_000_000_000
 """A file younger than this may still change within one tick of its clock; FAT's is two seconds."""
 _BUSY_SECONDS = 3.0
+_SALT_BYTES = 32
 _BESIDE = ("", "-wal", "-shm", "-journal")
 
 _TABLES = """
@@ -126,8 +127,17 @@ class Info:
 
 
 def default_path() -> Path:
-    """Give the place of the cache: in the user's cache folder."""
-    return platformdirs.user_cache_path("nsfwscan", appauthor=False) / "verdicts.sqlite"
+    """Give the place of the cache: in the user's cache folder.
+
+    Raises
+    ------
+    CacheError
+        If the user has no home.
+    """
+    try:
+        return platformdirs.user_cache_path("nsfwscan", appauthor=False) / "verdicts.sqlite"
+    except RuntimeError as error:
+        raise CacheError(f"there is no place for the cache: {error}") from error
 
 
 class Cache:
@@ -342,7 +352,7 @@ def _open(path: Path | None) -> tuple[sqlite3.Connection, bytes]:
         except BaseException:
             connection.close()
             raise
-    except (OSError, *_FAILURES) as error:
+    except (OSError, ValueError, *_FAILURES) as error:  # ValueError: a NUL in the name
         said = (isinstance(error, OSError) and error.strerror) or error
         raise CacheError(f"cannot use the cache {path}: {said}") from error
 
@@ -386,13 +396,15 @@ def _set_up(connection: sqlite3.Connection, path: Path | None) -> bytes:
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
             for table in _TABLES.split(";"):
                 connection.execute(table)
-            connection.execute("INSERT INTO salt VALUES (?)", [secrets.token_bytes(32)])
+            salt = secrets.token_bytes(_SALT_BYTES)
+            connection.execute("INSERT INTO salt VALUES (?)", [salt])
         tables = connection.execute("SELECT type, name FROM sqlite_schema ORDER BY name").fetchall()
         salts = [salt for (salt,) in connection.execute("SELECT salt FROM salt")]
     if made:
         # The mark that it is ours must stand in the file itself, whatever happens next.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    if tables != _SCHEMA_OBJECTS or [type(salt) for salt in salts] != [bytes]:
+    ours = [isinstance(salt, bytes) and len(salt) == _SALT_BYTES for salt in salts]
+    if tables != _SCHEMA_OBJECTS or ours != [True]:
         raise CacheError(f"the cache {path} is damaged; delete it, or name another file")
     return bytes(salts[0])
 

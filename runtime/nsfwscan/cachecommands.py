@@ -1,5 +1,6 @@
 """The commands ``nsfwscan cache info`` and ``nsfwscan cache clear``."""
 
+import os
 from contextlib import closing
 
 import typer
@@ -20,7 +21,7 @@ def info(cache: o.CacheFile = None) -> None:
 
         path = cache or default_path()
         typer.echo(f"file      {printable(str(path))}")
-        if not path.exists():
+        if not os.path.lexists(path):
             typer.echo("there is no cache yet")
             return
         with closing(Cache(path)) as opened:

@@ -180,6 +180,7 @@ def scan(
             raise typer.BadParameter(f"{name} takes a number, not nan")
     with errors_as_exit_codes(verbose=verbose):
         with ExitStack() as stack:
+            stack.enter_context(silent_libraries())
             loading = stack.enter_context(_loading(model, manifest, device))
 
             from nsfwscan.discover import discover, read_list
@@ -187,7 +188,6 @@ def scan(
             from nsfwscan.scanner import scan as scan_paths
             from nsfwscan.selection import Selection
 
-            stack.enter_context(silent_libraries())
             terminal = console(sys.stderr, color.value) if sys.stderr.isatty() else None
             tell = partial(typer.echo, err=True) if terminal is None else terminal.print
 

@@ -1,11 +1,14 @@
 """What the project's command lines share: help by panels, variables, a default command, errors."""
 
 import difflib
+import math
 import os
 import re
 import signal
 import sys
+import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,13 +25,17 @@ INTERRUPTED = 130  # as a shell sees a program that SIGINT ends
 BROKEN_PIPE = 141  # and SIGPIPE
 
 
+_AT_ONCE = 2.0
+"""Seconds in which one request to end after the other is taken for the same."""
+
+
 class Terminated(KeyboardInterrupt):
-    """The system asks the program to end: it does as at Ctrl-C, and tells apart in its exit code.
+    """The program is asked to end: all that knows what to do at Ctrl-C does the same.
 
     Attributes
     ----------
     number : int
-        The signal: SIGTERM, or SIGHUP where a terminal was closed.
+        The signal: SIGINT, SIGTERM, or SIGHUP where a terminal was closed.
     """
 
     def __init__(self, number: int) -> None:
@@ -169,7 +176,11 @@ def checked_defaults(
         ):
             raise ConfigError(f"{source}: {key} takes a string or a list of strings")
         if isinstance(given, (int, float)) and not parameter.is_flag:
-            given = str(given)  # as if it stood on the command line: 1.5 is no whole number
+            with suppress(ValueError):  # of more digits than are written out
+                given = str(given)  # as if it stood on the command line: 1.5 is no whole number
+        texts = given if isinstance(given, list) else [given]
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            raise ConfigError(f"{source}: {key}: no value holds a NUL character")
         if not parameter.multiple and not isinstance(given, (str, bool)):
             raise ConfigError(f"{source}: {key}: {value!r} is no value of this option")
         try:
@@ -191,6 +202,8 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         The name it goes by.
     """
     _fill_standard_streams()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # they are for whoever works on this
     asked: list[int] = []
     _heed_signals(asked.append)
     code: int | str | None = 0
@@ -212,16 +225,23 @@ def run(app: typer.Typer, program: str) -> NoReturn:
 
 
 def _heed_signals(note: Callable[[int], None]) -> None:
-    """Raise `Terminated` at the first request to end, unless whoever starts the program says no."""
+    """Raise `Terminated` at a request to end, unless whoever starts the program says no.
+
+    Another one at the same time must not disturb the end that is under way.
+    """
+    last = -math.inf
 
     def end(number: int, _frame: object) -> None:
-        signal.signal(number, signal.SIG_IGN)  # once is enough: it is on its way to the end
-        note(number)
-        raise Terminated(number)
+        nonlocal last
+        before, last = last, time.monotonic()
+        if last - before > _AT_ONCE:
+            note(number)
+            raise Terminated(number)
 
-    for name in ("SIGTERM", "SIGHUP"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+        usual = (signal.SIG_DFL, signal.default_int_handler)
+        if number is not None and signal.getsignal(number) in usual:
             signal.signal(number, end)
 
 

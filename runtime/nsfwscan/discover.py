@@ -7,6 +7,7 @@ at a time, so its memory depends on the widest folder, not on how many files the
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -77,12 +78,10 @@ def _entries(paths: Sequence[str | os.PathLike[str]]) -> set[str]:
     found = {os.curdir}  # never a real path: even where nothing exists, a sequence is deduplicated
     for given in paths:
         path = os.fspath(given)
-        try:
-            os.stat(path)
-        except (OSError, ValueError):
-            continue
         folder, name = os.path.split(path)
-        found |= {os.path.realpath(path), os.path.join(os.path.realpath(folder), name)}
+        with suppress(OSError, ValueError):  # its turn comes, and says what is wrong
+            os.stat(path)
+            found |= {os.path.realpath(path), os.path.join(os.path.realpath(folder), name)}
     return found
 
 
@@ -208,10 +207,16 @@ def _list(path: str) -> list[tuple[str, _Type]]:
         return sorted((entry.name, type_of(entry)) for entry in entries)
 
 
+def _open_file(path: str, flags: int) -> int:
+    """Open what was a file when it was listed, and may be a pipe or a link by now."""
+    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    return os.open(path, flags)
+
+
 def _read_ignore_file(path: str) -> tuple[list[str], Problem | None]:
     """Read an ignore file's patterns; what cannot be used is reported and left out."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=_open_file) as stream:
             data = stream.read(_IGNORE_FILE_BYTES + 1)
     except OSError as error:
         return [], problem_of(path, error, named=False)

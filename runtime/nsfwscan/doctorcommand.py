@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nsfwscan import options as o
-from nsfwscan.commandline import errors_as_exit_codes, option, silent_libraries
+from nsfwscan.commandline import errors_as_exit_codes, silent_libraries
 from nsfwscan.escape import printable, to_json
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Format(StrEnum):
 
 ReportFormat = Annotated[
     Format,
-    option("-f", "--format", panel="Output", metavar="FORMAT", help="Print text or json."),
+    typer.Option("-f", "--format", metavar="FORMAT", help="Print text or json."),
 ]
 
 

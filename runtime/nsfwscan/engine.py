@@ -132,12 +132,14 @@ class Engine:
     def stop(self) -> None:
         """End all work: nothing is begun any more, and what is under way is broken off."""
         self._stopped.set()
+        for worker in self._busy.copy():  # first of all: nobody keeps their time any more
+            worker.kill()
         self._room.release()
         for _ in range(self._plan.workers):
             self._entries.put(None)
         with contextlib.suppress(queue.Full):  # then there is something else to wake up for
             self._decoded.put_nowait(None)
-        for worker in self._busy.copy():
+        for worker in self._busy.copy():  # what has begun in the meantime
             worker.kill()
         if threading.current_thread() in self._threads:
             return  # a collector of garbage runs where it likes

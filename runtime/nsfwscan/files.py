@@ -1,10 +1,10 @@
 """Write a file whole, or leave it as it was."""
 
-import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TextIO
 
 from nsfwscan.errors import OutputError
@@ -23,12 +23,11 @@ def beside(target: Path) -> Iterator[Path]:
     """
     try:
         final = target.resolve()
-        temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-        try:
+        # In a folder of its own: a name that can be guessed could be somebody's link already.
+        with TemporaryDirectory(prefix=".", suffix=".tmp", dir=final.parent) as folder:
+            temporary = Path(folder, final.name)
             yield temporary
             temporary.replace(final)
-        finally:
-            temporary.unlink(missing_ok=True)
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -39,12 +39,12 @@ def read_model(path: Path) -> bytes:
         If it cannot be read, or has more than `MOST_BYTES`.
     """
     try:
-        with path.open("rb", buffering=0) as stream:
+        with path.open("rb") as stream:
             status = os.fstat(stream.fileno())
             if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
                 raise ModelError(f"{path} is a device, not an ONNX model")
             if status.st_size <= MOST_BYTES:
-                data = stream.readall()
+                data = stream.read(MOST_BYTES + 1)
                 if len(data) <= MOST_BYTES:
                     return data
     except OSError as error:

@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -51,10 +51,11 @@ def progress(
 
     def learn_total(things: Iterator[object]) -> None:
         count = 0
-        for _ in things:
-            if ended.is_set():
-                return
-            count += 1
+        with suppress(Exception):  # whoever does the work says what is wrong
+            for _ in things:
+                if ended.is_set():
+                    return
+                count += 1
         bar.update(task, total=count, of=f"{count:,}")
 
     if isinstance(total, int):

@@ -20,8 +20,16 @@ if sys.platform != "win32":
     import resource
 
 
-def serve() -> None:
-    """Answer requests until standard input ends."""
+def serve(lifeline: int | None = None) -> None:
+    """Answer requests until standard input ends.
+
+    Parameters
+    ----------
+    lifeline
+        A pipe's end; when the other one closes, the system ends this process, whatever it is doing.
+    """
+    if lifeline is not None:
+        _end_with(lifeline)
     warnings.simplefilter("ignore")
     requests = sys.stdin.buffer
     # Nothing that a library prints may come between the answers.
@@ -38,6 +46,16 @@ def serve() -> None:
         elif data is not None:
             _answer(answers, *_decoded(data, **request["decode"]))
             data = None
+
+
+def _end_with(lifeline: int) -> None:
+    """Have SIGIO, which ends a process, come when there is news of a pipe: that it is closed."""
+    import fcntl  # not on Windows
+
+    with contextlib.suppress(OSError, AttributeError):  # where the system has no such thing
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+        flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC)
 
 
 def _read(

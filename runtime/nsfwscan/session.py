@@ -62,6 +62,8 @@ def engine() -> Any:
             f"ONNX Runtime is not usable ({why}): install onnxruntime, or onnxruntime-gpu for an "
             "NVIDIA card, never both"
         )
+    onnxruntime.set_default_logger_severity(_LOG_FATAL)
+    onnxruntime.disable_telemetry_events()  # on Windows, where the variable does not count
     if hasattr(onnxruntime, "preload_dlls"):
         # It prints what it does not find; whether that matters shows when a session is made.
         with contextlib.redirect_stdout(io.StringIO()):

@@ -46,7 +46,7 @@ _ENVIRONMENT = {
 }
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
-    "from nsfwscan.serve import serve; serve()"
+    "from nsfwscan.serve import serve; serve(*json.loads(sys.stdin.buffer.readline()))"
 )
 
 
@@ -108,10 +108,15 @@ class Worker:
         self._seconds = self._left = self._due = math.inf
         self._clock = threading.Lock()
         apart: dict[str, Any]  # Ctrl-C is for the scan, which ends its workers itself
+        theirs: list[int] = []
+        self._lifeline: list[int] = []
         if sys.platform == "win32":
             apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         else:
-            apart = {"start_new_session": True}
+            # A pipe that closes when this process ends, however it does: a worker that decodes
+            # reads no request, and would not notice.
+            theirs, self._lifeline = ([end] for end in os.pipe())
+            apart = {"start_new_session": True, "pass_fds": theirs}
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, code of our own
                 [sys.executable, *_flags(), "-c", _BOOTSTRAP],
@@ -122,10 +127,15 @@ class Worker:
                 **apart,
             )
         except OSError as error:
+            self._cut()
             raise _no_start(error.strerror or str(error)) from error
+        finally:
+            for end in theirs:
+                os.close(end)
         self._user = _user()
         self._widen()
         self._send(_line([_absolute(path) for path in sys.path]))
+        self._send(_line(theirs))
 
     @property
     def used_up(self) -> bool:
@@ -206,6 +216,7 @@ class Worker:
     def close(self) -> None:
         """End the process and let go of it."""
         self._process.kill()
+        self._cut()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 with contextlib.suppress(OSError):
@@ -215,9 +226,14 @@ class Worker:
     def forget(self) -> None:
         """Let go of a process that is another's: the parent's, after a fork."""
         self._process.returncode = 0
+        self._cut()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
+
+    def _cut(self) -> None:
+        while self._lifeline:
+            os.close(self._lifeline.pop())
 
     def _come_up(self) -> None:
         if self._ready:

@@ -82,3 +82,19 @@ def test_nor_does_the_library(tmp_path: Path) -> None:
         preexec_fn=forbid_sockets, capture_output=True, text=True, check=True, env=os.environ,
     )  # fmt: skip
     assert done.stdout == "['safe', 'safe', 'safe', 'safe']\n"
+
+
+def test_nothing_is_kept_but_the_cache(tmp_path: Path) -> None:
+    """ONNX Runtime would keep a number of the machine, and what it means to send."""
+    many(tmp_path / "photos", 4)
+    model, home = redness(tmp_path / "m.onnx"), tmp_path / "home"
+    places = {name: str(home / name) for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TMPDIR")}
+    (home / "TMPDIR").mkdir(parents=True)
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    process = start(
+        "photos", "-m", model, cwd=tmp_path, env=environment | places | {"HOME": str(home)}
+    )
+    assert process.communicate(timeout=60)[1].startswith("nsfwscan: redness on cpu")
+    after = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    assert after == {home / "XDG_CACHE_HOME" / "nsfwscan" / "verdicts.sqlite"}

@@ -254,6 +254,7 @@ def test_a_row_that_makes_no_sense_is_never_a_verdict(tmp_path: Path, damage: st
     [
         "DELETE FROM salt",
         "UPDATE salt SET salt = 5",
+        "UPDATE salt SET salt = zeroblob(100)",
         "INSERT INTO salt VALUES (x'00')",
         "DROP TABLE place",
         "CREATE VIEW more AS SELECT 1",

@@ -55,7 +55,13 @@ def test_any_bytes_are_patterns_or_a_complaint(data: bytes, name: str) -> None:
     assert Ignore("", lines).verdict(name) in {True, False, None}
 
 
-@pytest.mark.parametrize("line", ["*a*a*a*b", "x/*1*2*3*4*/y", "**/a/**/b/**", "/a***b*"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "*a*a*a*b", "x/*1*2*3*4*/y", "**/a/**/b/**", "/a***b*", "*a*a*/*a*a*/x",
+        r"\\*\\*\\*\\*x",
+    ],
+)  # fmt: skip
 def test_patterns_that_could_take_for_ever_are_left_out(line: str) -> None:
     """Four stars against 255 letters take 0.2 s, fourteen of them longer than there are photos."""
     lines, complaint = parse_ignore_file(f"*.gif\n{line}\n".encode())
@@ -65,7 +71,15 @@ def test_patterns_that_could_take_for_ever_are_left_out(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["*_thumb_*.*", "**/cache/**/*.jpg", "a*/b*/c*/d*", r"\\*\\*\\*\\*", "**"]
+    "line", ["*_thumb_*.*", "**/cache/**/*.jpg", "a*/b*/c*/d*", r"\*\*\*\*", "**"]
 )
 def test_other_patterns_with_stars_are_kept(line: str) -> None:
     assert parse_ignore_file(line.encode()) == ([line], None)
+
+
+def test_many_patterns_are_heeded_as_far_as_they_take_little() -> None:
+    """Each of them takes 4 ms of a name of 255 letters; names there may be any number of."""
+    lines, complaint = parse_ignore_file(b"".join(b"*a*a*%d\n" % i for i in range(7000)))
+    assert len(lines) == 12
+    assert str(complaint).startswith("line 13 ")
+    assert len(parse_ignore_file(b"".join(b"%d\n" % i for i in range(9000)))[0]) == 9000

@@ -252,3 +252,27 @@ def test_nor_is_a_picture_taken_that_nobody_asked_for(
         odd.read(photo(tmp_path / "a.jpg"), JOB)
         with pytest.raises(PictureError, match="it answers nonsense"):
             odd.decode(JOB)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux about processes")
+def test_a_worker_ends_with_its_scan_even_while_it_decodes(tmp_path: Path) -> None:
+    entry = large(tmp_path / "a.png")
+    code = (
+        "import sys, threading; from nsfwscan.parameters import Preprocess\n"
+        "from nsfwscan.worker import Job, Worker; from nsfwscan.found import Candidate\n"
+        "worker = Worker(); job = Job(Preprocess(size=32), 4, 1 << 28, 1 << 28, 6 << 30, 1000)\n"
+        "worker.read(Candidate(sys.argv[1], True), job)\n"
+        "threading.Thread(target=worker.decode, args=[job], daemon=True).start()\n"
+        "print(worker._process.pid, flush=True); sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, entry.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as scan:
+        assert scan.stdout is not None
+        pid = int(scan.stdout.readline())
+        assert Path(f"/proc/{pid}/exe").exists()
+        scan.kill()
+    until = time.monotonic() + 0.2  # decoding alone takes longer
+    while Path(f"/proc/{pid}/exe").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{pid}/exe").exists()

@@ -1,6 +1,7 @@
 """Train several variants one after another, each in a process of its own."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -93,7 +94,7 @@ def sweep(
         try:
             failed = child.wait()
         except KeyboardInterrupt as end:
-            if isinstance(end, Terminated):
+            if isinstance(end, Terminated) and end.number != signal.SIGINT:
                 child.terminate()  # the request was for this process alone; Ctrl-C is for both
             child.wait()  # it is saving what it has
             raise
