@@ -29,6 +29,7 @@ from nsfwscan import options as o
 from nsfwscan.commandline import (
     CommandWithPanels,
     GroupWithDefault,
+    asked_to_end,
     checked_defaults,
     end_at_once,
     errors_as_exit_codes,
@@ -293,6 +294,8 @@ def _drive(
             summary.add(record)
             report.add(record)
             advance(under_way.examined)
+            if asked_to_end():
+                raise KeyboardInterrupt  # noqa: TRY301 - whose exception was lost
     except KeyboardInterrupt:
         summary.interrupted = True
     except NsfwScanError as error:

@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +25,7 @@ INTERRUPTED = 130  # as a shell sees a program that SIGINT ends
 BROKEN_PIPE = 141  # and SIGPIPE
 
 
+_asked: list[int] = []
 _AT_ONCE = 2.0
 """Seconds in which one request to end after the other is taken for the same."""
 
@@ -204,8 +205,7 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     _fill_standard_streams()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # they are for whoever works on this
-    asked: list[int] = []
-    _heed_signals(asked.append)
+    _heed_signals()
     code: int | str | None = 0
     try:
         with errors_as_exit_codes(program):
@@ -221,10 +221,19 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     except typer.Exit as end:
         code = end.exit_code
         _forget_standard_output()  # it failed before, and would fail again at the very end
-    sys.exit(128 + asked[0] if asked and code == INTERRUPTED else code)
+    sys.exit(128 + _asked[0] if _asked and code == INTERRUPTED else code)
 
 
-def _heed_signals(note: Callable[[int], None]) -> None:
+def asked_to_end() -> bool:
+    """Tell whether a signal has asked this program to end.
+
+    For whoever goes on all the same: of two signals at the same moment the interpreter was seen to
+    lose, now and then, the exception that the first had raised.
+    """
+    return bool(_asked)
+
+
+def _heed_signals() -> None:
     """Raise `Terminated` at a request to end, unless whoever starts the program says no.
 
     Another one at the same time must not disturb the end that is under way.
@@ -235,7 +244,7 @@ def _heed_signals(note: Callable[[int], None]) -> None:
         nonlocal last
         before, last = last, time.monotonic()
         if last - before > _AT_ONCE:
-            note(number)
+            _asked.append(number)
             raise Terminated(number)
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
