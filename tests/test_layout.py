@@ -16,15 +16,17 @@ MODULES = sorted(
 LAYERS = {
     "__main__": "cli",
     "cache": "errors",
-    "classifier": "errors graph manifest modelfile pixels session tensors",
+    "classifier": "devices errors graph manifest modelfile pixels session tensors",
     "cachecommands": "cache commandline escape options",
     "cli": "cache cachecommands classifier commandline config discover doctorcommand errors escape "
     "limits modelfile options parallel pool progress report scanner selection session summary",
     "commandline": "errors escape",
     "config": "errors",
+    "devices": "errors",
     "discover": "errors filetype found selection",
-    "doctor": "cache classifier errors formatsamples manifest nvidia parameters preprocess session",
-    "doctorcommand": "commandline doctor escape options session",
+    "doctor": "cache classifier errors formatsamples found limits manifest modelfile nvidia "
+    "parameters preprocess session worker",
+    "doctorcommand": "commandline devices doctor escape options",
     "engine": "cache errors flights found limits pixels pool reader tensors worker",
     "files": "errors",
     "flights": "cache errors found worker",
@@ -44,7 +46,7 @@ LAYERS = {
     "scanner": "cache classifier discover engine escape filetype flights found limits parallel "
     "parameters record selection worker",
     "selection": "errors filetype",
-    "session": "errors",
+    "session": "devices errors",
     "serve": "errors found parameters preprocess reader",
     "summary": "filetype record",
     "tensors": "manifest pixels",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nsfwscan.devices import check_device
 from nsfwscan.errors import ManifestError, ModelError
 from nsfwscan.graph import check_graph, tensors
 from nsfwscan.manifest import (
@@ -23,7 +24,7 @@ from nsfwscan.manifest import (
 )
 from nsfwscan.modelfile import default_model_path, read_model
 from nsfwscan.pixels import Pixels
-from nsfwscan.session import Binding, check_device, device_of, engine, open_session, sentence
+from nsfwscan.session import Binding, device_of, engine, open_session, sentence
 from nsfwscan.tensors import Probabilities, to_probability, to_tensor
 
 

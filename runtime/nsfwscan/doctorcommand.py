@@ -35,8 +35,8 @@ def doctor(device: o.Device = "auto", format_: ReportFormat = Format.TEXT) -> No
     Exit codes: 0 all that was asked for works, 1 something does not.
     """
     with errors_as_exit_codes(), silent_libraries():
+        from nsfwscan.devices import check_device
         from nsfwscan.doctor import examine
-        from nsfwscan.session import check_device
 
         check_device(device)
         good = show(examine(device), format_)

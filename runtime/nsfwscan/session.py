@@ -7,7 +7,6 @@ import contextlib
 import ctypes
 import io
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nsfwscan.devices import gpu_index
 from nsfwscan.errors import DeviceError, EngineError, ModelError
 
-_DEVICE = re.compile(r"auto|cpu|cuda(?::(\d{1,3}))?")
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
 _LOG_FATAL = 4
-
-
-def check_device(device: str) -> None:
-    """Raise `DeviceError` unless a device is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
-    if not _DEVICE.fullmatch(device):
-        raise DeviceError(f"device {device!r} is unknown: write auto, cpu, cuda or cuda:N")
 
 
 def engine_version() -> str | None:
@@ -92,11 +85,11 @@ def open_session(
     DeviceError
         If the device asked for does not come up.
     """
-    match, failure = _DEVICE.fullmatch(device), None
-    if match is not None and device != "cpu":
+    failure = None
+    if device != "cpu":
         try:
             return _cuda_session(
-                runtime, data, int(match[1] or 0), intra_op_threads, tf32=tf32
+                runtime, data, gpu_index(device), intra_op_threads, tf32=tf32
             ), None
         except DeviceError as error:
             failure = error

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from conftest import Run
 
 from nsfwscan import __version__
@@ -37,3 +38,24 @@ def test_an_engine_that_does_not_load_is_told_with_its_reason(run: Run, tmp_path
     done = run("doctor", environment={"PYTHONPATH": str(tmp_path / "first")})
     assert done.returncode == 1
     assert "FAILED  ONNX Runtime: ONNX Runtime is not usable (libgomp.so.1" in done.stdout
+    assert "ok      formats: " in done.stdout
+
+
+@pytest.mark.parametrize("package", ["numpy", "PIL", "platformdirs", "onnxruntime"])
+def test_a_broken_package_is_a_finding_and_no_end(run: Run, tmp_path: Path, package: str) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / f"{package}.py").write_text("raise ZeroDivisionError('broken')\n")
+    done = run("doctor", "-f", "json", environment={"PYTHONPATH": str(tmp_path / "first")})
+    assert done.returncode == 1
+    found = json.loads(done.stdout)["findings"]
+    assert found[0]["about"] == "Python"
+    assert "broken" in done.stdout
+    assert len(found) > 6
+
+
+def test_a_cache_that_cannot_be_is_a_finding(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    for place in (str(tmp_path / "file"), "/" + "a" * 300):
+        done = run("doctor", environment={"XDG_CACHE_HOME": place})
+        assert done.returncode == 1
+        assert "FAILED  cache: cannot use the cache" in done.stdout
