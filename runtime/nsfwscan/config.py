@@ -1,6 +1,7 @@
 """The options file: ``nsfwscan.toml`` in the current folder, or in the user's own folder."""
 
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ FILENAME = "nsfwscan.toml"
 
 def find_config() -> Path | None:
     """Find the options file: in the current folder, else in the user's configuration folder."""
-    for folder in (Path(), platformdirs.user_config_path("nsfwscan", appauthor=False)):
+    places = [Path()]
+    with suppress(RuntimeError):  # a user without a home has no folder of options
+        places.append(platformdirs.user_config_path("nsfwscan", appauthor=False))
+    for folder in places:
         file = folder / FILENAME
         try:
             if file.is_file():

@@ -585,3 +585,27 @@ def test_limits_on_time_and_memory_are_heeded(run: Run, photos: Path, model: Pat
         assert option in refused.stderr
     vast = run("photos", "-m", model, "--max-memory", "9" * 30, "--timeout", "inf", "--no-cache")
     assert "2 safe, 2 flagged, 1 error" in vast.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX users")
+def test_a_user_without_a_home_scans_without_a_cache(
+    photos: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that runs as a number which no user has."""
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    script = (
+        "import os, pwd, sys; from nsfwscan.cli import main\n"
+        "pwd.getpwuid = lambda number: {}[number]\n"
+        "sys.argv = ['nsfwscan', *sys.argv[1:]]; main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, photos / "dark.png", "-m", model],
+        capture_output=True, text=True, check=False, cwd=photos,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.split(";")[0]) == (
+        0,
+        "1 found: 1 safe, 0 flagged, 0 errors",
+    )
+    assert "there is no place for the cache" in done.stderr
+    assert "scanning without it" in done.stderr
