@@ -43,14 +43,16 @@ def forbid_sockets() -> None:
         raise OSError(ctypes.get_errno(), "no seccomp")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _kernel_can() -> None:
+@pytest.fixture(scope="module")
+def seccomp() -> None:
+    """Skip where the kernel cannot be asked."""
     try:
         subprocess.run([sys.executable, "-c", ""], preexec_fn=forbid_sockets, check=True)
     except subprocess.SubprocessError:
         pytest.skip("this kernel, or the container, grants no seccomp filters")
 
 
+@pytest.mark.usefixtures("seccomp")
 def test_the_kernel_does_kill_who_tries() -> None:
     for family, code in (("AF_INET", -31), ("AF_INET6", -31), ("AF_UNIX", 0)):
         tried = f"import socket; socket.socket(socket.{family})"
@@ -58,6 +60,7 @@ def test_the_kernel_does_kill_who_tries() -> None:
         assert done.returncode == code
 
 
+@pytest.mark.usefixtures("seccomp")
 def test_a_scan_asks_for_no_network(tmp_path: Path) -> None:
     """Neither the command nor a worker, with every kind of output and a model that is refused."""
     many(tmp_path / "photos", 40)
@@ -79,6 +82,7 @@ def test_a_scan_asks_for_no_network(tmp_path: Path) -> None:
         assert "crashed" not in out
 
 
+@pytest.mark.usefixtures("seccomp")
 def test_nor_does_the_library(tmp_path: Path) -> None:
     many(tmp_path / "photos", 4)
     script = (
