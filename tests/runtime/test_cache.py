@@ -1,7 +1,5 @@
 import hashlib
 import os
-import sqlite3
-import stat
 import subprocess
 import sys
 import threading
@@ -11,29 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from caches import LATER, MODEL, OLD, OTHER, QUESTION, SHA1, SHA256, VERDICT, altered, filled
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.cache import Cache, Known, Question, Verdict, clear, default_path
-from nsfwscan.errors import CacheError
-
-MODEL = "ab" * 32
-QUESTION, LATER, OTHER = (
-    Question(bytes(32), MODEL, 1),
-    Question(bytes(32), MODEL, 2),
-    Question(bytes(31) + b"x", MODEL, 1),
-)
-SHA256, SHA1 = "12" * 32, "34" * 20
-VERDICT = Verdict(0.123457, 640, 480, 3)
-OLD = (1, 2, 3, 10**18, 10**18)
-
-
-def filled(path: Path) -> Path:
-    with closing(Cache(path)) as cache:
-        cache.store([(SHA256, VERDICT)], QUESTION)
-        cache.remember("a.jpg", OLD, SHA256, SHA1)
-    return path
-
+from nsfwscan.cache import Cache, Known, Question, Verdict
 
 scores = st.floats(0, 1).map(lambda score: round(score, 6))
 verdicts = st.builds(Verdict, scores, *[st.integers(1, 2**31)] * 3)
@@ -117,13 +97,6 @@ def test_no_path_and_no_name_stands_in_clear_nor_as_a_plain_digest(tmp_path: Pat
     assert b"secret" not in data
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
-def test_the_file_is_the_user_s_alone(tmp_path: Path) -> None:
-    path = filled(tmp_path / "new" / "c")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-
-
 def test_what_is_kept_survives_a_kill(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c")
     cache.store([(SHA256, VERDICT)], QUESTION)
@@ -161,70 +134,15 @@ def test_info_counts(tmp_path: Path) -> None:
     assert info.size >= (tmp_path / "c").stat().st_size > 0
 
 
-def test_what_is_no_cache_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "photos.db"
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("CREATE TABLE precious (a)")
-    (tmp_path / "text").write_text("no database at all, but precious\n" * 9)
-    for name in ("photos.db", "text"):
-        before = (tmp_path / name).read_bytes()
-        with pytest.raises(CacheError, match=name):
-            Cache(tmp_path / name)
-        with pytest.raises(CacheError, match="is no cache of nsfwscan"):
-            clear(tmp_path / name)
-        assert (tmp_path / name).read_bytes() == before
-    with pytest.raises(CacheError, match="cannot use the cache"):
-        Cache(tmp_path)
-
-
-def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
-    path = filled(tmp_path / "c")
-    with closing(sqlite3.connect(path)) as newer:
-        newer.execute("PRAGMA user_version = 99")
-    with pytest.raises(CacheError, match=r"another version of nsfwscan \(schema 99, expected 1\)"):
-        Cache(path)
-    assert path.exists()
-
-
 def test_a_file_that_fails_under_way_is_given_up(tmp_path: Path) -> None:
     path = filled(tmp_path / "c")
     with closing(Cache(path)) as cache:
-        with closing(sqlite3.connect(path)) as other:
-            other.execute("DROP TABLE verdict")
+        altered(path, "DROP TABLE verdict")
         assert cache.find(SHA256, SHA1, QUESTION) is None
         assert cache.failure is not None
         assert "no such table" in str(cache.failure)
         cache.store([(SHA256, VERDICT)], QUESTION)  # identical files are still met once
         assert cache.find(SHA256, SHA1, QUESTION) is not None
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes")
-def test_nothing_but_a_cache_is_ever_cleared(tmp_path: Path) -> None:
-    (tmp_path / "empty").touch()
-    (tmp_path / "empty-wal").write_text("a neighbour")
-    os.mkfifo(tmp_path / "pipe")
-    for name in ("empty", "pipe", os.devnull):
-        with pytest.raises(CacheError, match="is no cache of nsfwscan"):
-            clear(tmp_path / name)
-    for name in ("pipe", os.devnull):
-        with pytest.raises(CacheError, match=r"it is no regular file|No such device"):
-            Cache(tmp_path / name)
-    assert {path.name for path in tmp_path.iterdir()} == {"empty", "empty-wal", "pipe"}
-
-
-def test_clear_deletes_a_cache_in_any_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = filled(tmp_path / "c")
-    assert clear(path)
-    assert list(tmp_path.iterdir()) == []
-    assert not clear(path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    place = default_path()
-    place.parent.mkdir(parents=True)
-    place.write_bytes(b"damaged")
-    assert clear(place)
-    assert not place.exists()
 
 
 @pytest.mark.parametrize(
@@ -240,46 +158,10 @@ def test_clear_deletes_a_cache_in_any_state(
     ],
 )
 def test_a_row_that_makes_no_sense_is_never_a_verdict(tmp_path: Path, damage: str) -> None:
-    path = filled(tmp_path / "c")
-    with closing(sqlite3.connect(path)) as other:
-        other.execute(damage)
-        other.commit()
+    path = altered(filled(tmp_path / "c"), damage)
     with closing(Cache(path)) as cache:
         assert cache.recall("a.jpg", lambda: OLD, QUESTION) is None
         assert "none of ours" in str(cache.failure)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "DELETE FROM salt",
-        "UPDATE salt SET salt = 5",
-        "UPDATE salt SET salt = zeroblob(100)",
-        "INSERT INTO salt VALUES (x'00')",
-        "DROP TABLE place",
-        "CREATE VIEW more AS SELECT 1",
-        "CREATE TRIGGER t AFTER INSERT ON verdict BEGIN DELETE FROM verdict; END",
-    ],
-)
-def test_tables_that_are_not_ours_are_refused(tmp_path: Path, damage: str) -> None:
-    path = filled(tmp_path / "c")
-    with closing(sqlite3.connect(path)) as other:
-        other.execute(damage)
-        other.commit()
-    with pytest.raises(CacheError, match="is damaged; delete it, or name another file"):
-        Cache(path)
-
-
-def test_a_cache_that_another_scan_is_making_is_waited_for(tmp_path: Path) -> None:
-    """SQLite says at once that it is locked, however long one means to wait."""
-    other = sqlite3.connect(tmp_path / "c", isolation_level=None, check_same_thread=False)
-    other.execute("BEGIN IMMEDIATE")
-    done = threading.Timer(0.3, other.execute, ["ROLLBACK"])
-    done.start()
-    with closing(Cache(tmp_path / "c")) as cache:
-        assert cache.find(SHA256, SHA1, QUESTION) is None
-    done.join()
-    other.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits")

@@ -2,7 +2,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from nsfwscan.cache import default_path
+from nsfwscan.cachefile import default_path
 from nsfwscan.doctor import Finding, State, examine, graphics, wheels
 from nsfwscan.nvidia import Driver, Gpu, Libraries
 
@@ -19,7 +19,7 @@ def test_this_machine_is_found_in_order() -> None:
     findings = list(examine("cpu"))
     assert failed(findings) == []
     order = [finding.about for finding in findings]
-    wanted = ["Python", "nsfwscan", "engine", "driver", "providers", "default model",
+    wanted = ["Python", "nsfwscan", "engine", "providers", "driver", "default model",
               "inference on cpu", "formats", "cache"]  # fmt: skip
     assert [about for about in order if about in wanted] == wanted
     formats = next(finding for finding in findings if finding.about == "formats")
@@ -57,30 +57,41 @@ def test_wheels_that_do_not_work_are_named_with_what_mends_them(
 
 def test_a_machine_without_a_card_is_sound_unless_one_is_wanted() -> None:
     for wanted in (True, False):
-        found = list(graphics("no NVIDIA driver", GOOD, wanted=wanted, has_cuda=False))
-        assert failed(found) == (["driver"] if wanted else [])
+        for loaded in (GOOD, None):
+            found = list(graphics("no NVIDIA driver", loaded, wanted=wanted))
+            missing = ["CUDA"] if loaded is None else []
+            assert failed(found) == ([*missing, "driver"] if wanted else [])
         nothing = Driver("575.57.08", (12, 9), ())
-        found = list(graphics(nothing, GOOD, wanted=wanted, has_cuda=True))
+        found = list(graphics(nothing, GOOD, wanted=wanted))
         assert failed(found) == (["GPU"] if wanted else [])
 
 
 def test_a_card_that_is_not_used_is_told() -> None:
-    *_, last = graphics(DRIVER, GOOD, wanted=False, has_cuda=False)
-    assert (last.about, last.state) == ("CUDA", State.NOTE)
-    assert "so no GPU is used" in last.said
-    assert "nsfwscan[gpu]" in str(last.advice)
+    first, *_ = graphics(DRIVER, None, wanted=False)
+    assert (first.about, first.state) == ("CUDA", State.NOTE)
+    assert "so no GPU is used" in first.said
+    assert "nsfwscan[gpu]" in str(first.advice)
 
 
 def test_a_card_with_what_goes_with_it_is_sound() -> None:
-    found = list(graphics(DRIVER, GOOD, wanted=True, has_cuda=True))
-    assert [finding.about for finding in found] == ["driver", "GPU 0", "CUDA", "cuDNN"]
+    found = list(graphics(DRIVER, GOOD, wanted=True))
+    assert [finding.about for finding in found] == ["CUDA", "cuDNN", "driver", "GPU 0"]
     assert failed(found) == []
-    assert "compute capability 6.1" in found[1].said
+    assert "compute capability 6.1" in found[3].said
 
 
-def test_libraries_that_are_missing_or_too_new_are_told() -> None:
-    missing = graphics(DRIVER, Libraries(None, None), wanted=False, has_cuda=True)
+def test_libraries_that_are_missing_are_told_by_their_files() -> None:
+    missing = list(graphics(DRIVER, Libraries(None, None), 12, wanted=False))
     assert failed(missing) == ["CUDA", "cuDNN"]
-    too_new = list(graphics(DRIVER, Libraries((13, 0), (9, 13, 0)), wanted=False, has_cuda=True))
+    assert ("12" in missing[0].said, "9" in missing[1].said) == (True, True)
+    assert "nsfwscan[gpu]" in str(missing[0].advice)
+    newer, *_ = graphics(DRIVER, Libraries(None, None), 13, wanted=False)
+    assert "nsfwscan[gpu-cuda13]" in str(newer.advice)
+    without_a_card = graphics("no NVIDIA driver", Libraries(None, None), 12, wanted=False)
+    assert failed(without_a_card) == []
+
+
+def test_libraries_that_are_too_new_are_told() -> None:
+    too_new = list(graphics(DRIVER, Libraries((13, 0), (9, 13, 0)), 13, wanted=False))
     assert failed(too_new) == ["GPU 0"]
-    assert "older than Turing" in too_new[1].said
+    assert "older than Turing" in too_new[3].said

@@ -47,6 +47,7 @@ def test_this_machine_is_asked() -> None:
         assert found.startswith(("no NVIDIA driver", "the NVIDIA driver does not answer"))
     else:
         assert all(gpu.capability >= (3, 0) and gpu.memory > 1 << 28 for gpu in found.gpus)
-    loaded = libraries()
-    assert loaded.cuda is None or loaded.cuda >= (12, 0)
-    assert loaded.cudnn is None or loaded.cudnn >= (9, 0, 0)
+    for line in (12, 13):
+        loaded = libraries(line)
+        assert loaded.cuda is None or loaded.cuda[0] == line
+        assert loaded.cudnn is None or loaded.cudnn[0] == 9

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nsfwscan.doctor import Finding, State, installed
-from nsfwscan.nvidia import Driver, driver, libraries, misfit
+from nsfwscan.doctor import Finding, State, driven, installed
+from nsfwscan.nvidia import Driver, driver, libraries
 from nsfwtrain.keras import gpus, tf
 
 TOLERANCE = 1e-4
@@ -39,17 +39,8 @@ def examine() -> Iterator[Finding]:
     yield Finding("built for", State.OK, said if with_cuda else "the CPU alone")
     cards = driver()
     if isinstance(cards, Driver):
-        yield Finding("driver", State.OK, cards.version)
-        loaded = libraries()
-        for index, card in enumerate(cards.gpus):
-            wrong = misfit(card, cards, loaded)
-            said = f"{card.name}, compute capability {'.'.join(map(str, card.capability))}"
-            yield Finding(
-                f"GPU {index}",
-                State.OK if wrong is None else State.FAILED,
-                said if wrong is None else f"{said}: {wrong[0]}",
-                None if wrong is None else wrong[1],
-            )
+        line = int(str(built["cuda_version"]).partition(".")[0]) if with_cuda else None
+        yield from driven(cards, None if line is None else libraries(line))
     else:
         yield Finding("driver", State.NOTE, cards)
     seen = gpus()
@@ -58,7 +49,7 @@ def examine() -> Iterator[Finding]:
             "GPUs",
             State.FAILED,
             "TensorFlow sees none of them: it trains on the CPU",
-            'pip install "tensorflow[and-cuda]==2.21.*" "nvidia-cudnn-cu12<9.11"',
+            'pip install "nsfwscan[train-gpu]" brings the libraries that it needs',
         )
     yield from _convolutions(len(seen))
 

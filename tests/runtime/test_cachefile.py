@@ -1,0 +1,100 @@
+import os
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from caches import altered, filled
+
+from nsfwscan.cachefile import clear, default_path, open_cache
+from nsfwscan.errors import CacheError
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
+def test_the_file_is_the_user_s_alone(tmp_path: Path) -> None:
+    path = filled(tmp_path / "new" / "c")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_what_is_no_cache_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "photos.db"
+    altered(path, "CREATE TABLE precious (a)")
+    (tmp_path / "text").write_text("no database at all, but precious\n" * 9)
+    for name in ("photos.db", "text"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(CacheError, match=name):
+            open_cache(tmp_path / name)
+        with pytest.raises(CacheError, match="is no cache of nsfwscan"):
+            clear(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+    with pytest.raises(CacheError, match="cannot use the cache"):
+        open_cache(tmp_path)
+
+
+def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
+    path = altered(filled(tmp_path / "c"), "PRAGMA user_version = 99")
+    with pytest.raises(CacheError, match=r"another version of nsfwscan \(schema 99, expected 1\)"):
+        open_cache(path)
+    assert path.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes")
+def test_nothing_but_a_cache_is_ever_cleared(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "empty-wal").write_text("a neighbour")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("empty", "pipe", os.devnull):
+        with pytest.raises(CacheError, match="is no cache of nsfwscan"):
+            clear(tmp_path / name)
+    for name in ("pipe", os.devnull):
+        with pytest.raises(CacheError, match=r"it is no regular file|No such device"):
+            open_cache(tmp_path / name)
+    assert {path.name for path in tmp_path.iterdir()} == {"empty", "empty-wal", "pipe"}
+
+
+def test_clear_deletes_a_cache_in_any_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = filled(tmp_path / "c")
+    assert clear(path)
+    assert list(tmp_path.iterdir()) == []
+    assert not clear(path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    place = default_path()
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"damaged")
+    assert clear(place)
+    assert not place.exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM salt",
+        "UPDATE salt SET salt = 5",
+        "UPDATE salt SET salt = zeroblob(100)",
+        "INSERT INTO salt VALUES (x'00')",
+        "DROP TABLE place",
+        "CREATE VIEW more AS SELECT 1",
+        "CREATE TRIGGER t AFTER INSERT ON verdict BEGIN DELETE FROM verdict; END",
+    ],
+)
+def test_tables_that_are_not_ours_are_refused(tmp_path: Path, damage: str) -> None:
+    path = altered(filled(tmp_path / "c"), damage)
+    with pytest.raises(CacheError, match="is damaged; delete it, or name another file"):
+        open_cache(path)
+
+
+def test_a_cache_that_another_scan_is_making_is_waited_for(tmp_path: Path) -> None:
+    """SQLite says at once that it is locked, however long one means to wait."""
+    other = sqlite3.connect(tmp_path / "c", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+    done.start()
+    connection, salt = open_cache(tmp_path / "c")
+    connection.close()
+    assert len(salt) == 32
+    done.join()
+    other.close()
