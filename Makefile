@@ -4,7 +4,8 @@
 #   make test                       run the tests
 #   make fuzz MINUTES=30            look for damaged files that break something, for so long
 #   make dist                       build wheel and source, install them in empty environments
-#   make check                      format, lint, check types and documentation (CI: change nothing)
+#   make check                      format, lint, check types, documentation and Dockerfile (CI:
+#                                   change nothing)
 #   make docs                       write the generated parts of the documentation anew
 #   make lock                       choose the newest versions of all dependencies anew
 #   make clean                      remove what the above have made
@@ -40,20 +41,27 @@ check: $(VENV)/dev.done
 	$(BIN)/ruff format $(if $(CI),--check) .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	$(BIN)/python docs/generate.py --check
 
 docs: $(VENV)/dev.done
 	$(BIN)/python docs/generate.py
 
 lock: $(VENV)/dev.done
-	$(call compile,scan) --extra cpu
-	$(call compile,dev) --extra cpu --extra dev --extra train --extra export \
+	$(call compile,build,locks/build.in)
+	$(call compile,scan,pyproject.toml) --extra cpu --constraint locks/build.txt
+	$(call compile,dev,pyproject.toml) --extra cpu --extra dev --extra train --extra export \
 	  --constraint locks/scan.txt
+	$(call compile,scan-gpu,pyproject.toml locks/gpu.in) --extra gpu \
+	  --constraint locks/scan.txt --override locks/gpu-overrides.in
+	$(call compile,train-gpu,pyproject.toml locks/gpu.in) --extra train-gpu \
+	  --constraint locks/dev.txt --override locks/gpu-overrides.in
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
 
-compile = $(BIN)/uv pip compile pyproject.toml locks/build.in --output-file locks/$(1).txt \
+compile = $(BIN)/uv pip compile $(2) --output-file locks/$(1).txt \
   --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
   --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
@@ -67,8 +75,9 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # A lock names every file by its hash, so that an install today is the install of tomorrow.
-$(VENV)/%.done: locks/%.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+$(VENV)/%.done: locks/%.txt locks/build.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r locks/build.txt -r $<
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  --no-build-isolation --editable .
 	@touch $@

@@ -3,16 +3,19 @@
 A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
 """
 
+import inspect
 import os
 import re
 import sys
 from pathlib import Path
 
+import licences
 from typer.testing import CliRunner
 
 from nsfwscan.cli import app
 from nsfwscan.errors import REASONS
 from nsfwscan.filetype import FORMATS
+from nsfwscan.record import Record
 from nsfwscan.summary import EXIT_CODES
 
 DOCS = Path(__file__).parent
@@ -55,7 +58,29 @@ def exit_codes() -> str:
     return table(("exit code", "meaning"), *rows)
 
 
-PARTS = {"help": help_text, "formats": formats, "reasons": reasons, "exit-codes": exit_codes}
+def record() -> str:
+    """List the fields of a record, as its docstring explains them."""
+    attributes = inspect.cleandoc(str(Record.__doc__)).partition("Attributes\n----------\n")[2]
+    found = re.findall(r"^(\w[^\n]*)\n((?:    [^\n]*\n?)+)", attributes, re.MULTILINE)
+    rows = ((names, " ".join(said.split()).replace("``", "`")) for names, said in found)
+    return table(
+        ("field", "meaning"), *((f"`{names}`".replace(", ", "`, `"), said) for names, said in rows)
+    )
+
+
+def shipped() -> str:
+    """List the packages that the images carry, and their licences."""
+    return table(("packages", "licence", "in"), *licences.rows(DOCS.parent / "locks"))
+
+
+PARTS = {
+    "help": help_text,
+    "formats": formats,
+    "reasons": reasons,
+    "exit-codes": exit_codes,
+    "record": record,
+    "licences": shipped,
+}
 
 
 def current(text: str) -> str:

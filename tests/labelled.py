@@ -25,7 +25,7 @@ def make_collection(root: Path) -> Collection:
     """Make 2 x 120 pictures of random blots: reddish ones have label 1."""
     rng = np.random.default_rng(0)
     for label in (0, 1):
-        (root / str(label)).mkdir()
+        (root / str(label)).mkdir(parents=True)
         for i in range(120):
             blots = rng.integers(0, 256, (6, 6, 3)).astype(float)
             blots[..., 0] += 80 * (label - 0.5)

@@ -1,26 +1,27 @@
 """The documentation is run, not believed."""
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
+import onnx
 import pytest
 from conftest import Run
-from helpers import PHOTOS
+from documents import DOCUMENTS, ROOT, Block, all_blocks
+from helpers import PHOTOS, mean_model
 
+from nsfwscan import Preprocess
 from nsfwscan.manifest import Manifest, parse_manifest
-
-ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(path: Path, language: str) -> list[str]:
-    text = path.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [block.text for block in all_blocks(path) if block.language == language]
 
 
 def test_generated_parts_are_current() -> None:
@@ -32,7 +33,8 @@ def test_generated_parts_are_current() -> None:
 
 def test_a_stale_part_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    shutil.copy(ROOT / "docs" / "generate.py", tmp_path / "docs")
+    for name in ("generate.py", "licences.py"):
+        shutil.copy(ROOT / "docs" / name, tmp_path / "docs")
     stale = "<!-- generated: exit-codes -->\nold\n<!-- end -->\n"
     (tmp_path / "README.md").write_text(stale)
     command = [sys.executable, str(tmp_path / "docs" / "generate.py")]
@@ -97,6 +99,114 @@ def test_the_example_manifest_is_valid_and_the_table_is_complete() -> None:
         nested = name in {"preprocess", "input", "output"}
         fields |= {f"{name}.{inner}" for inner in value} if nested else {name}
     assert table == fields
+
+
+RUN_HERE = re.compile(r"|exit codes:( \d+)+")
+RUN_ELSEWHERE = re.compile(r"run by ([^\s,]+)")
+NOT_RUN = re.compile(r"not run: \S.+")
+
+
+def to_run(path: Path) -> list[Block]:
+    return [
+        block
+        for block in all_blocks(path)
+        if block.language in {"console", "bash"} and RUN_HERE.fullmatch(block.note)
+    ]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_are_run_by_a_test_or_say_why_not(path: Path) -> None:
+    for block in all_blocks(path):
+        if block.language not in {"console", "bash", "yaml"} or block in to_run(path):
+            continue
+        elsewhere = RUN_ELSEWHERE.match(block.note)
+        assert elsewhere or NOT_RUN.fullmatch(block.note), block
+        if elsewhere:
+            runner = ROOT / elsewhere[1]
+            assert path.name in runner.read_text(encoding="utf-8"), block.note
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Make the folders and models that the documents speak of."""
+    (tmp_path / "photos").mkdir()
+    for name in ("astronaut.png", "logo.png", "retina.jpg"):
+        shutil.copy(PHOTOS / name, tmp_path / "photos")
+    for name in ("site", "uploads"):
+        shutil.copytree(tmp_path / "photos", tmp_path / name)
+    ours = Manifest(name="mean", preprocess=Preprocess(size=8), threshold=0.99)
+    mean_model(tmp_path / "b0.onnx", ours)
+    document = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    (manifest,) = re.findall(r"```json\n(.*?)```", document, re.DOTALL)
+    (tmp_path / "my-classifier.json").write_text(manifest)
+    mean_model(
+        tmp_path / "my-classifier.onnx", input_name="input", output_name="logits",
+        dtype=onnx.TensorProto.FLOAT, shape=("N", 3, 224, 224),
+        weights=((0.1, 0.0), (0.0, 0.0), (0.0, 0.0)), bias=(9.0, 0.0),
+    )  # fmt: skip
+    return tmp_path
+
+
+def run_blocks(path: Path, folder: Path) -> None:
+    """Run a document's commands one after another, as they are printed."""
+    scripts = sysconfig.get_path("scripts")
+    here = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder)}
+    for block in to_run(path):
+        codes = {int(code) for code in re.findall(r"\d+", block.note)} or {0}
+        ended = set()
+        for command in block.commands():
+            done = subprocess.run(
+                ["bash", "-c", command], cwd=folder, env=here, check=False,
+                capture_output=True, text=True, timeout=600,
+            )  # fmt: skip
+            assert done.returncode in codes | {0}, (command, done.stdout, done.stderr)
+            ended.add(done.returncode)
+        assert codes <= ended | {0}, (block, ended)
+
+
+QUICK = [path for path in DOCUMENTS if to_run(path) and path.stem != "training"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs bash")
+@pytest.mark.parametrize("path", QUICK, ids=lambda path: path.name)
+def test_commands_end_as_the_document_says(photos: Path, path: Path) -> None:
+    run_blocks(path, photos)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs bash")
+def test_training_goes_as_its_document_says(tmp_path: Path) -> None:
+    from backbones import small_backbone
+    from labelled import make_collection
+
+    from nsfwtrain.variants import VARIANTS
+
+    make_collection(tmp_path / "made")
+    (tmp_path / "made" / "0").rename(tmp_path / "decent")
+    (tmp_path / "made" / "1").rename(tmp_path / "indecent")
+    for row in VARIANTS:
+        small_backbone(tmp_path / "backbones" / row.name, row.feature_dim)
+    run_blocks(ROOT / "docs" / "training.md", tmp_path)
+
+
+def test_the_report_is_read_as_its_document_says(run: Run, photos: Path) -> None:
+    (code,) = blocks(ROOT / "docs" / "report.md", "python")
+    assert run("photos", "--format", "jsonl", "--output", "report.jsonl").returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=photos, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "3 files, 0 unknown, 0 doubtful\n"
+
+
+def test_the_workflow_is_one(tmp_path: Path) -> None:
+    (text,) = blocks(ROOT / "docs" / "automation.md", "yaml")
+    (tmp_path / "pictures.yaml").write_text(text)
+    command: list[str | Path] = [
+        Path(sysconfig.get_path("scripts")) / "check-jsonschema",
+        "--builtin-schema", "vendor.github-workflows", tmp_path / "pictures.yaml",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

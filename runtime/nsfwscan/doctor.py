@@ -192,7 +192,10 @@ def graphics(
         return
     yield from driven(found, loaded)
     if not cards:
-        advice = "is it passed on (docker run --gpus all)?"
+        advice = (
+            "in a container: docker run --gpus all; cards before the GTX 16 series need a driver "
+            "of the line 580 at most"
+        )
         yield Finding("GPU", bad, "the driver sees none", advice)
 
 

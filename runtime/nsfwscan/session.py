@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import io
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -145,11 +146,17 @@ def _cuda_session(
             return session
         why = "ONNX Runtime fell back to the CPU"
     except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions have no common base
-        why = sentence(error)
+        why = cuda_failure(sentence(error))
     missing = _missing_library(Path(runtime.__file__).parent)
     raise DeviceError(
         f'cuda:{index} does not come up: {missing or why}; "nsfwscan doctor" says what to do'
     )
+
+
+def cuda_failure(said: str) -> str:
+    """Cut CUDA's own words out of where in ONNX Runtime's source they were met."""
+    found = re.search(r"\bCU\w+ failure \d+: [^;]*[^; ]", said)
+    return said if found is None else found[0]
 
 
 def _missing_library(package: Path) -> str | None:

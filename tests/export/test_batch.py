@@ -8,6 +8,7 @@ from nsfwexport.batch import Row, convert_all, table
 from nsfwexport.errors import ConversionError
 
 
+@pytest.mark.slow
 def test_a_failure_does_not_end_the_rest(trained: Trained, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(trained.run, runs / "b0")

@@ -1,3 +1,4 @@
+import itertools
 import json
 import shlex
 import shutil
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Run
+from documents import ROOT, all_blocks
 from export.conftest import Trained
 from helpers import mean_model
 
@@ -14,7 +16,6 @@ from nsfwscan import Manifest, Preprocess
 from nsfwscan.modelfile import default_model_path
 from nsfwscan.objects import object_path
 
-ROOT = Path(__file__).parent.parent.parent
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 
 
@@ -45,6 +46,7 @@ def test_convert_prints_the_comparison(run: Run, tmp_path: Path, trained: Traine
     assert run("check", "m.onnx", program="nsfwexport").returncode == 0
 
 
+@pytest.mark.slow
 def test_verify_is_exit_1_and_names_the_worst(run: Run, tmp_path: Path, trained: Trained) -> None:
     store = ["--store", trained.collection.store, "--split", trained.collection.split]
     fine = run("verify", trained.model, trained.run, *store, program="nsfwexport")
@@ -84,6 +86,7 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(run: Run, traine
         assert done.stderr == f"nsfwexport: cannot write {place}: {why}\n"
 
 
+@pytest.mark.slow
 def test_all_ends_with_a_table(run: Run, tmp_path: Path, trained: Trained) -> None:
     done = run("all", trained.run.parent, "-o", "models", program="nsfwexport")
     assert (done.returncode, done.stderr) == (0, "")
@@ -103,9 +106,8 @@ def test_from_two_folders_to_a_scan_with_the_new_model(
             (tmp_path / folder).mkdir(parents=True, exist_ok=True)
             shutil.copy(picture, tmp_path / folder)
     shutil.copytree(trained.collection.backbone, tmp_path / "backbones" / "b0")
-    text = (ROOT / "docs" / "exporting.md").read_text(encoding="utf-8")
-    block = text.partition("```console\n")[2].partition("```")[0]
-    commands = [shlex.split(line.removeprefix("$ ")) for line in block.splitlines()]
+    shown = all_blocks(ROOT / "docs" / "exporting.md")
+    commands, *later = [[shlex.split(line) for line in block.commands()] for block in shown]
     assert [words[1] for words in commands[3:]] == [
         "fit", "convert", "verify", "calibrate", "--model",
     ]  # fmt: skip
@@ -113,6 +115,8 @@ def test_from_two_folders_to_a_scan_with_the_new_model(
     for program, *arguments in commands:
         done[arguments[0]] = run(*arguments, program=program)
         assert done[arguments[0]].returncode == (program == "nsfwscan")
+    for program, *arguments in itertools.chain.from_iterable(later):
+        assert run(*arguments, program=program).returncode == 0, arguments
     assert "where 1.00% of all files are indecent, " in done["calibrate"].stdout
     threshold = float(done["calibrate"].stdout.split()[1])
     assert f"flagging scores from {threshold:g} on" in done["--model"].stderr

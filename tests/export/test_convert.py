@@ -35,6 +35,7 @@ def test_the_file_says_what_it_is(trained: Trained) -> None:
     assert np.abs(classifier.predict(pixels) - source.scorer()(pixels)).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_what_fails_the_gate_gets_no_name_and_replaces_nothing(
     trained: Trained, tmp_path: Path
 ) -> None:
@@ -46,6 +47,7 @@ def test_what_fails_the_gate_gets_no_name_and_replaces_nothing(
     assert out.read_text() == "before"
 
 
+@pytest.mark.slow
 def test_a_keras_model_that_is_no_run_needs_its_variant(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="say by --variant what model it is"):
         keras.load(trained.run / "model")
@@ -55,16 +57,19 @@ def test_a_keras_model_that_is_no_run_needs_its_variant(trained: Trained, tmp_pa
     assert (manifest.training, manifest.licence) == (None, "MIT")
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_written_is_said(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*gone/b0\.onnx: No such file"):
         convert(keras.load(trained.run), tmp_path / "gone" / "b0.onnx")
 
 
+@pytest.mark.slow
 def test_an_operator_set_that_does_not_do_is_said(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="does not convert"):
         convert(keras.load(trained.run), tmp_path / "b0.onnx", opset=99)
 
 
+@pytest.mark.slow
 def test_the_model_s_own_layer_names_do_not_matter(trained: Trained, tmp_path: Path) -> None:
     tf_keras = keras.tf_keras
     source = keras.load(trained.run)

@@ -67,6 +67,7 @@ def shifted_weight(model: Any) -> Any:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [wrong_scaling, swapped_channels, shifted_weight])
 def test_a_model_that_is_another_is_refused(
     trained: Trained, images: list[Path], tmp_path: Path, change: Callable[[Any], Any]

@@ -197,6 +197,7 @@ def test_what_runs_away_costs_one_file(
     assert {r.score for r in records} == {0.2, None}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to it")
 def test_want_of_memory_is_never_called_damage_and_never_another_file_s(
     tmp_path: Path, redness: Classifier

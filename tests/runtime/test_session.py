@@ -15,7 +15,7 @@ from nsfwscan import (
     Preprocess,
     decode,
 )
-from nsfwscan.session import engine_version
+from nsfwscan.session import cuda_failure, engine_version
 
 HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
@@ -47,6 +47,24 @@ def test_the_gpu_gives_the_cpu_s_scores(open_nsfw: Classifier) -> None:
         [decode(encoded(load_photo(name), "PNG"), preprocess).pixels for name in RGB_PHOTOS]
     )
     assert np.abs(gpu.predict(batch) - open_nsfw.predict(batch)).max() <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (
+            "/src/info.cc:60 [ONNXRuntimeError] : 1 : CUDA failure 35: no driver ; GPU=-1 ; line=6",
+            "CUDA failure 35: no driver",
+        ),
+        (
+            "[ONNXRuntimeError] : 6 : CUDNN failure 1001: CUDNN_STATUS_NOT_INITIALIZED ; GPU=0 ;",
+            "CUDNN failure 1001: CUDNN_STATUS_NOT_INITIALIZED",
+        ),
+        ("something else; went wrong", "something else; went wrong"),
+    ],
+)
+def test_of_a_failure_cuda_s_own_words_are_kept(said: str, kept: str) -> None:
+    assert cuda_failure(said) == kept
 
 
 def test_the_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pytest
 from conftest import Run
 from labelled import Collection
 from PIL import Image
@@ -66,6 +67,7 @@ def test_from_folders_to_a_layout_of_links(run: Run, tmp_path: Path) -> None:
     assert "under the other label, left as they are: 20\n" in conflict.stdout
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_from_the_command_line(
     run: Run, tmp_path: Path, collection: Collection
 ) -> None:

@@ -87,6 +87,7 @@ def test_it_learns_and_says_all_about_it(
     assert list((tmp_path / "run" / "logs" / "train").iterdir())
 
 
+@pytest.mark.slow
 def test_a_model_reloads_without_its_backbone(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
@@ -259,6 +260,7 @@ def test_counts_are_of_what_was_used(collection: Collection, tmp_path: Path) -> 
     assert list(facts["left_out"]) == [first.label.object_id]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("blocks", "sentence"),
     [
