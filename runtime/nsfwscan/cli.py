@@ -33,6 +33,7 @@ from nsfwscan.commandline import (
     checked_defaults,
     end_at_once,
     errors_as_exit_codes,
+    is_named_nearer,
     run,
     silent_libraries,
 )
@@ -113,11 +114,22 @@ def _options(
     nsfwscan.toml in the current folder or the user's configuration folder.
     """
     del version  # its callback has done it all
-    if context.invoked_subcommand in {"scan", "cache"}:
+    if context.invoked_subcommand in {"scan", "cache", "doctor"}:
         with errors_as_exit_codes():
-            defaults = _defaults_from_file(context)
-            place = {name: defaults[name] for name in ("cache",) if name in defaults}
-            context.default_map = {"scan": defaults, "cache": {"info": place, "clear": place}}
+            try:
+                defaults = _defaults_from_file(context)
+            except NsfwScanError:
+                raise
+            except Exception:
+                if context.invoked_subcommand != "doctor":
+                    raise
+                defaults = {}  # whatever is broken, it is about to find
+            place = {name: value for name, value in defaults.items() if name == "cache"}
+            context.default_map = {
+                "scan": defaults,
+                "cache": {"info": place, "clear": place},
+                "doctor": {k: v for k, v in defaults.items() if k in {"cache", "device"}},
+            }
 
 
 def _defaults_from_file(context: typer.Context) -> dict[str, Any]:
@@ -205,7 +217,11 @@ def scan(
                 glob=glob or (), ignore=not no_ignore, hidden=hidden, max_depth=max_depth
             )
             classifier = loading.result()
-            verdicts = None if no_cache else stack.enter_context(closing(_open_cache(cache, say)))
+            verdicts = (
+                None
+                if no_cache and not is_named_nearer(context, "cache", "no_cache")
+                else stack.enter_context(closing(_open_cache(cache, say)))
+            )
             out = stack.enter_context(open_output(output, format_.value, raw=bare_paths))
             report = open_report(
                 out,

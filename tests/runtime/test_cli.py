@@ -201,6 +201,28 @@ def test_options_come_from_flag_then_variable_then_file_then_default(
     assert threshold("--threshold", "0.3") == 0.3
 
 
+def test_of_a_cache_and_none_what_is_named_nearer_counts(
+    run: Run, photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_used(*options: str) -> bool:
+        run("photos/dark.png", "-m", model, *options, cwd=photos.parent)
+        used = (tmp_path / "c").exists()
+        (tmp_path / "c").unlink(missing_ok=True)
+        return used
+
+    place = str(tmp_path / "c")
+    (photos.parent / "nsfwscan.toml").write_text("no-cache = true\n")
+    assert not is_used()
+    assert is_used("--cache", place)
+    monkeypatch.setenv("NSFWSCAN_CACHE", place)
+    assert is_used()
+    assert not is_used("--no-cache")
+    (photos.parent / "nsfwscan.toml").write_text(f'cache = "{place}"\n')
+    monkeypatch.delenv("NSFWSCAN_CACHE")
+    assert is_used()
+    assert not is_used("--no-cache")
+
+
 def test_an_options_file_says_that_it_is_in_use_and_what_is_wrong_with_it(
     run: Run, photos: Path, model: Path
 ) -> None:

@@ -53,6 +53,15 @@ def test_a_broken_package_is_a_finding_and_no_end(run: Run, tmp_path: Path, pack
     assert len(found) > 6
 
 
+def test_options_come_from_where_a_scan_takes_them(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "nsfwscan.toml").write_text(f'cache = "{tmp_path / "c"}"\ndevice = "cuda:99"\n')
+    done = run("doctor")
+    assert done.returncode == 1
+    assert f"ok      cache: {tmp_path / 'c'}, made just now" in done.stdout
+    assert "FAILED  inference on cuda:99: " in done.stdout
+    assert "cuda" not in run("doctor", "--device", "cpu").stdout
+
+
 def test_a_cache_that_cannot_be_is_a_finding(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     for place in (str(tmp_path / "file"), "/" + "a" * 300):
