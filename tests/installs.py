@@ -120,9 +120,11 @@ def check_hidden_libraries(programs: Path, checkout: Path, wheel: Path) -> None:
     assert missing, told
     told = run(*scan, where=checkout)
     assert told.count(missing[1]) == 1, told
+    assert '"nsfwscan doctor" says what to do' in told, told
     assert "open_nsfw on cpu" in told, told
     told = run(programs / "nsfwscan", "doctor", "--device", "cuda", where=checkout, code=1)
     assert "libcudart.so.12 cannot be loaded" in told, told
+    assert "says what to do" not in told, told
     print(f"without CUDA's libraries: {missing[1]} is named, and the CPU taken otherwise")
 
 

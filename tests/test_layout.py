@@ -26,8 +26,8 @@ LAYERS = {
     "config": "errors",
     "devices": "errors",
     "discover": "errors filetype found selection",
-    "doctor": "cache cachefile classifier errors formatsamples found limits manifest modelfile "
-    "nvidia parameters preprocess session worker",
+    "doctor": "cache cachefile classifier devices errors formatsamples found limits manifest "
+    "modelfile nvidia parameters preprocess session worker",
     "doctorcommand": "commandline devices doctor escape options",
     "engine": "cache errors flights found limits pixels pool reader tensors worker",
     "files": "errors",

@@ -4,6 +4,9 @@ import re
 
 from nsfwscan.errors import DeviceError
 
+SEE_DOCTOR = '; "nsfwscan doctor" says what to do'
+"""What is added where a GPU does not come up; not, of course, by the doctor itself."""
+
 _DEVICE = re.compile(r"auto|cpu|cuda(?::(\d{1,3}))?")
 
 

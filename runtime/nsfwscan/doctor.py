@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nsfwscan import __version__
+from nsfwscan.devices import SEE_DOCTOR
 from nsfwscan.errors import NsfwScanError
 from nsfwscan.nvidia import (
     CUDNN_LIBRARY,
@@ -115,7 +116,7 @@ def attempted(about: str, look: Callable[[], Look[T]]) -> Look[T | None]:
     try:
         return (yield from look())
     except NsfwScanError as error:
-        yield Finding(about, State.FAILED, str(error))
+        yield Finding(about, State.FAILED, str(error).removesuffix(SEE_DOCTOR))
     except Exception as error:  # noqa: BLE001 - a broken package raises anything
         said = " ".join(f"{type(error).__name__}: {error}".split())
         yield Finding(about, State.FAILED, said, "install it anew, in an empty environment")

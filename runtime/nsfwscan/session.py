@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsfwscan.devices import gpu_index
+from nsfwscan.devices import SEE_DOCTOR, gpu_index
 from nsfwscan.errors import DeviceError, EngineError, ModelError
 
 _CUDA = "CUDAExecutionProvider"
@@ -148,9 +148,7 @@ def _cuda_session(
     except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions have no common base
         why = cuda_failure(sentence(error))
     missing = _missing_library(Path(runtime.__file__).parent)
-    raise DeviceError(
-        f'cuda:{index} does not come up: {missing or why}; "nsfwscan doctor" says what to do'
-    )
+    raise DeviceError(f"cuda:{index} does not come up: {missing or why}{SEE_DOCTOR}")
 
 
 def cuda_failure(said: str) -> str:
