@@ -52,6 +52,20 @@ def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def lacking(package: str, *absent: str) -> str:
+    """Write a program that is a package's command line where others are not installed."""
+    return (
+        "import sys\n"
+        "class Hide:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] in {absent}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Hide())\n"
+        f"from {package}.cli import main\n"
+        "main()\n"
+    )
+
+
 def mean_model(
     path: Path,
     manifest: Manifest | None = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, cast
 
 import typer
 
-from nsfwexport.errors import ParityError, needing_extra
+from nsfwexport.errors import ParityError
 from nsfwscan import OutputError
 from nsfwscan.commandline import errors_as_exit_codes, run, silent_libraries
 from nsfwscan.escape import printable
@@ -103,13 +103,13 @@ def main() -> NoReturn:
 
 
 @contextmanager
-def _errors(command: str) -> Iterator[None]:
+def _errors() -> Iterator[None]:
     """Print what goes wrong in a sentence; exit 1 where two models do not say the same."""
-    with errors_as_exit_codes(PROGRAM), silent_libraries(), warnings.catch_warnings():
+    told = errors_as_exit_codes(PROGRAM, extra="export")
+    with told, silent_libraries(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras, on what it is about to change
         try:
-            with needing_extra(command):
-                yield
+            yield
         except ParityError as error:
             head, *worst = str(error).splitlines()
             for line in (f"{PROGRAM}: {head}", *worst):
@@ -192,7 +192,7 @@ def convert(
     format_: Annotated[Format, typer.Option("--format", help="Of the report.")] = Format.TEXT,
 ) -> None:
     """Convert a training run to one ONNX file; it gets its name once it says the same."""
-    with _errors("convert"):
+    with _errors():
         _check_place(output)
         wanted = _pictures(images, store, split, part)
         from nsfwexport import keras
@@ -220,7 +220,7 @@ def all_(
     ],
 ) -> None:
     """Convert every run of a folder, each in its own process; all other options go to convert."""
-    with _errors("all"):
+    with _errors():
         from nsfwexport.batch import convert_all, table
 
         rows = convert_all(runs, output, context.args)
@@ -244,7 +244,7 @@ def verify(
     format_: Annotated[Format, typer.Option("--format", help="Of the report.")] = Format.TEXT,
 ) -> None:
     """Compare an ONNX file with the run it came from; exit 1 if they do not say the same."""
-    with _errors("verify"):
+    with _errors():
         wanted = _pictures(images, store, split, part)
         import tempfile
 
@@ -283,7 +283,7 @@ def half(
     format_: Annotated[Format, typer.Option("--format", help="Of the report.")] = Format.TEXT,
 ) -> None:
     """Write a model file in half precision: half the size, the same contract."""
-    with _errors("half"):
+    with _errors():
         _check_place(output)
         wanted = _pictures(images, store, split, part)
         from nsfwexport.half import half as to_half
@@ -341,7 +341,7 @@ def calibrate(
             raise typer.BadParameter(f"a share must be between 0 and 1, got {share:g}")
     if (labels is None) == (store is None) or (store is None) != (split is None):
         raise typer.BadParameter("name labelled pictures: --store and --split, or --labels")
-    with _errors("calibrate"):
+    with _errors():
         from dataclasses import replace
 
         from nsfwexport import calibrate as calibration
@@ -387,7 +387,7 @@ def check(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.")],
 ) -> None:
     """Check that a model file is what this project promises of its own; exit 1 if it is not."""
-    with _errors("check"):
+    with _errors():
         from nsfwexport import modelfile
         from nsfwexport.contract import graph_violations, violations
         from nsfwscan import Classifier

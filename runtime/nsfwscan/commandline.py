@@ -334,7 +334,7 @@ def _say(text: str) -> None:
 
 @contextmanager
 def errors_as_exit_codes(
-    program: str = "nsfwscan", *, verbose: bool | None = None
+    program: str = "nsfwscan", *, verbose: bool | None = None, extra: str | None = None
 ) -> Iterator[None]:
     """Turn exceptions into one sentence on standard error and an exit code.
 
@@ -344,6 +344,8 @@ def errors_as_exit_codes(
         The name that the sentence begins with.
     verbose
         Show the traceback of an error that nobody foresaw. None: the command has no such option.
+    extra
+        The extra that brings a package which is not installed. None: they all come with the base.
 
     Raises
     ------
@@ -364,6 +366,11 @@ def errors_as_exit_codes(
         _say(f"{program}: {printable(str(error))}")
         raise typer.Exit(USAGE_ERROR) from error
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and extra is not None:
+            package = (error.name or "").partition(".")[0]
+            install = f'pip install "nsfwscan[{extra}]"'
+            _say(f"{program}: this needs {package}, which is not installed: {install}")
+            raise typer.Exit(USAGE_ERROR) from error
         if verbose:
             traceback.print_exc()
         said = printable(f"{type(error).__name__}: {error}")

@@ -8,6 +8,7 @@ minor version compatibility).
 
 import ctypes
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -122,6 +123,11 @@ def libraries(line: int) -> Libraries:
         version = int(library.cudnnGetVersion())
         cudnn = (version // 10_000, version % 10_000 // 100, version % 100)
     return Libraries(cuda, cudnn)
+
+
+def missing(names: Iterable[str]) -> list[str]:
+    """Name the libraries that cannot be loaded."""
+    return [name for name in names if _load(name) is None]
 
 
 def _load(name: str) -> ctypes.CDLL | None:

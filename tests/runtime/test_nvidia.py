@@ -1,6 +1,8 @@
+import sys
+
 import pytest
 
-from nsfwscan.nvidia import Driver, Gpu, Libraries, driver, libraries, misfit
+from nsfwscan.nvidia import Driver, Gpu, Libraries, driver, libraries, misfit, missing
 
 GTX_1070 = Gpu("GeForce GTX 1070", (6, 1), 8 << 30)
 V100 = Gpu("Tesla V100", (7, 0), 16 << 30)
@@ -38,6 +40,11 @@ def test_what_does_not_go_together_is_told_with_what_to_do(
         assert found is not None
         assert wrong in found[0]
         assert advice in found[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of Linux")
+def test_libraries_that_cannot_be_loaded_are_named() -> None:
+    assert missing(["libc.so.6", "libnothing.so.1"]) == ["libnothing.so.1"]
 
 
 def test_this_machine_is_asked() -> None:

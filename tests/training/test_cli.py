@@ -1,10 +1,14 @@
 import hashlib
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 from conftest import Run
+from helpers import lacking
 from labelled import Collection
 from PIL import Image
 
@@ -89,3 +93,29 @@ def test_a_model_is_trained_from_the_command_line(
     assert again.stderr.startswith("nsfwtrain: run holds a run already; go on with it by --resume")
     unknown = run("fit", "b9", *arguments[2:], program="nsfwtrain")
     assert unknown.stderr.startswith("nsfwtrain: there is no variant 'b9'; there are b0, b1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("--help", 0),
+        ("variants", 0),
+        ("fit b0 --store s --split f --out r", 2),
+        ("evaluate r --store s --split f", 2),
+        ("report runs", 2),
+    ],
+)
+def test_without_tensorflow_commands_say_what_to_install(
+    tmp_path: Path, arguments: str, code: int
+) -> None:
+    absent = ("tensorflow", "tf_keras", "tensorflow_hub", "matplotlib", "pandas", "sklearn")
+    done = subprocess.run(
+        [sys.executable, "-c", lacking("nsfwtrain", *absent), *arguments.split()],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == code
+    said = re.fullmatch(
+        r'nsfwtrain: this needs (\w+), which is not installed: pip install "nsfwscan\[train\]"\n',
+        done.stderr,
+    )
+    assert said[1] in absent if said else (code, done.stderr) == (0, "")

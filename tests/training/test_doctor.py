@@ -1,6 +1,9 @@
 import json
 
+import pytest
 from conftest import Run
+
+from nsfwtrain import doctor
 
 
 def test_tensorflow_is_examined(run: Run) -> None:
@@ -9,3 +12,10 @@ def test_tensorflow_is_examined(run: Run) -> None:
     found = {one["about"]: one for one in json.loads(done.stdout)["findings"]}
     assert found["TensorFlow"]["said"].startswith("tensorflow 2.21.")
     assert found["a convolution on CPU:0"]["state"] == "ok"
+
+
+def test_without_tensorflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "installed", lambda name: None if "keras" in name else "2.21.0")
+    (finding,) = doctor.examine()
+    assert (finding.state, finding.said) == ("failed", "not installed: tf-keras")
+    assert finding.advice == 'pip install "nsfwscan[train]"'

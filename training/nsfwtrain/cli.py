@@ -40,6 +40,11 @@ def main() -> NoReturn:
     run(app, PROGRAM)
 
 
+def _errors() -> AbstractContextManager[None]:
+    """Turn what goes wrong into a sentence, where TensorFlow and its like are needed."""
+    return errors_as_exit_codes(PROGRAM, extra="train")
+
+
 def _say(line: str) -> None:
     typer.echo(printable(line))
 
@@ -246,7 +251,7 @@ def fit(
         raise typer.BadParameter(f"--mode must be features or end-to-end, got {mode!r}")
     if class_weight not in {None, "balanced"}:
         raise typer.BadParameter(f"--class-weight must be balanced, got {class_weight!r}")
-    with errors_as_exit_codes(PROGRAM), silent_libraries():
+    with _errors(), silent_libraries():
         warnings.simplefilter("ignore")  # of Keras, on the form of model.h5
         from nsfwtrain.variants import by_name
 
@@ -296,7 +301,7 @@ def evaluate(
     cache: Cache = None,
 ) -> None:
     """Evaluate a run once more, on the test part of a split."""
-    with errors_as_exit_codes(PROGRAM), silent_libraries():
+    with _errors(), silent_libraries():
         from nsfwtrain.evaluate import evaluate_run
 
         metrics = evaluate_run(
@@ -328,7 +333,7 @@ def sweep(
     ] = None,
 ) -> None:
     """Train several variants, what is missing of them; all other options are those of fit."""
-    with errors_as_exit_codes(PROGRAM):
+    with _errors():
         from nsfwtrain.sweep import parse_variants
         from nsfwtrain.sweep import sweep as run_all
 
@@ -344,7 +349,7 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of a sweep.")],
 ) -> None:
     """Compare the finished runs of a sweep: Markdown, HTML, CSV and plots."""
-    with errors_as_exit_codes(PROGRAM), silent_libraries():
+    with _errors(), silent_libraries():
         from nsfwtrain.report import write_report
 
         for path in write_report(folder):
@@ -354,7 +359,7 @@ def report(
 @app.command()
 def doctor(format_: ReportFormat = Format.TEXT) -> None:
     """Say what TensorFlow makes of this machine; exit 1 if something does not work."""
-    with errors_as_exit_codes(PROGRAM), silent_libraries():
+    with _errors(), silent_libraries():
         from nsfwtrain.doctor import examine
 
         good = show(examine(), format_)

@@ -2,81 +2,104 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from nsfwscan.doctor import Finding, State, driven, installed
-from nsfwscan.nvidia import Driver, driver, libraries
-from nsfwtrain.keras import gpus, tf
+from nsfwscan.doctor import Finding, Look, State, attempted, driven, installed
+from nsfwscan.nvidia import Driver, driver, libraries, missing
 
 TOLERANCE = 1e-4
 """How far a GPU's sums may be from the CPU's, relative to the largest."""
 
+_LIBRARIES = (
+    "libcudart.so.12", "libcublas.so.12", "libcublasLt.so.12", "libcufft.so.11",
+    "libcusolver.so.11", "libcusparse.so.12", "libcudnn.so.9",
+)  # fmt: skip
+"""What TensorFlow 2.21 looks for (its dso_loader.cc); it takes no card if one is missing."""
+
+_PACKAGES = ("tensorflow", "tf-keras", "tensorflow-hub")
+
 
 def examine() -> Iterator[Finding]:
-    """Look at the versions, the cards, and a convolution on each device.
+    """Look at the versions, the libraries, the cards, and a convolution on each device.
 
     Yields
     ------
     Finding
         As it is found.
     """
-    names = ("tensorflow", "tf-keras", "tensorflow-hub")
-    found = {name: installed(name) for name in names}
-    missing = [name for name, number in found.items() if number is None]
-    yield Finding(
-        "TensorFlow",
-        State.FAILED if missing else State.OK,
-        f"not installed: {', '.join(missing)}"
-        if missing
-        else ", ".join(f"{name} {number}" for name, number in found.items()),
-        'pip install "nsfwscan[train]"' if missing else None,
-    )
+    found = {name: installed(name) for name in _PACKAGES}
+    absent = [name for name, number in found.items() if number is None]
+    if absent:
+        said, advice = f"not installed: {', '.join(absent)}", 'pip install "nsfwscan[train]"'
+        yield Finding("TensorFlow", State.FAILED, said, advice)
+        return
+    said = ", ".join(f"{name} {number}" for name, number in found.items())
+    yield Finding("TensorFlow", State.OK, said)
+    line = yield from attempted("build", _build)
+    cards = yield from attempted("graphics", partial(_graphics, line))
+    places = ["CPU:0", *(f"GPU:{index}" for index in range(cards or 0))]
+    expected: Any = None
+    for place in places:
+        about = f"a convolution on {place}"
+        sums = yield from attempted(about, partial(_convolution, about, place, expected))
+        expected = sums if expected is None else expected
+
+
+def _build() -> Look[int | None]:
+    """Tell what TensorFlow was built for; give the line of CUDA."""
+    from nsfwtrain.keras import tf
+
     built = tf.sysconfig.get_build_info()
-    with_cuda = bool(built.get("is_cuda_build"))
-    said = f"CUDA {built.get('cuda_version')}, cuDNN {built.get('cudnn_version')}"
-    yield Finding("built for", State.OK, said if with_cuda else "the CPU alone")
-    cards = driver()
+    if not built.get("is_cuda_build"):
+        yield Finding("build", State.OK, "for the CPU alone")
+        return None
+    version = str(built["cuda_version"])
+    yield Finding("build", State.OK, f"for CUDA {version}, cuDNN {built.get('cudnn_version')}")
+    return int(version.partition(".")[0])
+
+
+def _graphics(line: int | None) -> Look[int]:
+    """Look at driver, cards and libraries; give the number of cards that TensorFlow takes."""
+    from nsfwtrain.keras import gpus
+
+    cards, seen = driver(), gpus()
     if isinstance(cards, Driver):
-        line = int(str(built["cuda_version"]).partition(".")[0]) if with_cuda else None
         yield from driven(cards, None if line is None else libraries(line))
     else:
         yield Finding("driver", State.NOTE, cards)
-    seen = gpus()
     if isinstance(cards, Driver) and cards.gpus and not seen:
+        why = ", ".join(missing(_LIBRARIES))
         yield Finding(
             "GPUs",
             State.FAILED,
-            "TensorFlow sees none of them: it trains on the CPU",
+            "TensorFlow takes none of them and trains on the CPU"
+            + (f": it cannot load {why}" if why else ""),
             'pip install "nsfwscan[train-gpu]" brings the libraries that it needs',
         )
-    yield from _convolutions(len(seen))
+    return len(seen)
 
 
-def _convolutions(cards: int) -> Iterator[Finding]:
+def _convolution(about: str, place: str, expected: Any) -> Look[Any]:
+    """Compute something on a device, compare it with the CPU's if that is known, and give it."""
+    from nsfwtrain.keras import tf
+
     dice = np.random.default_rng(0)
     pictures = dice.random((8, 112, 112, 3), np.float32)
     kernels = dice.random((3, 3, 3, 32), np.float32)
-    expected: Any = None
-    for place in ("CPU:0", *(f"GPU:{index}" for index in range(cards))):
-        about = f"a convolution on {place}"
-        try:
-            times = []
-            for _ in range(4):
-                started = time.perf_counter()
-                with tf.device(f"/{place}"):
-                    sums = tf.nn.conv2d(pictures, kernels, 2, "SAME").numpy()
-                times.append(time.perf_counter() - started)
-        except Exception as error:  # noqa: BLE001 - TensorFlow's have no common base
-            said = " ".join(str(error).split())[:300]
-            yield Finding(about, State.FAILED, said or type(error).__name__)
-            continue
-        expected = sums if expected is None else expected
-        apart = float(np.max(np.abs(sums - expected)) / np.max(np.abs(expected)))
-        agrees = apart <= TOLERANCE
-        yield Finding(
-            about,
-            State.OK if agrees else State.FAILED,
-            f"{1000 * min(times):.1f} ms" + ("" if place == "CPU:0" else f", {apart:.1e} apart"),
-        )
+    times = []
+    for _ in range(4):  # the first is slower
+        started = time.perf_counter()
+        with tf.device(f"/{place}"):
+            sums = tf.nn.conv2d(pictures, kernels, 2, "SAME").numpy()
+        times.append(time.perf_counter() - started)
+    said = f"{1000 * min(times):.1f} ms"
+    if expected is None:
+        yield Finding(about, State.OK, said)
+        return sums
+    apart = float(np.max(np.abs(sums - expected)) / np.max(np.abs(expected)))
+    state = State.OK if apart <= TOLERANCE else State.FAILED
+    yield Finding(about, state, f"{said}, {apart:.1e} from the CPU's")
+    return sums
