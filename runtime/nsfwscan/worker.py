@@ -14,6 +14,7 @@ import contextlib
 import json
 import math
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -384,5 +385,5 @@ def _line(message: object) -> bytes:
 def _no_start(why: str) -> EngineError:
     return EngineError(
         f"the process that decodes pictures does not start ({why}); "
-        f"try: {sys.executable} -P -c 'import nsfwscan.serve'"
+        f"try: {shlex.quote(sys.executable)} -P -c 'import nsfwscan.serve'"
     )

@@ -1,36 +1,94 @@
 from collections.abc import Iterable
+from importlib.metadata import requires
+from pathlib import Path
 
 import pytest
+from helpers import encoded
+from PIL import Image
 
+from nsfwscan import doctor, formatsamples, modelfile, session
 from nsfwscan.cachefile import default_path
-from nsfwscan.doctor import Finding, State, examine, graphics, wheels
-from nsfwscan.nvidia import Driver, Gpu, Libraries
-
-CARD = Gpu("GeForce GTX 1070", (6, 1), 8 << 30)
-DRIVER = Driver("575.57.08", (12, 9), (CARD,))
-GOOD = Libraries((12, 9), (9, 10, 2))
+from nsfwscan.doctor import examine, packages, wheels
+from nsfwscan.findings import Finding, State
+from nsfwscan.nvidia import Libraries
 
 
 def failed(findings: Iterable[Finding]) -> list[str]:
     return [finding.about for finding in findings if finding.state is State.FAILED]
 
 
-def test_this_machine_is_found_in_order() -> None:
+def about(name: str, findings: Iterable[Finding]) -> Finding:
+    return next(finding for finding in findings if finding.about == name)
+
+
+def test_this_machine_is_found_in_order_and_nothing_is_written() -> None:
     findings = list(examine("cpu"))
     assert failed(findings) == []
     order = [finding.about for finding in findings]
-    wanted = ["Python", "nsfwscan", "engine", "providers", "driver", "default model",
-              "inference on cpu", "formats", "cache"]  # fmt: skip
-    assert [about for about in order if about in wanted] == wanted
-    formats = next(finding for finding in findings if finding.about == "formats")
-    assert "HEIF" in formats.said
-    assert "Photoshop" in formats.said
+    wanted = ["Python", "nsfwscan", "engine", "packages", "providers", "driver", "default model",
+              "inference on cpu", "formats", "decoding process", "cache"]  # fmt: skip
+    assert [name for name in order if name in wanted] == wanted
+    assert "HEIF" in about("formats", findings).said
+    assert "Photoshop" in about("formats", findings).said
+    assert about("cache", findings).said.endswith("none yet")
+    assert not default_path().parent.exists()
 
 
-def test_a_damaged_cache_is_found() -> None:
+def test_a_damaged_cache_is_worth_a_note_and_a_failure_if_it_is_named(tmp_path: Path) -> None:
     default_path().parent.mkdir(parents=True)
     default_path().write_text("no cache, but long enough to be looked into" * 9)
-    assert failed(examine("cpu")) == ["cache"]
+    found = list(examine("cpu"))
+    assert failed(found) == []
+    assert about("cache", found).state is State.NOTE
+    assert "scans go on without it" in about("cache", found).said
+    assert failed(examine("cpu", default_path())) == ["cache"]
+    assert failed(examine("cpu", tmp_path / "new")) == []
+
+
+def test_a_changed_default_model_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = modelfile.read_model(modelfile.default_model_path()) + b"x"
+    monkeypatch.setattr(modelfile, "read_model", lambda _: changed)
+    found = about("default model", examine("cpu"))
+    assert found.state is State.FAILED
+    assert "not as published" in found.said
+
+
+def test_scores_that_are_apart_are_told() -> None:
+    (found,) = doctor._inference("cpu", 0.9)
+    assert (found.about, found.state) == ("inference on cpu", State.FAILED)
+    assert "from the CPU's" in found.said
+
+
+def test_each_gpu_that_programs_see_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Libraries((12, 9), (9, 10, 2), devices=2)
+    monkeypatch.setattr(session, "cuda_line", lambda _: 12)
+    monkeypatch.setattr(doctor, "libraries", lambda _: seen)
+
+    def tried(device: str) -> list[str]:
+        names = [finding.about for finding in examine(device)]
+        return [name.removeprefix("inference on ") for name in names if "inference" in name]
+
+    assert tried("auto") == ["cpu", "cuda:0", "cuda:1"]
+    assert tried("cuda") == ["cpu", "cuda:0", "cuda:1"]
+    assert tried("cuda:5") == ["cpu", "cuda:5", "cuda:0", "cuda:1"]
+    assert tried("cpu") == ["cpu"]
+
+
+def test_formats_with_wrong_colours_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    blue = encoded(Image.new("RGB", (16, 16), "blue"), "PNG")
+    before = formatsamples.sample
+    monkeypatch.setattr(
+        formatsamples, "sample", lambda row: blue if row.name == "PNG" else before(row)
+    )
+    found = list(doctor._formats())
+    assert failed(found) == ["PNG"]
+    assert "PNG" not in about("formats", found).said
+
+
+def test_packages_that_are_missing_are_named() -> None:
+    assert packages(requires("nsfwscan") or ()).state is State.OK
+    found = packages(["numpy>=1.26", "no-such.package>=1; python_version>'3'", "x; extra == 'cpu'"])
+    assert (found.state, found.said) == (State.FAILED, "not installed: no-such.package")
 
 
 @pytest.mark.parametrize(
@@ -53,45 +111,3 @@ def test_wheels_that_do_not_work_are_named_with_what_mends_them(
     if cpu and gpu:
         assert found.advice is not None
         assert "pip uninstall -y onnxruntime onnxruntime-gpu" in found.advice
-
-
-def test_a_machine_without_a_card_is_sound_unless_one_is_wanted() -> None:
-    for wanted in (True, False):
-        for loaded in (GOOD, None):
-            found = list(graphics("no NVIDIA driver", loaded, wanted=wanted))
-            missing = ["CUDA"] if loaded is None else []
-            assert failed(found) == ([*missing, "driver"] if wanted else [])
-        nothing = Driver("575.57.08", (12, 9), ())
-        found = list(graphics(nothing, GOOD, wanted=wanted))
-        assert failed(found) == (["GPU"] if wanted else [])
-
-
-def test_a_card_that_is_not_used_is_told() -> None:
-    first, *_ = graphics(DRIVER, None, wanted=False)
-    assert (first.about, first.state) == ("CUDA", State.NOTE)
-    assert "so no GPU is used" in first.said
-    assert "nsfwscan[gpu]" in str(first.advice)
-
-
-def test_a_card_with_what_goes_with_it_is_sound() -> None:
-    found = list(graphics(DRIVER, GOOD, wanted=True))
-    assert [finding.about for finding in found] == ["CUDA", "cuDNN", "driver", "GPU 0"]
-    assert failed(found) == []
-    assert "compute capability 6.1" in found[3].said
-
-
-def test_libraries_that_are_missing_are_told_by_their_files() -> None:
-    missing = list(graphics(DRIVER, Libraries(None, None), 12, wanted=False))
-    assert failed(missing) == ["CUDA", "cuDNN"]
-    assert ("12" in missing[0].said, "9" in missing[1].said) == (True, True)
-    assert "nsfwscan[gpu]" in str(missing[0].advice)
-    newer, *_ = graphics(DRIVER, Libraries(None, None), 13, wanted=False)
-    assert "nsfwscan[gpu-cuda13]" in str(newer.advice)
-    without_a_card = graphics("no NVIDIA driver", Libraries(None, None), 12, wanted=False)
-    assert failed(without_a_card) == []
-
-
-def test_libraries_that_are_too_new_are_told() -> None:
-    too_new = list(graphics(DRIVER, Libraries((13, 0), (9, 13, 0)), 13, wanted=False))
-    assert failed(too_new) == ["GPU 0"]
-    assert "older than Turing" in too_new[3].said

@@ -1,4 +1,8 @@
 import json
+import os
+import shlex
+import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -57,14 +61,34 @@ def test_options_come_from_where_a_scan_takes_them(run: Run, tmp_path: Path) -> 
     (tmp_path / "nsfwscan.toml").write_text(f'cache = "{tmp_path / "c"}"\ndevice = "cuda:99"\n')
     done = run("doctor")
     assert done.returncode == 1
-    assert f"ok      cache: {tmp_path / 'c'}, made just now" in done.stdout
+    assert f"ok      cache: {tmp_path / 'c'}, none yet" in done.stdout
     assert "FAILED  inference on cuda:99: " in done.stdout
     assert "cuda" not in run("doctor", "--device", "cpu").stdout
 
 
 def test_a_cache_that_cannot_be_is_a_finding(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    for place in (str(tmp_path / "file"), "/" + "a" * 300):
-        done = run("doctor", environment={"XDG_CACHE_HOME": place})
-        assert done.returncode == 1
-        assert "FAILED  cache: cannot use the cache" in done.stdout
+    done = run("doctor", "--cache", str(tmp_path / "file"))
+    assert done.returncode == 1
+    assert "FAILED  cache: cannot use the cache" in done.stdout
+
+
+def test_an_engine_without_its_files_is_told_what_brings_them_back(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "first" / "onnxruntime").mkdir(parents=True)
+    (tmp_path / "first" / "onnxruntime" / "__init__.py").touch()
+    done = run("doctor", environment={"PYTHONPATH": str(tmp_path / "first")})
+    assert done.returncode == 1
+    assert "FAILED  ONNX Runtime: ONNX Runtime is not usable (its folder is there" in done.stdout
+    assert "        pip install --force-reinstall --no-deps onnxruntime\n" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize("program", ["nsfwscan", "nsfwtrain"])
+def test_nowhere_to_print_is_one_sentence(program: str) -> None:
+    script = Path(sysconfig.get_path("scripts")) / program
+    command = f"{shlex.quote(str(script))} doctor -f json >&-"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{program}: standard output is closed; ")

@@ -1,10 +1,24 @@
+import ctypes.util
 import sys
+from pathlib import Path
 
 import pytest
 
-from nsfwscan.nvidia import Driver, Gpu, Libraries, driver, libraries, misfit, missing
+from nsfwscan import nvidia
+from nsfwscan.nvidia import (
+    Driver,
+    Gpu,
+    Libraries,
+    NoDriver,
+    driver,
+    engine_libraries,
+    libraries,
+    misfits,
+    missing,
+)
 
 GTX_1070 = Gpu("GeForce GTX 1070", (6, 1), 8 << 30)
+GTX_970 = Gpu("GeForce GTX 970", (5, 2), 4 << 30)
 V100 = Gpu("Tesla V100", (7, 0), 16 << 30)
 RTX_2060 = Gpu("GeForce RTX 2060", (7, 5), 6 << 30)
 NEW, OLD, OLDER = "580.82.07", "550.54.15", "470.256.02"
@@ -18,6 +32,10 @@ CUDA_12, CUDA_13 = (12, 9), (13, 0)
         (GTX_1070, OLD, CUDA_12, (9, 11, 0), "cuDNN 9.11.0 does not run", "nvidia-cudnn-cu12<9.11"),
         (GTX_1070, NEW, CUDA_13, (9, 10, 2), "CUDA 13 has no code", "nsfwscan[gpu]"),
         (V100, NEW, CUDA_13, (9, 13, 0), "older than Turing", "nsfwscan[gpu]"),
+        (GTX_1070, OLDER, CUDA_12, (9, 10, 2), "CUDA 12 needs a newer", "525 to 580, the last"),
+        (GTX_970, OLD, CUDA_12, (9, 11, 0), "older than Pascal", "--device cpu"),
+        (GTX_1070, "rhel-570", CUDA_12, (9, 10, 2), None, None),
+        (GTX_1070, "rhel", CUDA_12, (9, 10, 2), None, None),
         (V100, OLD, CUDA_12, (9, 13, 0), None, None),
         (RTX_2060, NEW, CUDA_13, (9, 13, 0), None, None),
         (RTX_2060, OLD, CUDA_13, (9, 13, 0), "CUDA 13 needs a newer driver", "580"),
@@ -33,13 +51,28 @@ def test_what_does_not_go_together_is_told_with_what_to_do(
     wrong: str | None,
     advice: str | None,
 ) -> None:
-    found = misfit(gpu, Driver(version, (13, 0), (gpu,)), Libraries(cuda, cudnn))
+    found = misfits(gpu, Driver(version, (13, 0), (gpu,)), Libraries(cuda, cudnn))
     if wrong is None or advice is None:
-        assert found is None
+        assert found == []
     else:
-        assert found is not None
-        assert wrong in found[0]
-        assert advice in found[1]
+        assert wrong in found[0][0]
+        assert advice in found[0][1]
+
+
+def test_all_that_does_not_go_together_is_told() -> None:
+    found = misfits(GTX_1070, Driver(OLDER, (11, 4), (GTX_1070,)), Libraries(CUDA_12, (9, 11, 0)))
+    assert ["driver" in said for said, _ in found] == [True, False]
+
+
+def test_what_the_engine_needs_differs_by_line() -> None:
+    """As `ldd` shows for onnxruntime-gpu 1.26.0, and its wheels' metadata for 1.31.1."""
+    twelve, thirteen = engine_libraries(12), engine_libraries(13)
+    if sys.platform == "linux":
+        assert set(twelve) == {
+            "libcublasLt.so.12", "libcublas.so.12", "libcurand.so.10", "libcufft.so.11",
+            "libcudart.so.12", "libcudnn.so.9",
+        }  # fmt: skip
+    assert len(set(twelve) & set(thirteen)) == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of Linux")
@@ -50,11 +83,22 @@ def test_libraries_that_cannot_be_loaded_are_named() -> None:
 def test_this_machine_is_asked() -> None:
     """With a card or without one: both are answers."""
     found = driver()
-    if isinstance(found, str):
-        assert found.startswith(("no NVIDIA driver", "the NVIDIA driver does not answer"))
+    if isinstance(found, NoDriver):
+        assert found.why
     else:
         assert all(gpu.capability >= (3, 0) and gpu.memory > 1 << 28 for gpu in found.gpus)
     for line in (12, 13):
         loaded = libraries(line)
         assert loaded.cuda is None or loaded.cuda[0] == line
         assert loaded.cudnn is None or loaded.cudnn[0] == 9
+        assert (loaded.cuda is None) == (engine_libraries(line)[0] in loaded.absent)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a library named as on Linux")
+def test_a_library_that_is_not_what_its_name_says_is_no_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ctypes.util.find_library("c")
+    assert real is not None
+    monkeypatch.setattr(nvidia, "engine_libraries", lambda _: (real, real))
+    assert libraries(12) == Libraries(None, None)

@@ -19,3 +19,9 @@ def test_without_tensorflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     (finding,) = doctor.examine()
     assert (finding.state, finding.said) == ("failed", "not installed: tf-keras")
     assert finding.advice == 'pip install "nsfwscan[train]"'
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_1(run: Run) -> None:
+    done = run("doctor", "--device", "cuda:99", program="nsfwtrain")
+    assert done.returncode == 1
+    assert "FAILED  a convolution on GPU:99: " in done.stdout

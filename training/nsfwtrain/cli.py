@@ -9,6 +9,7 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
+from nsfwscan import options as o
 from nsfwscan.commandline import INTERRUPTED, errors_as_exit_codes, run, silent_libraries
 from nsfwscan.doctorcommand import Format, ReportFormat, show
 from nsfwscan.escape import printable
@@ -357,12 +358,14 @@ def report(
 
 
 @app.command()
-def doctor(format_: ReportFormat = Format.TEXT) -> None:
+def doctor(device: o.Device = "auto", format_: ReportFormat = Format.TEXT) -> None:
     """Say what TensorFlow makes of this machine; exit 1 if something does not work."""
     with _errors(), silent_libraries():
+        from nsfwscan.devices import check_device
         from nsfwtrain.doctor import examine
 
-        good = show(examine(), format_)
+        check_device(device)
+        good = show(examine(device), format_)
     raise typer.Exit(0 if good else 1)
 
 

