@@ -1,4 +1,4 @@
-# Everything here sets up what it needs: Python 3.11 or newer and make are enough.
+# Everything here sets up what it needs: Python 3.11 to 3.13 and make are enough.
 #
 #   make scan PHOTOS=/some/folder   scan that folder (without PHOTOS: a few sample pictures)
 #   make test                       run the tests
@@ -73,6 +73,13 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "nsfwscan needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/dev.done: | tensorflow
+.PHONY: tensorflow
+tensorflow: $(BIN)/python
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 14))' || { \
+	  echo "TensorFlow needs Python 3.11 to 3.13; name one: make clean; make PYTHON=python3.13 ..." >&2; \
+	  exit 1; }
 
 # A lock names every file by its hash, so that an install today is the install of tomorrow.
 $(VENV)/%.done: locks/%.txt locks/build.txt pyproject.toml | $(BIN)/python

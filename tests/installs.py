@@ -10,6 +10,7 @@ run without the libraries of CUDA, which is how most such installs fail.
 
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -19,19 +20,24 @@ from pathlib import Path
 
 from documents import all_blocks
 from helpers import encoded
+from packaging.specifiers import SpecifierSet
 from PIL import Image
 
 GPU_EXTRAS = {
-    "gpu": {"onnxruntime-gpu": "1.26.", "nvidia-cudnn-cu12": "9.10."},
-    "gpu-cuda13": {"onnxruntime-gpu": "1."},
+    "gpu": {"onnxruntime-gpu": "==1.26.*", "nvidia-cudnn-cu12": "==9.10.*"},
+    "gpu-cuda13": {"onnxruntime-gpu": ">=1.28", "nvidia-cuda-runtime": ">=13"},
     "train-gpu": {
-        "onnxruntime-gpu": "1.26.",
-        "nvidia-cudnn-cu12": "9.10.",
-        "nvidia-cusolver-cu12": "11.",
-        "tensorflow": "2.21.",
-        "tf2onnx": "1.17.",
+        "onnxruntime-gpu": "==1.26.*",
+        "nvidia-cudnn-cu12": "==9.10.*",
+        "nvidia-cusolver-cu12": "==11.*",
+        "tensorflow": "==2.21.*",
+        "tf2onnx": "==1.17.*",
     },
-    "train,gpu": {"onnxruntime-gpu": "1.26.", "nvidia-cudnn-cu12": "9.10.", "tensorflow": "2.21."},
+    "train,gpu": {
+        "onnxruntime-gpu": "==1.26.*",
+        "nvidia-cudnn-cu12": "==9.10.*",
+        "tensorflow": "==2.21.*",
+    },
 }
 """What each must come to; none of them may bring the engine for the CPU."""
 
@@ -102,7 +108,7 @@ def check_resolved(programs: Path, checkout: Path, extras: str) -> None:
     print(f"[{extras}]: {len(found)} packages, {told}")
     assert "onnxruntime" not in found, "both engines"
     for package, version in wanted.items():
-        assert found[package].startswith(version), told
+        assert SpecifierSet(version).contains(found[package]), told
 
 
 def check_hidden_libraries(programs: Path, checkout: Path, wheel: Path) -> None:
@@ -123,7 +129,7 @@ def check_hidden_libraries(programs: Path, checkout: Path, wheel: Path) -> None:
     assert '"nsfwscan doctor" says what to do' in told, told
     assert "open_nsfw on cpu" in told, told
     told = run(programs / "nsfwscan", "doctor", "--device", "cuda", where=checkout, code=1)
-    assert "libcudart.so.12 cannot be loaded" in told, told
+    assert "FAILED  CUDA libraries: libcudart.so.12, " in told, told
     assert "says what to do" not in told, told
     print(f"without CUDA's libraries: {missing[1]} is named, and the CPU taken otherwise")
 
@@ -152,7 +158,7 @@ def main() -> None:
         wanted = f"nsfwscan[cpu] @ {wheel.as_uri()}"
         run(programs / "python", "-m", "pip", "install", wanted, where=checkout)
         check_processor(programs, checkout)
-        if (sys.platform, os.uname().machine) == ("linux", "x86_64"):
+        if (sys.platform, platform.machine()) == ("linux", "x86_64"):
             check_hidden_libraries(bare, checkout, wheel)
 
 

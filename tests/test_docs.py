@@ -103,6 +103,10 @@ def test_the_example_manifest_is_valid_and_the_table_is_complete() -> None:
 
 RUN_HERE = re.compile(r"|exit codes:( \d+)+")
 RUN_ELSEWHERE = re.compile(r"run by ([^\s,]+)")
+WITH_A_TEST_OF_ITS_OWN = {  # which takes apart the only one there is
+    ("README.md", "python"), ("README.md", "toml"), ("models.md", "json"), ("report.md", "python"),
+    ("automation.md", "yaml"),
+}  # fmt: skip
 NOT_RUN = re.compile(r"not run: \S.+")
 
 
@@ -117,7 +121,10 @@ def to_run(path: Path) -> list[Block]:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_are_run_by_a_test_or_say_why_not(path: Path) -> None:
     for block in all_blocks(path):
-        if block.language not in {"console", "bash", "yaml"} or block in to_run(path):
+        if block in to_run(path) or (path.name, block.language) in WITH_A_TEST_OF_ITS_OWN:
+            continue
+        assert block.language in {"console", "bash", "text"}
+        if block.note.startswith("generated: "):
             continue
         elsewhere = RUN_ELSEWHERE.match(block.note)
         assert elsewhere or NOT_RUN.fullmatch(block.note), block
@@ -196,6 +203,42 @@ def test_the_report_is_read_as_its_document_says(run: Run, photos: Path) -> None
         [sys.executable, "-c", code], cwd=photos, capture_output=True, text=True, check=True
     )
     assert done.stdout == "3 files, 0 unknown, 0 doubtful\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_the_nightly_script_tells_what_is_new_and_nothing_twice(photos: Path) -> None:
+    """The script of automation.md, in the surroundings that cron gives it."""
+    (script,) = (text for text in blocks(ROOT / "docs" / "automation.md", "bash") if "cron" in text)
+    (photos / "nightly").write_text(script)
+    (photos / "nightly").chmod(0o755)
+    (photos / "nsfwscan.toml").write_text("threshold = 0.1\n")
+    programs = photos / ".venvs" / "nsfwscan-cpu" / "bin"
+    programs.parent.mkdir(parents=True)
+    programs.symlink_to(sysconfig.get_path("scripts"))
+
+    def told() -> list[str]:
+        done = subprocess.run(
+            [photos / "nightly"], cwd=photos, env={"HOME": str(photos), "PATH": "/usr/bin:/bin"},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stderr in {"", "nsfwscan: options from nsfwscan.toml\n"}
+        return done.stdout.splitlines()
+
+    assert told() == ["./uploads/logo.png", "./uploads/retina.jpg"]
+    assert told() == []
+    shutil.copy(PHOTOS / "logo.png", photos / "uploads" / 'new "one".png')
+    assert told() == ['./uploads/new \\"one\\".png']
+    (photos / "uploads" / "cut.jpg").write_bytes((PHOTOS / "rocket.jpg").read_bytes()[:40_000])
+    (incomplete,) = told()
+    assert incomplete.startswith("the scan is incomplete (2): see report-")
+
+
+def test_what_ci_is_said_to_run_it_runs() -> None:
+    runs = set(re.findall(r"^make \w+", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
+    for path in DOCUMENTS:
+        for block in all_blocks(path):
+            if block.note == "run by .ci/run":
+                assert {" ".join(line.split()[:2]) for line in block.commands()} <= runs
 
 
 def test_the_workflow_is_one(tmp_path: Path) -> None:

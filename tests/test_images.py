@@ -1,5 +1,6 @@
 """What a container's engine would stumble over, found without one; and the locks it installs."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -51,9 +52,10 @@ def test_what_is_copied_is_there_and_reaches_the_builder() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_image_is_nobody_s_holds_no_tools_and_is_watched_by_the_doctor(target: str) -> None:
     (user,) = lines(target, "USER")
-    assert user not in {"0", "root", "0:0"}
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
     (check,) = lines(target, "HEALTHCHECK")
-    assert '"doctor"]' in check
+    command = json.loads(check.partition(" CMD ")[2])
+    assert command[:2] == ["nsfwtrain" if target == "train" else "nsfwscan", "doctor"]
     stage, bases = target, []
     while stage in STAGES:
         stage = STAGES[stage][0]
@@ -61,6 +63,27 @@ def test_an_image_is_nobody_s_holds_no_tools_and_is_watched_by_the_doctor(target
     assert "tools" not in bases
     copied = [line for line in lines(target, "COPY") if line.startswith("--from")]
     assert copied == [f"--from=install-{target} /opt/nsfwscan /opt/nsfwscan"]
+    assert not re.search(r"apt|curl|wget|ADD ", DOCKERFILE)
+    if target != "train":
+        assert lines(target, "ENTRYPOINT") == ['["nsfwscan"]']
+        assert lines(target, "VOLUME") == ["/cache"]
+
+
+@pytest.mark.parametrize(
+    ("target", "lock"),
+    [("scan-cpu", "scan"), ("scan-gpu", "scan-gpu"), ("train", "train-gpu")],
+)
+def test_an_image_is_installed_from_its_lock_and_nothing_is_resolved(
+    target: str, lock: str
+) -> None:
+    _, body = STAGES[f"install-{target}"]
+    installs = re.findall(r"pip install (.*)$", body, re.MULTILINE)
+    assert installs == [
+        f"--quiet --no-deps --require-hashes -r locks/{lock}.txt",
+        "--quiet --no-deps /wheel/*.whl",
+    ]
+    assert f"COPY locks/{lock}.txt locks/" in body
+    assert "--require-hashes -r locks/build.txt" in STAGES["tools"][1]
 
 
 @pytest.mark.parametrize(("lock", "extras"), LOCKED.items())

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -15,7 +16,7 @@ from nsfwscan import (
     Preprocess,
     decode,
 )
-from nsfwscan.session import cuda_failure, engine_version
+from nsfwscan.session import cuda_failure, device_of, engine_version, open_session
 
 HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
@@ -47,6 +48,26 @@ def test_the_gpu_gives_the_cpu_s_scores(open_nsfw: Classifier) -> None:
         [decode(encoded(load_photo(name), "PNG"), preprocess).pixels for name in RGB_PHOTOS]
     )
     assert np.abs(gpu.predict(batch) - open_nsfw.predict(batch)).max() <= 1e-4
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+@pytest.mark.skipif(HAS_CUDA, reason="this ONNX Runtime has CUDA")
+def test_a_library_that_does_not_load_is_named_if_asked_for_and_noted_otherwise(
+    tmp_path: Path,
+) -> None:
+    """An engine that says it has CUDA, beside a library of its own that is none."""
+    runtime = SimpleNamespace(**vars(onnxruntime))
+    runtime.get_available_providers = lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    runtime.__file__ = str(tmp_path / "__init__.py")
+    library = tmp_path / "capi" / "libonnxruntime_providers_cuda.so"
+    library.parent.mkdir()
+    library.write_bytes(b"no library")
+    path = mean_model(tmp_path / "m.onnx", OURS)
+    with pytest.raises(DeviceError, match=rf"^cuda:0 does not come up: .*{library.name}.*doctor"):
+        open_session(runtime, path.read_bytes(), path, "cuda", 1, tf32=False)
+    session, note = open_session(runtime, path.read_bytes(), path, "auto", 1, tf32=False)
+    assert device_of(session) == "cpu"
+    assert library.name in str(note)
 
 
 @pytest.mark.parametrize(
