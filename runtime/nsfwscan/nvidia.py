@@ -183,9 +183,14 @@ def _load(name: str) -> ctypes.CDLL | None:
     return None
 
 
+def is_too_old(gpu: Gpu) -> bool:
+    """Tell whether no engine has code for a card."""
+    return gpu.capability < _PASCAL
+
+
 def misfits(gpu: Gpu, found: Driver, loaded: Libraries) -> list[tuple[str, str]]:
     """Say what of the versions at hand does not go with a card, each with what to do."""
-    if gpu.capability < _PASCAL:
+    if is_too_old(gpu):
         return [("it is older than Pascal (6.0), for which no engine has code", "use --device cpu")]
     told = []
     line = None if loaded.cuda is None else loaded.cuda[0]

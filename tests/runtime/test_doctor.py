@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from nsfwscan import doctor, formatsamples, modelfile, session
 from nsfwscan.cachefile import default_path
 from nsfwscan.doctor import examine, packages, wheels
 from nsfwscan.findings import Finding, State
-from nsfwscan.nvidia import Libraries
+from nsfwscan.nvidia import Driver, Gpu, Libraries
 
 
 def failed(findings: Iterable[Finding]) -> list[str]:
@@ -72,6 +73,13 @@ def test_each_gpu_that_programs_see_is_tried(monkeypatch: pytest.MonkeyPatch) ->
     assert tried("cuda") == ["cpu", "cuda:0", "cuda:1"]
     assert tried("cuda:5") == ["cpu", "cuda:5", "cuda:0", "cuda:1"]
     assert tried("cpu") == ["cpu"]
+    seen = replace(seen, devices=0)
+    assert tried("auto") == ["cpu"]
+    card = Gpu("GeForce GTX 1070", (6, 1), 8 << 30)
+    monkeypatch.setattr(doctor, "driver", lambda: Driver("575.57.08", (12, 9), (card,)))
+    assert tried("auto") == ["cpu", "cuda:0"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert tried("auto") == ["cpu"]
 
 
 def test_formats_with_wrong_colours_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,13 @@ def test_libraries_that_are_missing_are_told_by_their_files(line: int, extra: st
     assert extra in str(found[0].advice)
 
 
+def test_a_card_that_is_too_old_is_no_failure_unless_one_is_wanted() -> None:
+    old = Gpu("GeForce GTX 970", (5, 2), 4 << 30)
+    both = Driver("575.57.08", (12, 9), (old, CARD))
+    assert failed(graphics(both, GOOD, 12, "auto")) == []
+    assert failed(graphics(both, GOOD, 12, "cuda")) == ["GPU 0"]
+
+
 def test_all_that_does_not_go_with_a_card_is_told_unless_it_is_not_wanted() -> None:
     old = Driver("470.57.02", (11, 4), (CARD,))
     new = Libraries((12, 9), (9, 11, 0))
