@@ -38,6 +38,7 @@ def test_what_is_no_model_is_one_sentence(run: Run) -> None:
     assert done.stderr == "nsfwexport: cannot read the model gone.onnx: No such file or directory\n"
 
 
+@pytest.mark.slow
 def test_convert_prints_the_comparison(run: Run, tmp_path: Path, trained: Trained) -> None:
     done = run("convert", trained.run, "-o", "m.onnx", "--format", "json", program="nsfwexport")
     assert (done.returncode, done.stderr) == (0, "")
