@@ -16,7 +16,7 @@ from nsfwscan import __version__
 from nsfwscan.devices import gpu_index
 from nsfwscan.errors import CacheError, EngineError, NsfwScanError
 from nsfwscan.findings import Finding, Look, State, attempted, installed
-from nsfwscan.graphics import INSTALL_GPU, graphics
+from nsfwscan.graphics import graphics, with_gpu
 from nsfwscan.nvidia import Driver, driver, libraries
 
 TOLERANCE = 1e-4
@@ -26,6 +26,7 @@ _SHADE = 10
 """By how much, of 255, a format that loses some may change a colour."""
 
 _CPU_WHEEL, _GPU_WHEEL = "onnxruntime", "onnxruntime-gpu"
+_INSTALLS = 'pip install "nsfwscan[cpu]"; ' + with_gpu("gpu")
 
 
 def examine(device: str = "auto", cache: Path | None = None) -> Iterator[Finding]:
@@ -107,11 +108,10 @@ def wheels(cpu: str | None, gpu: str | None) -> Finding:
             State.FAILED,
             f"onnxruntime {cpu} and onnxruntime-gpu {gpu} are both installed and share one folder: "
             "what runs is chance, mostly without CUDA",
-            "pip uninstall -y onnxruntime onnxruntime-gpu, then one of: "
-            f'pip install "nsfwscan[cpu]"; {INSTALL_GPU}',
+            f"pip uninstall -y onnxruntime onnxruntime-gpu, then one of: {_INSTALLS}",
         )
     if not cpu and not gpu:
-        advice = f'one of: pip install "nsfwscan[cpu]"; {INSTALL_GPU}'
+        advice = f'one of: pip install "nsfwscan[cpu]"; {with_gpu("gpu")}'
         return Finding(about, State.FAILED, "no inference engine is installed", advice)
     name, number = (_GPU_WHEEL, gpu) if gpu else (_CPU_WHEEL, cpu)
     if str(number).startswith("1.27."):

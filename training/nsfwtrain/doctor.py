@@ -9,7 +9,7 @@ import numpy as np
 
 from nsfwscan.devices import gpu_index
 from nsfwscan.findings import Finding, Look, State, attempted, installed
-from nsfwscan.graphics import INSTALL_GPU, driven, states
+from nsfwscan.graphics import driven, states, with_gpu
 from nsfwscan.nvidia import Driver, driver, libraries, missing
 
 TOLERANCE = 1e-4
@@ -90,7 +90,7 @@ def _graphics(line: int | None, device: str) -> Look[int]:
             wrong,
             "TensorFlow takes none of them and trains on the CPU"
             + (f": it cannot load {why}" if why else ""),
-            f"pip uninstall -y onnxruntime, then {INSTALL_GPU.replace('[gpu]', '[train-gpu]')}",
+            f"pip uninstall -y onnxruntime, then {with_gpu('train-gpu')}",
         )
     return len(seen)
 
