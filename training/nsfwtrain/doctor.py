@@ -99,6 +99,9 @@ def _convolution(about: str, place: str, expected: Any) -> Look[Any]:
     """Compute something on a device, compare it with the CPU's if that is known, and give it."""
     from nsfwtrain.keras import tf
 
+    if f"/physical_device:{place}" not in {one.name for one in tf.config.list_physical_devices()}:
+        yield Finding(about, State.FAILED, "TensorFlow has no such device")
+        return None
     tf.config.set_soft_device_placement(False)
     dice = np.random.default_rng(0)
     pictures = dice.random((8, 112, 112, 3), np.float32)
