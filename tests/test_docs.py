@@ -16,7 +16,7 @@ from conftest import Run
 from documents import DOCUMENTS, ROOT, Block, all_blocks
 from helpers import PHOTOS, mean_model
 
-from nsfwscan import Preprocess
+from nsfwscan import Preprocess, __version__
 from nsfwscan.manifest import Manifest, parse_manifest
 
 
@@ -231,6 +231,15 @@ def test_the_nightly_script_tells_what_is_new_and_nothing_twice(photos: Path) ->
     (photos / "uploads" / "cut.jpg").write_bytes((PHOTOS / "rocket.jpg").read_bytes()[:40_000])
     (incomplete,) = told()
     assert incomplete.startswith("the scan is incomplete (2): see report-")
+
+
+def test_the_changelog_knows_the_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    heads = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert all(re.fullmatch(r"Unreleased|\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", head) for head in heads)
+    assert heads[0].partition(" ")[0] in {"Unreleased", __version__}
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= kinds
 
 
 def test_what_ci_is_said_to_run_it_runs() -> None:
