@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsfwscan.devices import check_device
-from nsfwscan.errors import ManifestError, ModelError
+from nsfwscan.devices import SEE_DOCTOR, check_device
+from nsfwscan.errors import DeviceError, ManifestError, ModelError
 from nsfwscan.graph import check_graph, tensors
 from nsfwscan.manifest import (
     BUILT_IN,
@@ -24,7 +24,14 @@ from nsfwscan.manifest import (
 )
 from nsfwscan.modelfile import default_model_path, read_model
 from nsfwscan.pixels import Pixels
-from nsfwscan.session import Binding, device_of, engine, open_session, sentence
+from nsfwscan.session import (
+    Binding,
+    cuda_failure,
+    device_of,
+    engine,
+    open_session,
+    sentence,
+)
 from nsfwscan.tensors import Probabilities, to_probability, to_tensor
 
 
@@ -79,6 +86,8 @@ class Classifier:
         self.inputs = tensors(session.get_inputs())
         self.outputs = tensors(session.get_outputs())
         self._batch = check_graph(manifest, self.inputs, self.outputs, path)
+        if self.device != "cpu":
+            self._try_device()
 
     @classmethod
     def load(
@@ -99,7 +108,8 @@ class Classifier:
         manifest
             The manifest, or its JSON file, of a model that carries none and is not known.
         device
-            ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the first GPU if one comes up, else the CPU.
+            ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the first GPU if one comes up and computes,
+            else the CPU.
         tf32
             Let a GPU of the Ampere line or newer multiply with 10 bits of mantissa: faster, and
             scores move by about 1e-3 from what the CPU says.
@@ -116,7 +126,7 @@ class Classifier:
         EngineError
             If ONNX Runtime is not installed.
         DeviceError
-            If the device asked for does not exist or does not come up.
+            If the device asked for does not exist, does not come up, or does not compute.
         """
         check_device(device)
         runtime = engine()
@@ -134,16 +144,32 @@ class Classifier:
                 if path is None:
                     _check_published(file, sha256)
         found, origin = _find_manifest(session, sha256, file, manifest)
-        return cls(
-            session,
+        on_session = partial(
+            cls,
             path=file,
             sha256=sha256,
             manifest=found,
             manifest_origin=origin,
-            device_note=note,
             intra_op_threads=intra_op_threads,
             tf32=tf32,
         )
+        try:
+            return on_session(session, device_note=note)
+        except DeviceError as error:
+            if device != "auto":
+                raise
+            session, _ = open_session(runtime, data, file, "cpu", intra_op_threads, tf32=tf32)
+            return on_session(session, device_note=str(error))
+
+    def _try_device(self) -> None:
+        """Compute once on a GPU: a cuDNN that is too new for a card comes up, and fails then."""
+        size = self.manifest.preprocess.size
+        black = np.zeros((self._batch or 1, size, size, 3), np.uint8)
+        try:
+            self._run(to_tensor(black, self.manifest.input))
+        except Exception as error:
+            why = cuda_failure(sentence(error))
+            raise DeviceError(f"{self.device} does not compute: {why}{SEE_DOCTOR}") from error
 
     def predict(self, pixels: Pixels) -> Probabilities:
         """Score pictures.

@@ -1,8 +1,10 @@
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,16 +14,19 @@ from onnx import TensorProto
 
 from nsfwscan import (
     Classifier,
+    DeviceError,
     InputSpec,
     Manifest,
     ManifestError,
     ModelError,
     OutputSpec,
     Preprocess,
+    classifier,
     decode,
 )
 from nsfwscan.manifest import OPEN_NSFW_SHA256
 from nsfwscan.modelfile import default_model_path
+from nsfwscan.session import open_session
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 
@@ -289,3 +294,62 @@ def test_a_manifest_that_lies_is_found_out(tmp_path: Path) -> None:
         path = mean_model(tmp_path / "m.onnx", lie)
         with pytest.raises(ModelError, match=said):
             Classifier.load(path)
+
+
+class OnGpu:
+    """A session that computes on the CPU and says that it is on a GPU, or fails as one does."""
+
+    def __init__(self, session: Any, failure: str | None) -> None:
+        self._session = session
+        self._failure = failure
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def get_providers(self) -> list[str]:
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    def get_provider_options(self) -> dict[str, dict[str, str]]:
+        return {"CUDAExecutionProvider": {"device_id": "0"}}
+
+    def run(self, *arguments: Any) -> Any:
+        if self._failure is not None:
+            raise RuntimeError(self._failure)
+        return self._session.run(*arguments)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
+    """Have sessions for GPUs come up, and then compute or fail."""
+
+    def appear(failure: str | None) -> None:
+        def opened(*arguments: Any, tf32: bool) -> tuple[Any, str | None]:
+            runtime, data, path, device, threads = arguments
+            session, note = open_session(runtime, data, path, "cpu", threads, tf32=tf32)
+            return session if device == "cpu" else OnGpu(session, failure), note
+
+        monkeypatch.setattr(classifier, "open_session", opened)
+
+    return appear
+
+
+def test_a_gpu_that_comes_up_and_does_not_compute_is_no_gpu(
+    gpu: Callable[[str | None], None], tmp_path: Path
+) -> None:
+    """As cuDNN 9.11 is on a GTX 10."""
+    path = mean_model(tmp_path / "m.onnx", OURS)
+    gpu("at /src/x.cc:1 CUDNN failure 5003: CUDNN_STATUS_EXECUTION_FAILED ; GPU=0 ; line=9")
+    said = 'cuda:0 does not compute: CUDNN failure 5003: CUDNN_STATUS_EXECUTION_FAILED; "nsfwscan'
+    with pytest.raises(DeviceError, match=f"^{said}"):
+        Classifier.load(path, device="cuda")
+    loaded = Classifier.load(path, device="auto")
+    assert loaded.device == "cpu"
+    assert str(loaded.device_note).startswith(said)
+    assert loaded.predict(pixels(51)) == pytest.approx([0.2])
+
+
+def test_a_gpu_that_computes_is_kept(gpu: Callable[[str | None], None], tmp_path: Path) -> None:
+    path = mean_model(tmp_path / "m.onnx", OURS)
+    gpu(None)
+    loaded = Classifier.load(path)
+    assert (loaded.device, loaded.device_note) == ("cuda:0", None)
