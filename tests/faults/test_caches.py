@@ -47,7 +47,12 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("happens", "said"),
-    [(hold, "database is locked"), (delete, None), (overwrite, None), (drop, "no such table")],
+    [
+        pytest.param(hold, "database is locked", marks=pytest.mark.slow),
+        (delete, None),
+        (overwrite, None),
+        (drop, "no such table"),
+    ],
 )
 def test_what_happens_to_the_cache_under_way_costs_no_record(
     run: Run,
@@ -89,7 +94,7 @@ def test_what_happens_to_the_cache_under_way_costs_no_record(
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (hold, "database is locked"),
+        pytest.param(hold, "database is locked", marks=pytest.mark.slow),
         (overwrite, ""),
         (drop, "is damaged; delete it"),
         (lambda cache: cache.write_bytes(b"SQLite format 3\0" + bytes(4000)), ""),

@@ -90,6 +90,7 @@ def test_links_in_a_circle_end_nothing(run: Run, tmp_path: Path, model: Path) ->
     assert "the link leads back to itself" in done.stdout
 
 
+@pytest.mark.slow
 def test_files_that_change_all_the_time_have_one_record_each_and_no_wrong_score_later(
     run: Run, tmp_path: Path, model: Path
 ) -> None:

@@ -21,6 +21,7 @@ def test_without_tensorflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     assert finding.advice == 'pip install "nsfwscan[train]"'
 
 
+@pytest.mark.slow
 def test_a_gpu_that_is_asked_for_and_not_there_is_1(run: Run) -> None:
     done = run("doctor", "--device", "cuda:99", program="nsfwtrain")
     assert done.returncode == 1

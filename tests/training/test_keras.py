@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from nsfwtrain.keras import hub, tf, tf_keras
 
 
@@ -10,6 +12,7 @@ def test_the_hub_s_layers_are_keras_2_layers() -> None:
     assert tf.__version__.startswith("2.")
 
 
+@pytest.mark.slow
 def test_importing_prints_nothing_on_standard_output() -> None:
     command = [sys.executable, "-c", "import nsfwtrain.keras"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
