@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def _speed(folders: dict[str, Path], models: list[Path | None], rounds: int) -> None:
-    from nsfwscan.parallel import available_cores
+    from nsfwscan.util.parallel import available_cores
 
     cores = available_cores()
     columns = {}
@@ -287,7 +287,7 @@ def _scanner(folder: Path, model: Path | None) -> dict[str, float]:
 
 def _threads(folder: Path, model: Path | None) -> dict[str, float]:
     from nsfwscan import Classifier, decode
-    from nsfwscan.parallel import available_cores
+    from nsfwscan.util.parallel import available_cores
 
     classifier = Classifier.load(model, device="cpu")
     preprocess = classifier.manifest.preprocess

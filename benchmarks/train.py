@@ -30,7 +30,7 @@ import numpy as np
 from nsfwscan import Preprocess, decode
 from nsfwscan.labels import PARTS, read_split
 from nsfwscan.objects import read_object
-from nsfwscan.parallel import available_cores
+from nsfwscan.util.parallel import available_cores
 from nsfwtrain.link import link_folders
 from nsfwtrain.variants import Variant, by_name
 

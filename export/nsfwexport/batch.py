@@ -10,7 +10,7 @@ from pathlib import Path
 from nsfwexport import modelfile
 from nsfwexport.errors import ConversionError
 from nsfwexport.tables import aligned
-from nsfwscan.escape import printable
+from nsfwscan.util.escape import printable
 
 _MEGABYTE = 1_000_000
 

@@ -13,7 +13,7 @@ import typer
 from nsfwexport.errors import ParityError
 from nsfwscan import OutputError
 from nsfwscan.commandline import errors_as_exit_codes, run, silent_libraries
-from nsfwscan.escape import printable
+from nsfwscan.util.escape import printable
 
 if TYPE_CHECKING:
     from nsfwexport.parity import Gate, Report
@@ -347,7 +347,7 @@ def calibrate(
         from nsfwexport import calibrate as calibration
         from nsfwexport import modelfile
         from nsfwscan import Classifier
-        from nsfwscan.files import beside
+        from nsfwscan.util.files import beside
 
         proto, manifest = modelfile.read(model)
         if labels is not None:

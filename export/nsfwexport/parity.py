@@ -21,10 +21,10 @@ from nsfwexport import pictures as pictures_
 from nsfwexport.contract import require
 from nsfwexport.errors import ParityError
 from nsfwscan import Classifier, Manifest, PictureError, Preprocess, Selection, decode, scan
-from nsfwscan.files import beside
 from nsfwscan.found import problem_of
-from nsfwscan.parallel import available_cores, map_ahead
 from nsfwscan.pixels import Pixels
+from nsfwscan.util.files import beside
+from nsfwscan.util.parallel import available_cores, map_ahead
 
 Scores = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nsfwexport.parity import Report
-from nsfwscan.escape import printable
+from nsfwscan.util.escape import printable
 
 _HEADINGS = (
     "compared", "device", "images", "largest", "mean", "99 %", "logit largest", "logit mean",

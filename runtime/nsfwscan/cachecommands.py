@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from nsfwscan import options as o
 from nsfwscan.commandline import errors_as_exit_codes
-from nsfwscan.escape import printable
+from nsfwscan.util.escape import printable
 
 app = typer.Typer(cls=TyperGroup, rich_markup_mode=None, no_args_is_help=True)
 

@@ -39,9 +39,9 @@ from nsfwscan.commandline import (
 )
 from nsfwscan.doctorcommand import doctor
 from nsfwscan.errors import CacheError, InputError, ModelError, NsfwScanError
-from nsfwscan.escape import printable
 from nsfwscan.limits import FRAMES, MAX_FILESIZE, MAX_MEMORY, MAX_PIXELS, TIMEOUT
 from nsfwscan.summary import Summary
+from nsfwscan.util.escape import printable
 
 if TYPE_CHECKING:
     from nsfwscan.cache import Cache
@@ -363,7 +363,7 @@ def _settings(
     name = printable(classifier.manifest.name)
     yield f"{name} on {classifier.device}, flagging scores from {settings['threshold']} on"
     if verbose:
-        from nsfwscan.parallel import available_cores
+        from nsfwscan.util.parallel import available_cores
 
         yield (
             f"decoding in {_counted(settings['workers'], 'process', 'es')}, "

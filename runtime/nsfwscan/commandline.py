@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nsfwscan.errors import ConfigError, NsfwScanError
-from nsfwscan.escape import printable
+from nsfwscan.util.escape import printable
 
 USAGE_ERROR = 2
 INTERRUPTED = 130  # as a shell sees a program that SIGINT ends

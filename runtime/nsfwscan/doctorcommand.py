@@ -12,7 +12,7 @@ import typer
 from nsfwscan import options as o
 from nsfwscan.commandline import errors_as_exit_codes, silent_libraries
 from nsfwscan.errors import OutputError
-from nsfwscan.escape import printable, to_json
+from nsfwscan.util.escape import printable, to_json
 
 if TYPE_CHECKING:
     from nsfwscan.findings import Finding

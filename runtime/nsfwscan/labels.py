@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from nsfwscan.errors import LabelError
-from nsfwscan.files import replacing
+from nsfwscan.util.files import replacing
 
 Part = Literal["train", "validation", "test"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from nsfwscan.errors import ManifestError
-from nsfwscan.escape import to_json
 from nsfwscan.parameters import Preprocess
+from nsfwscan.util.escape import to_json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -8,7 +8,7 @@ import os
 import threading
 from functools import cache
 
-from nsfwscan.parallel import available_cores
+from nsfwscan.util.parallel import available_cores
 from nsfwscan.worker import Worker
 
 _idle: list[Worker] = []

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 from nsfwscan.errors import OutputError
-from nsfwscan.escape import printable, to_json
-from nsfwscan.files import replacing
 from nsfwscan.record import FIELDS, Record
 from nsfwscan.summary import Summary
+from nsfwscan.util.escape import printable, to_json
+from nsfwscan.util.files import replacing
 
 if TYPE_CHECKING:
     from rich.console import Console

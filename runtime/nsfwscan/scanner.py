@@ -13,7 +13,6 @@ from nsfwscan.cache import Cache, Question
 from nsfwscan.classifier import Classifier
 from nsfwscan.discover import discover
 from nsfwscan.engine import Engine, Plan
-from nsfwscan.escape import to_json
 from nsfwscan.filetype import Kind
 from nsfwscan.flights import Outcome, Result
 from nsfwscan.found import Found, LeftAlone
@@ -26,10 +25,11 @@ from nsfwscan.limits import (
     MAX_PIXELS,
     TIMEOUT,
 )
-from nsfwscan.parallel import available_cores
 from nsfwscan.parameters import REVISION
 from nsfwscan.record import Record
 from nsfwscan.selection import Selection
+from nsfwscan.util.escape import to_json
+from nsfwscan.util.parallel import available_cores
 from nsfwscan.worker import Job
 
 _MODEL_DIGITS = 12

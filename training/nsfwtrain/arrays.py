@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from nsfwscan.files import replacing
+from nsfwscan.util.files import replacing
 from nsfwtrain.errors import CacheError
 
 _SUFFIX = ".records"

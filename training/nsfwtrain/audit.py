@@ -19,7 +19,7 @@ from nsfwscan.labels import (
     rows,
 )
 from nsfwscan.objects import object_path
-from nsfwscan.parallel import available_cores, map_ahead
+from nsfwscan.util.parallel import available_cores, map_ahead
 from nsfwtrain.store import LABEL_FILE
 
 NEAR = 4

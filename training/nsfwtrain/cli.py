@@ -12,7 +12,7 @@ import typer
 from nsfwscan import options as o
 from nsfwscan.commandline import INTERRUPTED, errors_as_exit_codes, run, silent_libraries
 from nsfwscan.doctorcommand import Format, ReportFormat, show
-from nsfwscan.escape import printable
+from nsfwscan.util.escape import printable
 
 PROGRAM = "nsfwtrain"
 

@@ -13,8 +13,8 @@ from nsfwscan import PictureError, Preprocess, decode
 from nsfwscan.errors import StoreError
 from nsfwscan.labels import LABELS, PARTS, Assigned, Label, Part
 from nsfwscan.objects import read_object
-from nsfwscan.parallel import available_cores, map_ahead
 from nsfwscan.pixels import Pixels
+from nsfwscan.util.parallel import available_cores, map_ahead
 from nsfwtrain.arrays import ArrayCache
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from nsfwscan import Preprocess
 from nsfwscan.errors import LabelError
 from nsfwscan.labels import LABELS, Part, read_split
-from nsfwscan.parallel import available_cores
+from nsfwscan.util.parallel import available_cores
 from nsfwtrain import data, runs
 from nsfwtrain.arrays import ArrayCache
 from nsfwtrain.backbone import fingerprint, load_backbone

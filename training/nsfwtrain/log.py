@@ -4,7 +4,7 @@ import csv
 from dataclasses import asdict
 from pathlib import Path
 
-from nsfwscan.files import replacing
+from nsfwscan.util.files import replacing
 from nsfwtrain.keras import tf
 from nsfwtrain.state import State
 

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from nsfwscan.files import beside
+from nsfwscan.util.files import beside
 from nsfwtrain.errors import RunError
 from nsfwtrain.keras import freeze, hub, tf, tf_keras
 from nsfwtrain.state import Weights

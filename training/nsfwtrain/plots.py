@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from nsfwscan.files import beside
+from nsfwscan.util.files import beside
 
 Scores = NDArray[np.float32]
 

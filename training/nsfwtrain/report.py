@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from nsfwscan.files import replacing
+from nsfwscan.util.files import replacing
 from nsfwtrain import runs
 from nsfwtrain.errors import RunError
 from nsfwtrain.plots import save_png

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsfwscan.files import replacing
 from nsfwscan.labels import LABEL_HEADER
+from nsfwscan.util.files import replacing
 from nsfwtrain.data import Examples
 from nsfwtrain.errors import RunError
 from nsfwtrain.plots import plot_evaluation

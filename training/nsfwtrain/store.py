@@ -24,7 +24,7 @@ from nsfwscan.filetype import (
 from nsfwscan.found import Found, LeftAlone, Problem, problem_of
 from nsfwscan.labels import Label, read_labels, write_labels
 from nsfwscan.objects import object_path
-from nsfwscan.parallel import available_cores, map_ahead
+from nsfwscan.util.parallel import available_cores, map_ahead
 
 LABEL_FILE = "label.csv"
 

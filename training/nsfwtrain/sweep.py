@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nsfwscan.commandline import Terminated
-from nsfwscan.files import replacing
+from nsfwscan.util.files import replacing
 from nsfwtrain.errors import RunError, VariantError
 from nsfwtrain.variants import VARIANTS, Variant, by_name
 

@@ -4,7 +4,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.escape import UNPRINTABLE, printable, to_json
+from nsfwscan.util.escape import UNPRINTABLE, printable, to_json
 
 
 def test_escapes_are_readable() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.parallel import available_cores, cpu_quota, map_ahead
+from nsfwscan.util.parallel import available_cores, cpu_quota, map_ahead
 
 
 @given(st.lists(st.integers()), st.integers(1, 4), st.integers(1, 9))
@@ -89,6 +89,6 @@ def test_where_there_are_no_groups_there_is_no_limit(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity")
 def test_taskset_is_honoured() -> None:
     code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); "
-    code += "from nsfwscan.parallel import available_cores; print(available_cores())"
+    code += "from nsfwscan.util.parallel import available_cores; print(available_cores())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nsfwscan import OutputError
-from nsfwscan.files import replacing
+from nsfwscan.util.files import replacing
 
 
 def test_a_file_is_whole_or_as_it_was(target: Path) -> None:
