@@ -304,8 +304,8 @@ def _threads(folder: Path, model: Path | None) -> dict[str, float]:
 
 def _cached(folder: Path, model: Path | None) -> dict[str, float]:
     from nsfwscan import Classifier, scan
-    from nsfwscan.cache import Cache
-    from nsfwscan.cachefile import default_path
+    from nsfwscan.cache.database import default_path
+    from nsfwscan.cache.store import Cache
 
     classifier = Classifier.load(model, device="cpu")
     files = len(_files(folder))

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nsfwscan.cache import Cache
+    from nsfwscan.cache.store import Cache
     from nsfwscan.classifier import Classifier
     from nsfwscan.errors import (
         CacheError,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "cache": ("Cache",),
+    "cache.store": ("Cache",),
     "classifier": ("Classifier",),
     "errors": (
         "CacheError",

@@ -17,8 +17,8 @@ app = typer.Typer(cls=TyperGroup, rich_markup_mode=None, no_args_is_help=True)
 def info(cache: o.CacheFile = None) -> None:
     """Say where the cache is and what it holds."""
     with errors_as_exit_codes():
-        from nsfwscan.cache import Cache
-        from nsfwscan.cachefile import default_path
+        from nsfwscan.cache.database import default_path
+        from nsfwscan.cache.store import Cache
 
         path = cache or default_path()
         typer.echo(f"file      {printable(str(path))}")
@@ -37,8 +37,8 @@ def info(cache: o.CacheFile = None) -> None:
 def clear(cache: o.CacheFile = None) -> None:
     """Delete the cache."""
     with errors_as_exit_codes():
-        from nsfwscan.cachefile import clear as delete
-        from nsfwscan.cachefile import default_path
+        from nsfwscan.cache.database import clear as delete
+        from nsfwscan.cache.database import default_path
 
         path = cache or default_path()
         gone = delete(path)

@@ -44,7 +44,7 @@ from nsfwscan.summary import Summary
 from nsfwscan.util.escape import printable
 
 if TYPE_CHECKING:
-    from nsfwscan.cache import Cache
+    from nsfwscan.cache.store import Cache
     from nsfwscan.classifier import Classifier
     from nsfwscan.discover import ByteStream
     from nsfwscan.found import LeftAlone
@@ -339,8 +339,8 @@ def _load(model: Path | None, manifest: Path | None, device: str) -> "Classifier
 
 def _open_cache(path: Path | None, say: Callable[[str], None]) -> "Cache":
     """Open the cache; one that nobody named may be unusable, and the scan goes on without it."""
-    from nsfwscan.cache import Cache
-    from nsfwscan.cachefile import default_path
+    from nsfwscan.cache.database import default_path
+    from nsfwscan.cache.store import Cache
 
     if path is not None:
         return Cache(path)

@@ -198,8 +198,8 @@ def _worker() -> Look[None]:
 
 def _cache(path: Path | None) -> Look[None]:
     """Look into the cache; one that nobody named may be unusable, and scans go on without it."""
-    from nsfwscan.cache import Cache
-    from nsfwscan.cachefile import default_path
+    from nsfwscan.cache.database import default_path
+    from nsfwscan.cache.store import Cache
 
     place = path
     try:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nsfwscan.cache import Cache, Question, Verdict
+from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.errors import EngineError, PictureError, Reason
 from nsfwscan.flights import Flights, Outcome, Result
 from nsfwscan.found import Candidate, Found, LeftAlone, Problem

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from nsfwscan.cache import Cache, Question, Verdict
+from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.errors import PictureError
 from nsfwscan.found import LeftAlone
 from nsfwscan.worker import Digests

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 
-from nsfwscan.cache import Cache, Question
+from nsfwscan.cache.store import Cache, Question
 from nsfwscan.classifier import Classifier
 from nsfwscan.discover import discover
 from nsfwscan.engine import Engine, Plan

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from nsfwscan.cache import Cache, Question, Verdict
+from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.config import read_config
 from nsfwscan.discover import read_list
 from nsfwscan.errors import CacheError, ConfigError, LabelError, ManifestError

@@ -8,7 +8,7 @@ from helpers import encoded
 from PIL import Image
 
 from nsfwscan import doctor, formatsamples, modelfile, session
-from nsfwscan.cachefile import default_path
+from nsfwscan.cache.database import default_path
 from nsfwscan.doctor import examine, packages, wheels
 from nsfwscan.findings import Finding, State
 from nsfwscan.nvidia import Driver, Gpu, Libraries

@@ -13,7 +13,7 @@ from helpers import mean_model
 from PIL import Image
 
 from nsfwscan import Manifest, Preprocess
-from nsfwscan.cache import Cache, Question, Verdict
+from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.engine import WINDOW, Engine, Plan
 from nsfwscan.errors import ModelError, Reason
 from nsfwscan.filetype import Kind

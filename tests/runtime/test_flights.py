@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from nsfwscan.cache import Cache, Question, Verdict
+from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.errors import PictureError, Reason
 from nsfwscan.flights import Flights, Outcome, Result
 from nsfwscan.worker import Digests

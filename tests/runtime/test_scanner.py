@@ -16,7 +16,7 @@ from helpers import RGB_PHOTOS, STORED_AS, encoded, load_photo, mean_model, turn
 from PIL import Image
 
 from nsfwscan import Classifier, Manifest, Preprocess, Record, Selection, scan
-from nsfwscan.cache import Cache
+from nsfwscan.cache.store import Cache
 from nsfwscan.engine import WINDOW
 from nsfwscan.filetype import Kind
 from nsfwscan.found import Candidate, LeftAlone

@@ -13,7 +13,7 @@ from caches import LATER, MODEL, OLD, OTHER, QUESTION, SHA1, SHA256, VERDICT, al
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.cache import Cache, Known, Question, Verdict
+from nsfwscan.cache.store import Cache, Known, Question, Verdict
 
 scores = st.floats(0, 1).map(lambda score: round(score, 6))
 verdicts = st.builds(Verdict, scores, *[st.integers(1, 2**31)] * 3)
@@ -169,7 +169,7 @@ def test_a_private_cache_needs_no_room_on_the_disk(tmp_path: Path) -> None:
     """It spills into a nameless file once it is large; what is lost then is no more than a gain."""
     script = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "from nsfwscan.cache import *\n"
+        "from nsfwscan.cache.store import *\n"
         "cache, question = Cache(), Question(bytes(32), 'ab' * 32, 1)\n"
         "for i in range(40_000):\n"
         "    sha256 = f'{i * 7919 % 40_009:064x}'\n"

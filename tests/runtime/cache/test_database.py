@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from caches import altered, filled
 
-from nsfwscan.cachefile import clear, default_path, open_cache
+from nsfwscan.cache.database import clear, default_path, open_cache
 from nsfwscan.errors import CacheError
 
 

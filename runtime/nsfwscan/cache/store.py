@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nsfwscan.cachefile import FAILURES, files_of, open_cache, transaction
+from nsfwscan.cache.database import FAILURES, files_of, open_cache, transaction
 from nsfwscan.errors import CacheError
 
 _SETTLED_NS = 2_000_000_000
