@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from nsfwscan.cli import app
 from nsfwscan.errors import REASONS
-from nsfwscan.filetype import FORMATS
 from nsfwscan.record import Record
+from nsfwscan.sources.filetype import FORMATS
 from nsfwscan.summary import EXIT_CODES
 
 DOCS = Path(__file__).parent

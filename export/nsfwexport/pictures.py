@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from nsfwscan import InputError, Selection
-from nsfwscan.discover import discover
-from nsfwscan.found import Candidate
 from nsfwscan.labels import Part, read_split
 from nsfwscan.objects import object_path
+from nsfwscan.sources.entry import Candidate
+from nsfwscan.sources.walk import discover
 
 _ORIENTATION_TAG = 0x0112
 

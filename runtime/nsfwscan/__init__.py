@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nsfwscan.preprocess import decode
     from nsfwscan.record import Record
     from nsfwscan.scanner import Scan, scan
-    from nsfwscan.selection import Selection
+    from nsfwscan.sources.selection import Selection
 
 __version__ = "0.1.0"
 
@@ -59,7 +59,7 @@ _HOMES = {
     "preprocess": ("decode",),
     "record": ("Record",),
     "scanner": ("Scan", "scan"),
-    "selection": ("Selection",),
+    "sources.selection": ("Selection",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -46,10 +46,10 @@ from nsfwscan.util.escape import printable
 if TYPE_CHECKING:
     from nsfwscan.cache.store import Cache
     from nsfwscan.classifier import Classifier
-    from nsfwscan.discover import ByteStream
-    from nsfwscan.found import LeftAlone
     from nsfwscan.report import Report
     from nsfwscan.scanner import Scan
+    from nsfwscan.sources.entry import LeftAlone
+    from nsfwscan.sources.walk import ByteStream
 
 _OPTIONS_FILE = "nsfwscan options file"
 
@@ -196,10 +196,10 @@ def scan(
             stack.enter_context(silent_libraries())
             loading = stack.enter_context(_loading(model, manifest, device))
 
-            from nsfwscan.discover import discover, read_list
             from nsfwscan.report import console, open_output, open_report
             from nsfwscan.scanner import scan as scan_paths
-            from nsfwscan.selection import Selection
+            from nsfwscan.sources.selection import Selection
+            from nsfwscan.sources.walk import discover, read_list
 
             terminal = console(sys.stderr, color.value) if sys.stderr.isatty() else None
             tell = partial(typer.echo, err=True) if terminal is None else terminal.print

@@ -183,9 +183,9 @@ def _formats() -> Look[None]:
 
 def _worker() -> Look[None]:
     """Have a worker look at a file, as every scan does."""
-    from nsfwscan.found import Candidate
     from nsfwscan.limits import MAX_FILESIZE, MAX_MEMORY, MAX_PIXELS, TIMEOUT
     from nsfwscan.parameters import Preprocess
+    from nsfwscan.sources.entry import Candidate
     from nsfwscan.worker import Job, Worker
 
     job = Job(Preprocess(size=8), 1, MAX_PIXELS, MAX_FILESIZE, MAX_MEMORY, TIMEOUT)

@@ -22,11 +22,11 @@ import numpy as np
 from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.errors import EngineError, PictureError, Reason
 from nsfwscan.flights import Flights, Outcome, Result
-from nsfwscan.found import Candidate, Found, LeftAlone, Problem
 from nsfwscan.limits import LEAST_TIMEOUT
 from nsfwscan.pixels import Picture, Pixels
 from nsfwscan.pool import dismiss, hire
-from nsfwscan.reader import stamp_of
+from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem
+from nsfwscan.sources.reader import stamp_of
 from nsfwscan.tensors import Probabilities
 from nsfwscan.worker import Digests, Job, Worker
 

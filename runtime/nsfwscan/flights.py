@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.errors import PictureError
-from nsfwscan.found import LeftAlone
+from nsfwscan.sources.entry import LeftAlone
 from nsfwscan.worker import Digests
 
 

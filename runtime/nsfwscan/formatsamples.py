@@ -5,7 +5,7 @@ import io
 
 from PIL import Image
 
-from nsfwscan.filetype import Format
+from nsfwscan.sources.filetype import Format
 
 SIDE = 16
 COLOUR = (200, 40, 40)

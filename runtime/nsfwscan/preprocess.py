@@ -25,9 +25,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.errors import PictureError, Reason
-from nsfwscan.filetype import FORMATS, HEAD_BYTES, Format, sniff
 from nsfwscan.limits import MAX_PIXELS
 from nsfwscan.parameters import Preprocess
+from nsfwscan.sources.filetype import FORMATS, HEAD_BYTES, Format, sniff
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,11 +11,8 @@ from dataclasses import asdict, replace
 
 from nsfwscan.cache.store import Cache, Question
 from nsfwscan.classifier import Classifier
-from nsfwscan.discover import discover
 from nsfwscan.engine import Engine, Plan
-from nsfwscan.filetype import Kind
 from nsfwscan.flights import Outcome, Result
-from nsfwscan.found import Found, LeftAlone
 from nsfwscan.limits import (
     FRAMES,
     LEAST_MEMORY,
@@ -27,7 +24,10 @@ from nsfwscan.limits import (
 )
 from nsfwscan.parameters import REVISION
 from nsfwscan.record import Record
-from nsfwscan.selection import Selection
+from nsfwscan.sources.entry import Found, LeftAlone
+from nsfwscan.sources.filetype import Kind
+from nsfwscan.sources.selection import Selection
+from nsfwscan.sources.walk import discover
 from nsfwscan.util.escape import to_json
 from nsfwscan.util.parallel import available_cores
 from nsfwscan.worker import Job

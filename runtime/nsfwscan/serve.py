@@ -11,10 +11,10 @@ from typing import IO, Any
 from PIL import Image
 
 from nsfwscan.errors import PictureError, Reason
-from nsfwscan.found import Candidate, LeftAlone
 from nsfwscan.parameters import Preprocess
 from nsfwscan.preprocess import squares
-from nsfwscan.reader import Contents, read
+from nsfwscan.sources.entry import Candidate, LeftAlone
+from nsfwscan.sources.reader import Contents, read
 
 if sys.platform != "win32":
     import resource

@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from nsfwscan.filetype import Kind
 from nsfwscan.record import Record
+from nsfwscan.sources.filetype import Kind
 
 
 class ExitCode(IntEnum):

@@ -26,8 +26,8 @@ from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 
 from nsfwscan.errors import EngineError, PictureError, Reason
-from nsfwscan.filetype import Kind
-from nsfwscan.found import Candidate, LeftAlone, Problem
+from nsfwscan.sources.entry import Candidate, LeftAlone, Problem
+from nsfwscan.sources.filetype import Kind
 
 if TYPE_CHECKING:
     from nsfwscan.parameters import Preprocess
@@ -86,7 +86,7 @@ class Digests:
     sha256, sha1
         Lower-case hex digests.
     stamp
-        As in `nsfwscan.reader.Contents`.
+        As in `nsfwscan.sources.reader.Contents`.
     """
 
     sha256: str

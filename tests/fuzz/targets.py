@@ -19,12 +19,12 @@ from pathlib import Path
 
 from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.config import read_config
-from nsfwscan.discover import read_list
 from nsfwscan.errors import CacheError, ConfigError, LabelError, ManifestError
-from nsfwscan.filetype import HEAD_BYTES, Kind, kind_of, sniff
 from nsfwscan.labels import read_labels, read_split
 from nsfwscan.manifest import BUILT_IN, parse_manifest
-from nsfwscan.selection import Ignore, parse_ignore_file
+from nsfwscan.sources.filetype import HEAD_BYTES, Kind, kind_of, sniff
+from nsfwscan.sources.selection import Ignore, parse_ignore_file
+from nsfwscan.sources.walk import read_list
 from nsfwscan.util.escape import printable, to_json
 
 QUESTION = Question(b"q" * 32, "ab" * 32, scan=1)

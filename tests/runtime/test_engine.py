@@ -16,11 +16,11 @@ from nsfwscan import Manifest, Preprocess
 from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.engine import WINDOW, Engine, Plan
 from nsfwscan.errors import ModelError, Reason
-from nsfwscan.filetype import Kind
 from nsfwscan.flights import Outcome, Result
-from nsfwscan.found import Candidate, Found, LeftAlone, Problem
 from nsfwscan.limits import MAX_MEMORY
 from nsfwscan.pixels import Pixels
+from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem
+from nsfwscan.sources.filetype import Kind
 from nsfwscan.tensors import Probabilities
 from nsfwscan.worker import Job, Worker
 

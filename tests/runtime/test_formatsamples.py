@@ -1,9 +1,9 @@
 import pytest
 
 from nsfwscan import Preprocess, decode
-from nsfwscan.filetype import HEAD_BYTES, Format, sniff
 from nsfwscan.formatsamples import COLOUR, SIDE, sample
 from nsfwscan.preprocess import decoded_formats
+from nsfwscan.sources.filetype import HEAD_BYTES, Format, sniff
 
 
 @pytest.mark.parametrize("row", decoded_formats(), ids=lambda row: row.name)

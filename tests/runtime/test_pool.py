@@ -50,7 +50,7 @@ def test_after_a_fork_the_child_hires_workers_of_its_own(tmp_path: Path) -> None
     photo.write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
     code = (
         "import os, sys; from nsfwscan import pool as p, worker as w\n"
-        "from nsfwscan.found import Candidate\n"
+        "from nsfwscan.sources.entry import Candidate\n"
         "one = p.hire(); pid = one._process.pid; p.dismiss(one); p._idle_lock.acquire()\n"
         "job = w.Job(None, 1, 1, 10**6, 10**9, 30)\n"
         "child = os.fork()\n"

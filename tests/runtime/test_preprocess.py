@@ -13,8 +13,8 @@ from PIL import Image
 
 from nsfwscan import PictureError, Preprocess, decode
 from nsfwscan.errors import Reason
-from nsfwscan.filetype import FORMATS
 from nsfwscan.preprocess import spread, to_rgb
+from nsfwscan.sources.filetype import FORMATS
 
 SMALL = Preprocess(size=32)
 EXACT = replace(SMALL, draft_margin=None)

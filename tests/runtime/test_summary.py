@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.filetype import Kind
+from nsfwscan.sources.filetype import Kind
 from nsfwscan.summary import EXIT_CODES, ExitCode, Summary
 
 counts = st.integers(0, 5)

@@ -16,10 +16,10 @@ from PIL import Image
 
 from nsfwscan import Manifest, Preprocess, decode
 from nsfwscan.errors import EngineError, PictureError, Reason
-from nsfwscan.filetype import Kind
-from nsfwscan.found import Candidate, LeftAlone, Problem
 from nsfwscan.limits import LEAST_MEMORY, MAX_MEMORY
-from nsfwscan.reader import stamp_of
+from nsfwscan.sources.entry import Candidate, LeftAlone, Problem
+from nsfwscan.sources.filetype import Kind
+from nsfwscan.sources.reader import stamp_of
 from nsfwscan.worker import Digests, Job, Worker
 
 MOST = 1 << 20
@@ -259,7 +259,7 @@ def test_a_worker_ends_with_its_scan_even_while_it_decodes(tmp_path: Path) -> No
     entry = large(tmp_path / "a.png")
     code = (
         "import sys, threading; from nsfwscan.parameters import Preprocess\n"
-        "from nsfwscan.worker import Job, Worker; from nsfwscan.found import Candidate\n"
+        "from nsfwscan.worker import Job, Worker; from nsfwscan.sources.entry import Candidate\n"
         "worker = Worker(); job = Job(Preprocess(size=32), 4, 1 << 28, 1 << 28, 6 << 30, 1000)\n"
         "worker.read(Candidate(sys.argv[1], True), job)\n"
         "threading.Thread(target=worker.decode, args=[job], daemon=True).start()\n"

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from nsfwscan import PictureError, Preprocess, Selection, decode
-from nsfwscan.discover import discover
 from nsfwscan.errors import StoreError
-from nsfwscan.filetype import (
+from nsfwscan.labels import Label, read_labels, write_labels
+from nsfwscan.objects import object_path
+from nsfwscan.sources.entry import Found, LeftAlone, Problem, problem_of
+from nsfwscan.sources.filetype import (
     HEAD_BYTES,
     Kind,
     extension_of,
@@ -21,9 +23,7 @@ from nsfwscan.filetype import (
     promised_format,
     sniff,
 )
-from nsfwscan.found import Found, LeftAlone, Problem, problem_of
-from nsfwscan.labels import Label, read_labels, write_labels
-from nsfwscan.objects import object_path
+from nsfwscan.sources.walk import discover
 from nsfwscan.util.parallel import available_cores, map_ahead
 
 LABEL_FILE = "label.csv"

@@ -144,7 +144,7 @@ class Cache:
         path
             The file.
         stamp
-            Gives its `nsfwscan.reader.stamp_of`, or None; asked only if the path is known.
+            Gives its `nsfwscan.sources.reader.stamp_of`, or None; asked only if the path is known.
         question
             What is asked.
         """

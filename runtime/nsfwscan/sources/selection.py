@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nsfwscan.errors import InputError
-from nsfwscan.filetype import Kind
+from nsfwscan.sources.filetype import Kind
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 
 from nsfwscan.errors import Reason
-from nsfwscan.filetype import Kind
+from nsfwscan.sources.filetype import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from nsfwscan import Selection
 from nsfwscan.errors import InputError
-from nsfwscan.filetype import Kind
-from nsfwscan.selection import Ignore, left_alone, parse_ignore_file
+from nsfwscan.sources.filetype import Kind
+from nsfwscan.sources.selection import Ignore, left_alone, parse_ignore_file
 
 
 @pytest.mark.parametrize("glob", ["", "!", "# photos", "   "])

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from helpers import encoded, load_photo
 
-from nsfwscan import reader
-from nsfwscan.filetype import Kind
-from nsfwscan.found import Candidate, LeftAlone, Problem
-from nsfwscan.reader import Contents, read, stamp_of
+from nsfwscan.sources import reader
+from nsfwscan.sources.entry import Candidate, LeftAlone, Problem
+from nsfwscan.sources.filetype import Kind
+from nsfwscan.sources.reader import Contents, read, stamp_of
 
 MOST = 1 << 20
 

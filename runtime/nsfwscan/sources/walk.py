@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from nsfwscan.errors import InputError, Reason
-from nsfwscan.filetype import Kind
-from nsfwscan.found import Candidate, Found, LeftAlone, Problem, problem_of, special_file
-from nsfwscan.selection import (
+from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem, problem_of, special_file
+from nsfwscan.sources.filetype import Kind
+from nsfwscan.sources.selection import (
     BYTE_ORDER_MARK,
     Ignore,
     Selection,

@@ -9,8 +9,8 @@ from pathlib import PurePath
 from typing import BinaryIO
 
 from nsfwscan.errors import Reason
-from nsfwscan.filetype import HEAD_BYTES, Kind, kind_of, promised_format, sniff
-from nsfwscan.found import Candidate, LeftAlone, Problem, problem_of, special_file
+from nsfwscan.sources.entry import Candidate, LeftAlone, Problem, problem_of, special_file
+from nsfwscan.sources.filetype import HEAD_BYTES, Kind, kind_of, promised_format, sniff
 
 _PIECE_BYTES = 1 << 24
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nsfwscan.filetype import FORMATS, HEAD_BYTES, Kind, kind_of, promised_format, sniff
+from nsfwscan.sources.filetype import FORMATS, HEAD_BYTES, Kind, kind_of, promised_format, sniff
 
 WRITABLE = {
     "JPEG": "JPEG",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nsfwscan.errors import Reason
-from nsfwscan.found import problem_of, special_file
+from nsfwscan.sources.entry import problem_of, special_file
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsfwscan import Selection
-from nsfwscan.discover import discover, read_list
 from nsfwscan.errors import InputError, Reason
-from nsfwscan.filetype import Kind
-from nsfwscan.found import Candidate, Found, LeftAlone, Problem
+from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem
+from nsfwscan.sources.filetype import Kind
+from nsfwscan.sources.walk import discover, read_list
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="needs POSIX file types")
 
