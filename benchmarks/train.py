@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 from nsfwscan import Preprocess, decode
-from nsfwscan.labels import PARTS, read_split
-from nsfwscan.objects import read_object
+from nsfwscan.dataset.labels import PARTS, read_split
+from nsfwscan.dataset.objects import read_object
 from nsfwscan.util.parallel import available_cores
 from nsfwtrain.link import link_folders
 from nsfwtrain.variants import Variant, by_name

@@ -7,7 +7,7 @@ import numpy as np
 from backbones import small_backbone
 from PIL import Image
 
-from nsfwscan.labels import read_labels, write_split
+from nsfwscan.dataset.labels import read_labels, write_split
 from nsfwtrain.split import split
 from nsfwtrain.store import import_folder
 

@@ -13,8 +13,8 @@ from scipy.stats import binomtest
 
 from nsfwexport.errors import CalibrationError
 from nsfwscan import Classifier, Selection, scan
-from nsfwscan.labels import Part, read_split
-from nsfwscan.objects import object_path
+from nsfwscan.dataset.labels import Part, read_split
+from nsfwscan.dataset.objects import object_path
 
 Target = Literal["fpr", "recall"]
 

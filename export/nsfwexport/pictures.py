@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from nsfwscan import InputError, Selection
-from nsfwscan.labels import Part, read_split
-from nsfwscan.objects import object_path
+from nsfwscan.dataset.labels import Part, read_split
+from nsfwscan.dataset.objects import object_path
 from nsfwscan.sources.entry import Candidate
 from nsfwscan.sources.walk import discover
 

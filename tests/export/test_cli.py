@@ -13,8 +13,8 @@ from export.conftest import Trained
 from helpers import lacking, mean_model
 
 from nsfwscan import Manifest, Preprocess
+from nsfwscan.dataset.objects import object_path
 from nsfwscan.modelfile import default_model_path
-from nsfwscan.objects import object_path
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 

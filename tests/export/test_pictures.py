@@ -6,8 +6,8 @@ from PIL import Image
 
 from nsfwexport import pictures
 from nsfwscan import InputError, Preprocess, decode
-from nsfwscan.labels import Assigned, Label, write_split
-from nsfwscan.objects import object_path
+from nsfwscan.dataset.labels import Assigned, Label, write_split
+from nsfwscan.dataset.objects import object_path
 
 
 def test_made_pictures_are_always_the_same_and_varied(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from helpers import RGB_PHOTOS, encoded, load_photo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.labels import Assigned, Part, read_labels, write_split
-from nsfwscan.objects import object_path
+from nsfwscan.dataset.labels import Assigned, Part, read_labels, write_split
+from nsfwscan.dataset.objects import object_path
 from nsfwtrain.audit import audit, difference_hash, straddling
 from nsfwtrain.store import import_folder
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from labelled import Collection
 
 from nsfwscan import Preprocess, decode
+from nsfwscan.dataset.labels import Assigned, Label, read_split
+from nsfwscan.dataset.objects import object_path, read_object
 from nsfwscan.errors import StoreError
-from nsfwscan.labels import Assigned, Label, read_split
-from nsfwscan.objects import object_path, read_object
 from nsfwscan.pixels import Pixels
 from nsfwtrain import data
 

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from labelled import Collection
 
+from nsfwscan.dataset.labels import read_split
+from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import LabelError
-from nsfwscan.labels import read_split
-from nsfwscan.objects import object_path
 from nsfwtrain import runs
 from nsfwtrain.errors import RunError
 from nsfwtrain.fit import Options, balanced_weights, fit

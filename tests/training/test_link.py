@@ -5,8 +5,8 @@ import pytest
 from helpers import encoded
 from PIL import Image
 
+from nsfwscan.dataset.labels import Assigned, Label, read_labels
 from nsfwscan.errors import StoreError
-from nsfwscan.labels import Assigned, Label, read_labels
 from nsfwtrain.link import link_folders
 from nsfwtrain.store import import_folder
 

@@ -4,7 +4,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.labels import Label, Part
+from nsfwscan.dataset.labels import Label, Part
 from nsfwtrain.split import count, key, moved, split
 
 TEST, VALIDATION, REST = range(25), range(25, 50), range(50, 256)

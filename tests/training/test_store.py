@@ -5,9 +5,9 @@ import pytest
 from helpers import encoded
 from PIL import Image
 
+from nsfwscan.dataset.labels import read_labels
+from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import LabelError, StoreError
-from nsfwscan.labels import read_labels
-from nsfwscan.objects import object_path
 from nsfwtrain.store import import_folder
 
 

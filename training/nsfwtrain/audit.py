@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan import PictureError, Preprocess, decode
-from nsfwscan.labels import (
+from nsfwscan.dataset.labels import (
     LABEL_HEADER,
     PARTS,
     SPLIT_HEADER,
@@ -18,7 +18,7 @@ from nsfwscan.labels import (
     read_split,
     rows,
 )
-from nsfwscan.objects import object_path
+from nsfwscan.dataset.objects import object_path
 from nsfwscan.util.parallel import available_cores, map_ahead
 from nsfwtrain.store import LABEL_FILE
 

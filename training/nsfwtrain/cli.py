@@ -175,7 +175,7 @@ def split(
 ) -> None:
     """Split a label file into train, validation and test, by hash, and print the counts."""
     with errors_as_exit_codes(PROGRAM):
-        from nsfwscan.labels import LABELS, PARTS, read_labels, read_split, write_split
+        from nsfwscan.dataset.labels import LABELS, PARTS, read_labels, read_split, write_split
         from nsfwtrain.split import count, moved
         from nsfwtrain.split import split as assign
 
@@ -377,7 +377,7 @@ def link(
 ) -> None:
     """Lay a split out as FOLDER/<type>/<label>/<object ID>, links into the store."""
     with errors_as_exit_codes(PROGRAM):
-        from nsfwscan.labels import read_split
+        from nsfwscan.dataset.labels import read_split
         from nsfwtrain.link import link_folders
 
         count = link_folders(store, read_split(split_file), output)

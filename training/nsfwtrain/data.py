@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan import PictureError, Preprocess, decode
+from nsfwscan.dataset.labels import LABELS, PARTS, Assigned, Label, Part
+from nsfwscan.dataset.objects import read_object
 from nsfwscan.errors import StoreError
-from nsfwscan.labels import LABELS, PARTS, Assigned, Label, Part
-from nsfwscan.objects import read_object
 from nsfwscan.pixels import Pixels
 from nsfwscan.util.parallel import available_cores, map_ahead
 from nsfwtrain.arrays import ArrayCache

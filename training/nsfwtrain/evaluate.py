@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nsfwscan import Preprocess
-from nsfwscan.labels import read_split
+from nsfwscan.dataset.labels import read_split
 from nsfwtrain import data, runs
 from nsfwtrain.errors import RunError
 from nsfwtrain.loop import score

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan import Preprocess
+from nsfwscan.dataset.labels import LABELS, Part, read_split
 from nsfwscan.errors import LabelError
-from nsfwscan.labels import LABELS, Part, read_split
 from nsfwscan.util.parallel import available_cores
 from nsfwtrain import data, runs
 from nsfwtrain.arrays import ArrayCache

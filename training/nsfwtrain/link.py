@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from nsfwscan.dataset.labels import LABELS, PARTS, Assigned
+from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import StoreError
-from nsfwscan.labels import LABELS, PARTS, Assigned
-from nsfwscan.objects import object_path
 
 
 def link_folders(store: Path, assigned: Iterable[Assigned], out: Path) -> int:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsfwscan.labels import LABEL_HEADER
+from nsfwscan.dataset.labels import LABEL_HEADER
 from nsfwscan.util.files import replacing
 from nsfwtrain.data import Examples
 from nsfwtrain.errors import RunError

@@ -6,7 +6,7 @@ grows; then the two evaluation sets are balanced between the labels.
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from nsfwscan.labels import LABELS, PARTS, Assigned, Label, Part
+from nsfwscan.dataset.labels import LABELS, PARTS, Assigned, Label, Part
 
 _TEST_KEYS = range(25)
 _VALIDATION_KEYS = range(25, 50)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from nsfwscan import PictureError, Preprocess, Selection, decode
+from nsfwscan.dataset.labels import Label, read_labels, write_labels
+from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import StoreError
-from nsfwscan.labels import Label, read_labels, write_labels
-from nsfwscan.objects import object_path
 from nsfwscan.sources.entry import Found, LeftAlone, Problem, problem_of
 from nsfwscan.sources.filetype import (
     HEAD_BYTES,

@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from nsfwscan import OutputError
-from nsfwscan.errors import LabelError
-from nsfwscan.labels import (
+from nsfwscan.dataset.labels import (
     Assigned,
     Label,
     is_object_id,
@@ -14,6 +13,7 @@ from nsfwscan.labels import (
     write_labels,
     write_split,
 )
+from nsfwscan.errors import LabelError
 
 
 def object_id(number: int) -> str:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from nsfwscan.dataset.objects import object_path, read_object
 from nsfwscan.errors import StoreError
-from nsfwscan.objects import object_path, read_object
 
 
 def test_objects_are_read_and_verified(tmp_path: Path) -> None:
