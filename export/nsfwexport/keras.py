@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nsfwexport.errors import ConversionError
 from nsfwscan import Preprocess
-from nsfwscan.pixels import Pixels
+from nsfwscan.decoding.pixels import Pixels
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong is said by an exception
 

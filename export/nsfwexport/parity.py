@@ -21,7 +21,7 @@ from nsfwexport import pictures as pictures_
 from nsfwexport.contract import require
 from nsfwexport.errors import ParityError
 from nsfwscan import Classifier, Manifest, PictureError, Preprocess, Selection, decode, scan
-from nsfwscan.pixels import Pixels
+from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.sources.entry import problem_of
 from nsfwscan.util.files import beside
 from nsfwscan.util.parallel import available_cores, map_ahead

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nsfwscan.cache.store import Cache
     from nsfwscan.classifier import Classifier
+    from nsfwscan.decoding.parameters import Preprocess
+    from nsfwscan.decoding.pixels import Picture
+    from nsfwscan.decoding.preprocess import decode
     from nsfwscan.errors import (
         CacheError,
         ConfigError,
@@ -28,9 +31,6 @@ if TYPE_CHECKING:
         Reason,
     )
     from nsfwscan.manifest import InputSpec, Manifest, OutputSpec
-    from nsfwscan.parameters import Preprocess
-    from nsfwscan.pixels import Picture
-    from nsfwscan.preprocess import decode
     from nsfwscan.record import Record
     from nsfwscan.scanner import Scan, scan
     from nsfwscan.sources.selection import Selection
@@ -54,9 +54,9 @@ _HOMES = {
         "Reason",
     ),
     "manifest": ("InputSpec", "Manifest", "OutputSpec"),
-    "parameters": ("Preprocess",),
-    "pixels": ("Picture",),
-    "preprocess": ("decode",),
+    "decoding.parameters": ("Preprocess",),
+    "decoding.pixels": ("Picture",),
+    "decoding.preprocess": ("decode",),
     "record": ("Record",),
     "scanner": ("Scan", "scan"),
     "sources.selection": ("Selection",),

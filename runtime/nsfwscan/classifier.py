@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.devices import SEE_DOCTOR, check_device
 from nsfwscan.errors import DeviceError, ManifestError, ModelError
 from nsfwscan.graph import check_graph, tensors
@@ -23,7 +24,6 @@ from nsfwscan.manifest import (
     read_manifest,
 )
 from nsfwscan.modelfile import default_model_path, read_model
-from nsfwscan.pixels import Pixels
 from nsfwscan.session import (
     Binding,
     cuda_failure,
@@ -177,7 +177,7 @@ class Classifier:
         Parameters
         ----------
         pixels
-            uint8, (N, S, S, 3), RGB, 0-255, as `nsfwscan.preprocess.decode` makes them for this
+            uint8, (N, S, S, 3), RGB, 0-255, as `nsfwscan.decoding.preprocess.decode` makes them for this
             model's `Preprocess`.
 
         Returns

@@ -288,7 +288,7 @@ def _loading(
     model: Path | None, manifest: Path | None, device: str
 ) -> "Iterator[Future[Classifier]]":
     """Load the model on a thread, and have a worker come up, while others are imported."""
-    from nsfwscan.pool import dismiss, hire
+    from nsfwscan.decoding.worker_pool import dismiss, hire
 
     dismiss(hire())
 

@@ -138,8 +138,8 @@ def _model() -> Look[None]:
 def _inference(device: str, expected: float | None) -> Look[float]:
     """Score a sample on a device, compare it with the CPU's score if that is known, and give it."""
     from nsfwscan.classifier import Classifier
+    from nsfwscan.decoding.preprocess import decode, decoded_formats
     from nsfwscan.formatsamples import sample
-    from nsfwscan.preprocess import decode, decoded_formats
 
     model = Classifier.load(device=device)
     jpeg = next(row for row in decoded_formats() if row.plugin == "JPEG")
@@ -162,9 +162,9 @@ def _inference(device: str, expected: float | None) -> Look[float]:
 
 def _formats() -> Look[None]:
     """Decode a sample of each format; formats that do not decode are told one by one."""
+    from nsfwscan.decoding.parameters import Preprocess
+    from nsfwscan.decoding.preprocess import decode, decoded_formats
     from nsfwscan.formatsamples import COLOUR, sample
-    from nsfwscan.parameters import Preprocess
-    from nsfwscan.preprocess import decode, decoded_formats
 
     good = []
     for row in decoded_formats():
@@ -183,10 +183,10 @@ def _formats() -> Look[None]:
 
 def _worker() -> Look[None]:
     """Have a worker look at a file, as every scan does."""
+    from nsfwscan.decoding.parameters import Preprocess
+    from nsfwscan.decoding.worker import Job, Worker
     from nsfwscan.limits import MAX_FILESIZE, MAX_MEMORY, MAX_PIXELS, TIMEOUT
-    from nsfwscan.parameters import Preprocess
     from nsfwscan.sources.entry import Candidate
-    from nsfwscan.worker import Job, Worker
 
     job = Job(Preprocess(size=8), 1, MAX_PIXELS, MAX_FILESIZE, MAX_MEMORY, TIMEOUT)
     started = time.perf_counter()

@@ -20,15 +20,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from nsfwscan.cache.store import Cache, Question, Verdict
+from nsfwscan.decoding.pixels import Picture, Pixels
+from nsfwscan.decoding.worker import Digests, Job, Worker
+from nsfwscan.decoding.worker_pool import dismiss, hire
 from nsfwscan.errors import EngineError, PictureError, Reason
 from nsfwscan.flights import Flights, Outcome, Result
 from nsfwscan.limits import LEAST_TIMEOUT
-from nsfwscan.pixels import Picture, Pixels
-from nsfwscan.pool import dismiss, hire
 from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem
 from nsfwscan.sources.reader import stamp_of
 from nsfwscan.tensors import Probabilities
-from nsfwscan.worker import Digests, Job, Worker
 
 WINDOW = 256
 """Most entries that are taken ahead of the result that is due: what waits is small by then."""

@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from nsfwscan.cache.store import Cache, Question, Verdict
+from nsfwscan.decoding.worker import Digests
 from nsfwscan.errors import PictureError
 from nsfwscan.sources.entry import LeftAlone
-from nsfwscan.worker import Digests
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.errors import ManifestError
-from nsfwscan.parameters import Preprocess
 from nsfwscan.util.escape import to_json
 
 if TYPE_CHECKING:

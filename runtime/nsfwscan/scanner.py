@@ -11,6 +11,8 @@ from dataclasses import asdict, replace
 
 from nsfwscan.cache.store import Cache, Question
 from nsfwscan.classifier import Classifier
+from nsfwscan.decoding.parameters import REVISION
+from nsfwscan.decoding.worker import Job
 from nsfwscan.engine import Engine, Plan
 from nsfwscan.flights import Outcome, Result
 from nsfwscan.limits import (
@@ -22,7 +24,6 @@ from nsfwscan.limits import (
     MAX_PIXELS,
     TIMEOUT,
 )
-from nsfwscan.parameters import REVISION
 from nsfwscan.record import Record
 from nsfwscan.sources.entry import Found, LeftAlone
 from nsfwscan.sources.filetype import Kind
@@ -30,7 +31,6 @@ from nsfwscan.sources.selection import Selection
 from nsfwscan.sources.walk import discover
 from nsfwscan.util.escape import to_json
 from nsfwscan.util.parallel import available_cores
-from nsfwscan.worker import Job
 
 _MODEL_DIGITS = 12
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.manifest import InputSpec, OutputSpec
-from nsfwscan.pixels import Pixels
 
 Probabilities = NDArray[np.float32]
 

@@ -14,15 +14,15 @@ from PIL import Image
 
 from nsfwscan import Manifest, Preprocess
 from nsfwscan.cache.store import Cache, Question, Verdict
+from nsfwscan.decoding.pixels import Pixels
+from nsfwscan.decoding.worker import Job, Worker
 from nsfwscan.engine import WINDOW, Engine, Plan
 from nsfwscan.errors import ModelError, Reason
 from nsfwscan.flights import Outcome, Result
 from nsfwscan.limits import MAX_MEMORY
-from nsfwscan.pixels import Pixels
 from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.tensors import Probabilities
-from nsfwscan.worker import Job, Worker
 
 JOB = Job(
     Preprocess(size=8),

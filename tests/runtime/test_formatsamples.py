@@ -1,8 +1,8 @@
 import pytest
 
 from nsfwscan import Preprocess, decode
+from nsfwscan.decoding.preprocess import decoded_formats
 from nsfwscan.formatsamples import COLOUR, SIDE, sample
-from nsfwscan.preprocess import decoded_formats
 from nsfwscan.sources.filetype import HEAD_BYTES, Format, sniff
 
 

@@ -17,12 +17,12 @@ from PIL import Image
 
 from nsfwscan import Classifier, Manifest, Preprocess, Record, Selection, scan
 from nsfwscan.cache.store import Cache
+from nsfwscan.decoding.worker import Digests, Job, Worker
+from nsfwscan.decoding.worker_pool import close_idle
 from nsfwscan.engine import WINDOW
 from nsfwscan.limits import LEAST_MEMORY
-from nsfwscan.pool import close_idle
 from nsfwscan.sources.entry import Candidate, LeftAlone
 from nsfwscan.sources.filetype import Kind
-from nsfwscan.worker import Digests, Job, Worker
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 

@@ -13,8 +13,8 @@ from labelled import Collection
 from nsfwscan import Preprocess, decode
 from nsfwscan.dataset.labels import Assigned, Label, read_split
 from nsfwscan.dataset.objects import object_path, read_object
+from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.errors import StoreError
-from nsfwscan.pixels import Pixels
 from nsfwtrain import data
 
 SMALL = Preprocess(size=16)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from nsfwscan import PictureError, Preprocess, decode
 from nsfwscan.dataset.labels import LABELS, PARTS, Assigned, Label, Part
 from nsfwscan.dataset.objects import read_object
+from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.errors import StoreError
-from nsfwscan.pixels import Pixels
 from nsfwscan.util.parallel import available_cores, map_ahead
 from nsfwtrain.arrays import ArrayCache
 

@@ -1,7 +1,7 @@
 import pytest
 
 from nsfwscan import Preprocess
-from nsfwscan.parameters import MAX_SIZE
+from nsfwscan.decoding.parameters import MAX_SIZE
 
 
 @pytest.mark.parametrize(

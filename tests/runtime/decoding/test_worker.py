@@ -15,12 +15,12 @@ from helpers import encoded, load_photo, mean_model
 from PIL import Image
 
 from nsfwscan import Manifest, Preprocess, decode
+from nsfwscan.decoding.worker import Digests, Job, Worker
 from nsfwscan.errors import EngineError, PictureError, Reason
 from nsfwscan.limits import LEAST_MEMORY, MAX_MEMORY
 from nsfwscan.sources.entry import Candidate, LeftAlone, Problem
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.reader import stamp_of
-from nsfwscan.worker import Digests, Job, Worker
 
 MOST = 1 << 20
 JOB = Job(
@@ -140,7 +140,7 @@ def test_a_process_that_does_not_start_is_no_file_s_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = photo(tmp_path / "a.jpg")
-    monkeypatch.setattr("nsfwscan.worker._BOOTSTRAP", "raise SystemExit(3)")
+    monkeypatch.setattr("nsfwscan.decoding.worker._BOOTSTRAP", "raise SystemExit(3)")
     with (
         closing(Worker()) as broken,
         pytest.raises(EngineError, match=r"does not start \(it ended with exit code 3\)"),
@@ -228,7 +228,7 @@ def test_an_answer_that_makes_no_sense_is_a_crash(
         "import sys; sys.stdin.readline(); print('\"ready\"', flush=True); sys.stdin.readline();"
         f"print({answer!r}, flush=True); sys.stdin.readline()"
     )
-    monkeypatch.setattr("nsfwscan.worker._BOOTSTRAP", speaks)
+    monkeypatch.setattr("nsfwscan.decoding.worker._BOOTSTRAP", speaks)
     with closing(Worker()) as odd:
         with pytest.raises(PictureError, match="it answers nonsense") as caught:
             odd.read(photo(tmp_path / "a.jpg"), JOB)
@@ -247,7 +247,7 @@ def test_nor_is_a_picture_taken_that_nobody_asked_for(
         f"for answer in ('\"ready\"', {digests!r}, {head!r}):\n"
         "    print(answer, flush=True); sys.stdin.readline()\n"
     )
-    monkeypatch.setattr("nsfwscan.worker._BOOTSTRAP", speaks)
+    monkeypatch.setattr("nsfwscan.decoding.worker._BOOTSTRAP", speaks)
     with closing(Worker()) as odd:
         odd.read(photo(tmp_path / "a.jpg"), JOB)
         with pytest.raises(PictureError, match="it answers nonsense"):
@@ -258,8 +258,8 @@ def test_nor_is_a_picture_taken_that_nobody_asked_for(
 def test_a_worker_ends_with_its_scan_even_while_it_decodes(tmp_path: Path) -> None:
     entry = large(tmp_path / "a.png")
     code = (
-        "import sys, threading; from nsfwscan.parameters import Preprocess\n"
-        "from nsfwscan.worker import Job, Worker; from nsfwscan.sources.entry import Candidate\n"
+        "import sys, threading; from nsfwscan.decoding.parameters import Preprocess\n"
+        "from nsfwscan.decoding.worker import Job, Worker; from nsfwscan.sources.entry import Candidate\n"
         "worker = Worker(); job = Job(Preprocess(size=32), 4, 1 << 28, 1 << 28, 6 << 30, 1000)\n"
         "worker.read(Candidate(sys.argv[1], True), job)\n"
         "threading.Thread(target=worker.decode, args=[job], daemon=True).start()\n"

@@ -22,7 +22,7 @@ def spoken(*requests: object, before: str = "") -> bytes:
     """Give what a process answers, from its start to the end of its input."""
     lines = "".join(f"{json.dumps(request)}\n" for request in requests)
     done = subprocess.run(
-        [sys.executable, "-c", f"{before}\nfrom nsfwscan.serve import serve; serve()"],
+        [sys.executable, "-c", f"{before}\nfrom nsfwscan.decoding.worker_main import serve; serve()"],
         input=lines.encode(), capture_output=True, check=True,
     )  # fmt: skip
     assert done.stderr == b""
@@ -45,7 +45,7 @@ def test_a_picture_is_read_then_decoded(tmp_path: Path) -> None:
 def test_what_a_library_prints_comes_between_no_answers(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     noise = (
-        "import os, nsfwscan.serve as s; old = s.read\n"
+        "import os, nsfwscan.decoding.worker_main as s; old = s.read\n"
         "s.read = lambda *a: (os.write(1, b'noise'), print('noise'), old(*a))[-1]"
     )
     out = spoken(reading(str(tmp_path / "a.txt"), False, 100), before=noise)

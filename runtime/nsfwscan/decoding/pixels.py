@@ -1,4 +1,4 @@
-"""The pixels that a model sees, as `nsfwscan.preprocess` makes them."""
+"""The pixels that a model sees, as `nsfwscan.decoding.preprocess` makes them."""
 
 from dataclasses import dataclass
 

@@ -8,8 +8,8 @@ import os
 import threading
 from functools import cache
 
+from nsfwscan.decoding.worker import Worker
 from nsfwscan.util.parallel import available_cores
-from nsfwscan.worker import Worker
 
 _idle: list[Worker] = []
 _idle_lock = threading.Lock()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nsfwscan import PictureError, Preprocess, decode
+from nsfwscan.decoding.preprocess import spread, to_rgb
 from nsfwscan.errors import Reason
-from nsfwscan.preprocess import spread, to_rgb
 from nsfwscan.sources.filetype import FORMATS
 
 SMALL = Preprocess(size=32)

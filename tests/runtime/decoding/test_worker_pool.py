@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from helpers import encoded, load_photo
 
-from nsfwscan.pool import close_idle, dismiss, hire
-from nsfwscan.worker import Worker
+from nsfwscan.decoding.worker import Worker
+from nsfwscan.decoding.worker_pool import close_idle, dismiss, hire
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_after_a_fork_the_child_hires_workers_of_its_own(tmp_path: Path) -> None
     photo = tmp_path / "a.jpg"
     photo.write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
     code = (
-        "import os, sys; from nsfwscan import pool as p, worker as w\n"
+        "import os, sys; from nsfwscan.decoding import worker_pool as p, worker as w\n"
         "from nsfwscan.sources.entry import Candidate\n"
         "one = p.hire(); pid = one._process.pid; p.dismiss(one); p._idle_lock.acquire()\n"
         "job = w.Job(None, 1, 1, 10**6, 10**9, 30)\n"

@@ -1,4 +1,4 @@
-"""How the pixels that a model sees are made, as data; the steps are `nsfwscan.preprocess`."""
+"""How the pixels that a model sees are made, as data; the steps are `nsfwscan.decoding.preprocess`."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args

@@ -24,15 +24,15 @@ from typing import TYPE_CHECKING, Any
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.errors import PictureError, Reason
 from nsfwscan.limits import MAX_PIXELS
-from nsfwscan.parameters import Preprocess
 from nsfwscan.sources.filetype import FORMATS, HEAD_BYTES, Format, sniff
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nsfwscan.pixels import Picture, Pixels
+    from nsfwscan.decoding.pixels import Picture, Pixels
 
 _SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
 
@@ -46,7 +46,7 @@ class Squares:
     frames
         In mode RGB, S x S.
     width, height, format
-        As in `nsfwscan.pixels.Picture`.
+        As in `nsfwscan.decoding.pixels.Picture`.
     """
 
     frames: list[Image.Image]
@@ -87,7 +87,7 @@ def decode(
     """
     import numpy as np  # slow to import, and the workers do without
 
-    from nsfwscan.pixels import Picture
+    from nsfwscan.decoding.pixels import Picture
 
     found = squares(data, preprocess, frames=frames, max_pixels=max_pixels)
     pixels = np.stack([np.asarray(frame) for frame in found.frames])

@@ -1,4 +1,4 @@
-"""What a worker's process runs: it reads and decodes on request (see `nsfwscan.worker`)."""
+"""What a worker's process runs: it reads and decodes on request (see `nsfwscan.decoding.worker`)."""
 
 import contextlib
 import json
@@ -10,9 +10,9 @@ from typing import IO, Any
 
 from PIL import Image
 
+from nsfwscan.decoding.parameters import Preprocess
+from nsfwscan.decoding.preprocess import squares
 from nsfwscan.errors import PictureError, Reason
-from nsfwscan.parameters import Preprocess
-from nsfwscan.preprocess import squares
 from nsfwscan.sources.entry import Candidate, LeftAlone
 from nsfwscan.sources.reader import Contents, read
 

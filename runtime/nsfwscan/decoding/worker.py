@@ -2,12 +2,12 @@
 
 A decoder that crashes takes its own process with it, and not the scan. The processes are started
 as programs of their own rather than through `multiprocessing`, which would run the main script of
-whoever calls `nsfwscan.scan` a second time in each of them. `nsfwscan.pool` keeps those that have
+whoever calls `nsfwscan.scan` a second time in each of them. `nsfwscan.decoding.worker_pool` keeps those that have
 nothing to do.
 
 A request is a line of JSON on standard input, the answer a line of JSON on standard output, with
 the pixels behind it as they are: nothing that comes back can be more than numbers and words. The
-other side is `nsfwscan.serve`.
+other side is `nsfwscan.decoding.worker_main`.
 """
 
 import contextlib
@@ -30,8 +30,8 @@ from nsfwscan.sources.entry import Candidate, LeftAlone, Problem
 from nsfwscan.sources.filetype import Kind
 
 if TYPE_CHECKING:
-    from nsfwscan.parameters import Preprocess
-    from nsfwscan.pixels import Picture
+    from nsfwscan.decoding.parameters import Preprocess
+    from nsfwscan.decoding.pixels import Picture
 
 _PIPE_BYTES = 1 << 20
 _ANSWER_BYTES = 1 << 16
@@ -47,7 +47,7 @@ _ENVIRONMENT = {
 }
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
-    "from nsfwscan.serve import serve; serve(*json.loads(sys.stdin.buffer.readline()))"
+    "from nsfwscan.decoding.worker_main import serve; serve(*json.loads(sys.stdin.buffer.readline()))"
 )
 
 
@@ -311,7 +311,7 @@ class Worker:
         # The process is to be started before such imports are waited for.
         import numpy as np  # noqa: PLC0415
 
-        from nsfwscan.pixels import Picture  # noqa: PLC0415
+        from nsfwscan.decoding.pixels import Picture  # noqa: PLC0415
 
         pixels = np.empty((frames, size, size, 3), np.uint8)
         stream: Any = self._stream("stdout")
@@ -385,5 +385,5 @@ def _line(message: object) -> bytes:
 def _no_start(why: str) -> EngineError:
     return EngineError(
         f"the process that decodes pictures does not start ({why}); "
-        f"try: {shlex.quote(sys.executable)} -P -c 'import nsfwscan.serve'"
+        f"try: {shlex.quote(sys.executable)} -P -c 'import nsfwscan.decoding.worker_main'"
     )
