@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from nsfwscan.cli import app
 from nsfwscan.errors import REASONS
 from nsfwscan.record import Record
+from nsfwscan.reports.summary import EXIT_CODES
 from nsfwscan.sources.filetype import FORMATS
-from nsfwscan.summary import EXIT_CODES
 
 DOCS = Path(__file__).parent
 FILES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]

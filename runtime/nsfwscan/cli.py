@@ -40,13 +40,13 @@ from nsfwscan.commandline import (
 from nsfwscan.doctorcommand import doctor
 from nsfwscan.errors import CacheError, InputError, ModelError, NsfwScanError
 from nsfwscan.limits import FRAMES, MAX_FILESIZE, MAX_MEMORY, MAX_PIXELS, TIMEOUT
-from nsfwscan.summary import Summary
+from nsfwscan.reports.summary import Summary
 from nsfwscan.util.escape import printable
 
 if TYPE_CHECKING:
     from nsfwscan.cache.store import Cache
     from nsfwscan.classifier import Classifier
-    from nsfwscan.report import Report
+    from nsfwscan.reports.report import Report
     from nsfwscan.scanner import Scan
     from nsfwscan.sources.entry import LeftAlone
     from nsfwscan.sources.walk import ByteStream
@@ -196,7 +196,7 @@ def scan(
             stack.enter_context(silent_libraries())
             loading = stack.enter_context(_loading(model, manifest, device))
 
-            from nsfwscan.report import console, open_output, open_report
+            from nsfwscan.reports.report import console, open_output, open_report
             from nsfwscan.scanner import scan as scan_paths
             from nsfwscan.sources.selection import Selection
             from nsfwscan.sources.walk import discover, read_list
@@ -235,7 +235,7 @@ def scan(
             bar: AbstractContextManager[Callable[[int], None]] = nullcontext(lambda _: None)
             hides_results = streams and output is None and out.isatty()
             if terminal is not None and not (quiet or no_progress or hides_results):
-                from nsfwscan.progress import progress
+                from nsfwscan.reports.progress import progress
 
                 total = None if files_from else lambda: discover(named, selection)
                 bar = progress(terminal, "scanning", total)

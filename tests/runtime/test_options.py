@@ -5,7 +5,7 @@ import pytest
 
 from nsfwscan import options
 from nsfwscan.cli import scan
-from nsfwscan.report import Color, Format
+from nsfwscan.reports.report import Color, Format
 
 DECLARED = {
     name: get_args(value)[1]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 from nsfwscan.errors import OutputError
 from nsfwscan.record import FIELDS, Record
-from nsfwscan.summary import Summary
+from nsfwscan.reports.summary import Summary
 from nsfwscan.util.escape import printable, to_json
 from nsfwscan.util.files import replacing
 

@@ -12,8 +12,8 @@ from runtime.test_record import make_record
 
 from nsfwscan import OutputError, Reason, Record
 from nsfwscan.record import FIELDS
-from nsfwscan.report import Format, console, open_output, open_report
-from nsfwscan.summary import Summary
+from nsfwscan.reports.report import Format, console, open_output, open_report
+from nsfwscan.reports.summary import Summary
 
 FORMATS: tuple[Format, ...] = ("text", "jsonl", "json", "csv")
 UGLY = os.fsdecode(b"=cmd|' /C calc'!A0\x1b[2J\xff\n,\".jpg")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nsfwscan.reports.summary import EXIT_CODES, ExitCode, Summary
 from nsfwscan.sources.filetype import Kind
-from nsfwscan.summary import EXIT_CODES, ExitCode, Summary
 
 counts = st.integers(0, 5)
 
