@@ -175,7 +175,7 @@ def _many(folder: Path, files: int, rounds: int) -> None:
 
 _BARE = """
 import numpy, PIL.Image, onnxruntime
-from nsfwscan.modelfile import default_model_path
+from nsfwscan.inference.modelfile import default_model_path
 onnxruntime.InferenceSession(default_model_path(), providers=["CPUExecutionProvider"])
 """
 
@@ -326,8 +326,8 @@ def _plain(folder: Path, model: Path | None) -> dict[str, float]:
     from PIL import Image
 
     from nsfwscan import Classifier
-    from nsfwscan.modelfile import default_model_path
-    from nsfwscan.tensors import to_tensor
+    from nsfwscan.inference.modelfile import default_model_path
+    from nsfwscan.inference.tensors import to_tensor
 
     manifest = Classifier.load(model, device="cpu").manifest
     session = onnxruntime.InferenceSession(model or default_model_path())

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from nsfwscan import Manifest
-from nsfwscan.manifest import METADATA_KEY
+from nsfwscan.inference.manifest import METADATA_KEY
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 RGB_PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")

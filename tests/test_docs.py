@@ -17,7 +17,7 @@ from documents import DOCUMENTS, ROOT, Block, all_blocks
 from helpers import PHOTOS, mean_model
 
 from nsfwscan import Preprocess, __version__
-from nsfwscan.manifest import Manifest, parse_manifest
+from nsfwscan.inference.manifest import Manifest, parse_manifest
 
 
 def blocks(path: Path, language: str) -> list[str]:

@@ -9,8 +9,8 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from nsfwscan import Manifest, ManifestError, ModelError
-from nsfwscan.manifest import METADATA_KEY, parse_manifest
-from nsfwscan.modelfile import read_model
+from nsfwscan.inference.manifest import METADATA_KEY, parse_manifest
+from nsfwscan.inference.modelfile import read_model
 
 
 def read_graph(path: Path) -> Any:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nsfwscan.cache.store import Cache
-    from nsfwscan.classifier import Classifier
     from nsfwscan.decoding.parameters import Preprocess
     from nsfwscan.decoding.pixels import Picture
     from nsfwscan.decoding.preprocess import decode
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
         PictureError,
         Reason,
     )
-    from nsfwscan.manifest import InputSpec, Manifest, OutputSpec
+    from nsfwscan.inference.classifier import Classifier
+    from nsfwscan.inference.manifest import InputSpec, Manifest, OutputSpec
     from nsfwscan.record import Record
     from nsfwscan.scanner import Scan, scan
     from nsfwscan.sources.selection import Selection
@@ -39,7 +39,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "cache.store": ("Cache",),
-    "classifier": ("Classifier",),
+    "inference.classifier": ("Classifier",),
     "errors": (
         "CacheError",
         "ConfigError",
@@ -53,7 +53,7 @@ _HOMES = {
         "PictureError",
         "Reason",
     ),
-    "manifest": ("InputSpec", "Manifest", "OutputSpec"),
+    "inference.manifest": ("InputSpec", "Manifest", "OutputSpec"),
     "decoding.parameters": ("Preprocess",),
     "decoding.pixels": ("Picture",),
     "decoding.preprocess": ("decode",),

@@ -45,7 +45,7 @@ from nsfwscan.util.escape import printable
 
 if TYPE_CHECKING:
     from nsfwscan.cache.store import Cache
-    from nsfwscan.classifier import Classifier
+    from nsfwscan.inference.classifier import Classifier
     from nsfwscan.reports.report import Report
     from nsfwscan.scanner import Scan
     from nsfwscan.sources.entry import LeftAlone
@@ -79,8 +79,8 @@ def _print_versions(wanted: bool) -> None:
         return
     with errors_as_exit_codes():
         from nsfwscan import __version__
-        from nsfwscan.modelfile import default_model_path, read_model
-        from nsfwscan.session import engine_version
+        from nsfwscan.inference.modelfile import default_model_path, read_model
+        from nsfwscan.inference.session import engine_version
 
         typer.echo(f"nsfwscan {__version__}")
         typer.echo(engine_version() or "no inference engine is installed")
@@ -292,7 +292,7 @@ def _loading(
 
     dismiss(hire())
 
-    from nsfwscan.session import engine
+    from nsfwscan.inference.session import engine
 
     engine()  # the thread is to make its session, and not to wait for its turn to import
     with ThreadPoolExecutor(1, "load") as loader:
@@ -332,7 +332,7 @@ def _open_list(name: str) -> "AbstractContextManager[ByteStream]":
 
 
 def _load(model: Path | None, manifest: Path | None, device: str) -> "Classifier":
-    from nsfwscan.classifier import Classifier
+    from nsfwscan.inference.classifier import Classifier
 
     return Classifier.load(model, manifest=manifest, device=device)
 

@@ -13,10 +13,10 @@ from importlib.metadata import requires
 from pathlib import Path
 
 from nsfwscan import __version__
-from nsfwscan.devices import gpu_index
 from nsfwscan.errors import CacheError, EngineError, NsfwScanError
 from nsfwscan.findings import Finding, Look, State, attempted, installed
 from nsfwscan.graphics import graphics, with_gpu
+from nsfwscan.inference.devices import gpu_index
 from nsfwscan.nvidia import Driver, driver, libraries
 
 TOLERANCE = 1e-4
@@ -64,7 +64,7 @@ def examine(device: str = "auto", cache: Path | None = None) -> Iterator[Finding
 
 def _providers() -> Look[int | None]:
     """Tell what the engine was built with; give the line of CUDA among it."""
-    from nsfwscan.session import cuda_line, engine
+    from nsfwscan.inference.session import cuda_line, engine
 
     try:
         runtime = engine()
@@ -122,8 +122,8 @@ def wheels(cpu: str | None, gpu: str | None) -> Finding:
 
 
 def _model() -> Look[None]:
-    from nsfwscan.manifest import OPEN_NSFW_SHA256
-    from nsfwscan.modelfile import default_model_path, read_model
+    from nsfwscan.inference.manifest import OPEN_NSFW_SHA256
+    from nsfwscan.inference.modelfile import default_model_path, read_model
 
     sha256 = hashlib.sha256(read_model(default_model_path())).hexdigest()
     sound = sha256 == OPEN_NSFW_SHA256
@@ -137,9 +137,9 @@ def _model() -> Look[None]:
 
 def _inference(device: str, expected: float | None) -> Look[float]:
     """Score a sample on a device, compare it with the CPU's score if that is known, and give it."""
-    from nsfwscan.classifier import Classifier
     from nsfwscan.decoding.preprocess import decode, decoded_formats
     from nsfwscan.formatsamples import sample
+    from nsfwscan.inference.classifier import Classifier
 
     model = Classifier.load(device=device)
     jpeg = next(row for row in decoded_formats() if row.plugin == "JPEG")

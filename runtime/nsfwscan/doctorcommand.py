@@ -39,8 +39,8 @@ def doctor(
     Exit codes: 0 all that was asked for works, 1 something does not.
     """
     with errors_as_exit_codes(), silent_libraries():
-        from nsfwscan.devices import check_device
         from nsfwscan.doctor import examine
+        from nsfwscan.inference.devices import check_device
 
         check_device(device)
         good = show(examine(device, cache), format_)

@@ -25,10 +25,10 @@ from nsfwscan.decoding.worker import Digests, Job, Worker
 from nsfwscan.decoding.worker_pool import dismiss, hire
 from nsfwscan.errors import EngineError, PictureError, Reason
 from nsfwscan.flights import Flights, Outcome, Result
+from nsfwscan.inference.tensors import Probabilities
 from nsfwscan.limits import LEAST_TIMEOUT
 from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem
 from nsfwscan.sources.reader import stamp_of
-from nsfwscan.tensors import Probabilities
 
 WINDOW = 256
 """Most entries that are taken ahead of the result that is due: what waits is small by then."""

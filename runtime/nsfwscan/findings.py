@@ -6,8 +6,8 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypeVar
 
-from nsfwscan.devices import SEE_DOCTOR
 from nsfwscan.errors import NsfwScanError
+from nsfwscan.inference.devices import SEE_DOCTOR
 
 
 class State(StrEnum):

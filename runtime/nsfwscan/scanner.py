@@ -10,11 +10,11 @@ from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 
 from nsfwscan.cache.store import Cache, Question
-from nsfwscan.classifier import Classifier
 from nsfwscan.decoding.parameters import REVISION
 from nsfwscan.decoding.worker import Job
 from nsfwscan.engine import Engine, Plan
 from nsfwscan.flights import Outcome, Result
+from nsfwscan.inference.classifier import Classifier
 from nsfwscan.limits import (
     FRAMES,
     LEAST_MEMORY,

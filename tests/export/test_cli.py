@@ -14,7 +14,7 @@ from helpers import lacking, mean_model
 
 from nsfwscan import Manifest, Preprocess
 from nsfwscan.dataset.objects import object_path
-from nsfwscan.modelfile import default_model_path
+from nsfwscan.inference.modelfile import default_model_path
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 

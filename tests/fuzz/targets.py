@@ -21,7 +21,7 @@ from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.config import read_config
 from nsfwscan.dataset.labels import read_labels, read_split
 from nsfwscan.errors import CacheError, ConfigError, LabelError, ManifestError
-from nsfwscan.manifest import BUILT_IN, parse_manifest
+from nsfwscan.inference.manifest import BUILT_IN, parse_manifest
 from nsfwscan.sources.filetype import HEAD_BYTES, Kind, kind_of, sniff
 from nsfwscan.sources.selection import Ignore, parse_ignore_file
 from nsfwscan.sources.walk import read_list

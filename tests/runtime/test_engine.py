@@ -19,10 +19,10 @@ from nsfwscan.decoding.worker import Job, Worker
 from nsfwscan.engine import WINDOW, Engine, Plan
 from nsfwscan.errors import ModelError, Reason
 from nsfwscan.flights import Outcome, Result
+from nsfwscan.inference.tensors import Probabilities
 from nsfwscan.limits import MAX_MEMORY
 from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem
 from nsfwscan.sources.filetype import Kind
-from nsfwscan.tensors import Probabilities
 
 JOB = Job(
     Preprocess(size=8),

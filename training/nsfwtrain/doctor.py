@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nsfwscan.devices import gpu_index
 from nsfwscan.findings import Finding, Look, State, attempted, installed
 from nsfwscan.graphics import driven, states, with_gpu
+from nsfwscan.inference.devices import gpu_index
 from nsfwscan.nvidia import Driver, driver, libraries, missing
 
 TOLERANCE = 1e-4

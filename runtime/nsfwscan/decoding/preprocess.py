@@ -11,7 +11,7 @@ it is asked about. The steps, in order:
 5. flatten transparency onto white, and turn any mode into 8-bit RGB;
 6. resize, antialiased, and crop the centre if the model wants it.
 
-Scaling to floats and normalisation are the model's own (see `nsfwscan.manifest`).
+Scaling to floats and normalisation are the model's own (see `nsfwscan.inference.manifest`).
 """
 
 import io

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsfwscan.devices import SEE_DOCTOR, gpu_index
 from nsfwscan.errors import DeviceError, EngineError, ModelError
+from nsfwscan.inference.devices import SEE_DOCTOR, gpu_index
 
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"

@@ -6,7 +6,7 @@ from helpers import graph_model, mean_model
 from onnx import TensorProto, helper
 
 from nsfwscan import Classifier, InputSpec, Manifest, ModelError, OutputSpec, Preprocess
-from nsfwscan.graph import Tensor
+from nsfwscan.inference.signature import Tensor
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nsfwscan.errors import ModelError
-from nsfwscan.manifest import Manifest
+from nsfwscan.inference.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from nsfwscan import Classifier, ModelError
-from nsfwscan.manifest import OPEN_NSFW_SHA256
-from nsfwscan.modelfile import MOST_BYTES, default_model_path, read_model
+from nsfwscan.inference.manifest import OPEN_NSFW_SHA256
+from nsfwscan.inference.modelfile import MOST_BYTES, default_model_path, read_model
 
 
 def test_the_default_model_is_the_published_file() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsfwscan import InputSpec, Manifest, ManifestError, OutputSpec, Preprocess
-from nsfwscan.manifest import BUILT_IN, OPEN_NSFW_SHA256, parse_manifest, read_manifest
+from nsfwscan.inference.manifest import BUILT_IN, OPEN_NSFW_SHA256, parse_manifest, read_manifest
 
 MINIMAL = '{"name": "mine", "preprocess": {"size": 224}}'
 

@@ -1,7 +1,7 @@
 import pytest
 
-from nsfwscan.devices import check_device, gpu_index
 from nsfwscan.errors import DeviceError
+from nsfwscan.inference.devices import check_device, gpu_index
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])

@@ -24,9 +24,9 @@ from nsfwscan import (
     classifier,
     decode,
 )
-from nsfwscan.manifest import OPEN_NSFW_SHA256
-from nsfwscan.modelfile import default_model_path
-from nsfwscan.session import open_session
+from nsfwscan.inference.manifest import OPEN_NSFW_SHA256
+from nsfwscan.inference.modelfile import default_model_path
+from nsfwscan.inference.session import open_session
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 

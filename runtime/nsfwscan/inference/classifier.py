@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan.decoding.pixels import Pixels
-from nsfwscan.devices import SEE_DOCTOR, check_device
 from nsfwscan.errors import DeviceError, ManifestError, ModelError
-from nsfwscan.graph import check_graph, tensors
-from nsfwscan.manifest import (
+from nsfwscan.inference.devices import SEE_DOCTOR, check_device
+from nsfwscan.inference.manifest import (
     BUILT_IN,
     METADATA_KEY,
     OPEN_NSFW_SHA256,
@@ -23,8 +22,8 @@ from nsfwscan.manifest import (
     parse_manifest,
     read_manifest,
 )
-from nsfwscan.modelfile import default_model_path, read_model
-from nsfwscan.session import (
+from nsfwscan.inference.modelfile import default_model_path, read_model
+from nsfwscan.inference.session import (
     Binding,
     cuda_failure,
     device_of,
@@ -32,7 +31,8 @@ from nsfwscan.session import (
     open_session,
     sentence,
 )
-from nsfwscan.tensors import Probabilities, to_probability, to_tensor
+from nsfwscan.inference.signature import check_graph, tensors
+from nsfwscan.inference.tensors import Probabilities, to_probability, to_tensor
 
 
 class Classifier:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan.decoding.pixels import Pixels
-from nsfwscan.manifest import InputSpec, OutputSpec
+from nsfwscan.inference.manifest import InputSpec, OutputSpec
 
 Probabilities = NDArray[np.float32]
 

@@ -16,7 +16,7 @@ from nsfwscan import (
     Preprocess,
     decode,
 )
-from nsfwscan.session import cuda_failure, device_of, engine_version, open_session
+from nsfwscan.inference.session import cuda_failure, device_of, engine_version, open_session
 
 HAS_CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))

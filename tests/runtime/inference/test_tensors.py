@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from nsfwscan import InputSpec, OutputSpec
-from nsfwscan.tensors import to_probability, to_tensor
+from nsfwscan.inference.tensors import to_probability, to_tensor
 
 logits = st_numpy.arrays(
     np.float32,
