@@ -1,4 +1,4 @@
-"""How the pixels that a model sees are made, as data; the steps are `nsfwscan.decoding.preprocess`."""
+"""The parameters of preprocessing, as data; the steps are in `nsfwscan.decoding.preprocess`."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args

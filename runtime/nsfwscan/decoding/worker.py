@@ -1,9 +1,8 @@
 """Processes that read and decode pictures, each spoken to by one thread at a time.
 
 A decoder that crashes takes its own process with it, and not the scan. The processes are started
-as programs of their own rather than through `multiprocessing`, which would run the main script of
-whoever calls `nsfwscan.scan` a second time in each of them. `nsfwscan.decoding.worker_pool` keeps those that have
-nothing to do.
+as programs of their own rather than through `multiprocessing`, which would run the caller's main
+script a second time in each of them. `nsfwscan.decoding.worker_pool` keeps idle workers.
 
 A request is a line of JSON on standard input, the answer a line of JSON on standard output, with
 the pixels behind it as they are: nothing that comes back can be more than numbers and words. The
@@ -47,7 +46,8 @@ _ENVIRONMENT = {
 }
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
-    "from nsfwscan.decoding.worker_main import serve; serve(*json.loads(sys.stdin.buffer.readline()))"
+    "from nsfwscan.decoding.worker_main import serve; "
+    "serve(*json.loads(sys.stdin.buffer.readline()))"
 )
 
 

@@ -1,4 +1,4 @@
-"""What a worker's process runs: it reads and decodes on request (see `nsfwscan.decoding.worker`)."""
+"""What a worker process runs: it reads and decodes on request (`nsfwscan.decoding.worker`)."""
 
 import contextlib
 import json

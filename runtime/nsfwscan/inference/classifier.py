@@ -177,8 +177,8 @@ class Classifier:
         Parameters
         ----------
         pixels
-            uint8, (N, S, S, 3), RGB, 0-255, as `nsfwscan.decoding.preprocess.decode` makes them for this
-            model's `Preprocess`.
+            uint8, (N, S, S, 3), RGB, 0-255, as `nsfwscan.decode` makes them for this model's
+            `Preprocess`.
 
         Returns
         -------

@@ -168,7 +168,7 @@ def test_workers_go_when_the_scan_is_killed(tmp_path: Path) -> None:
         "print(worker._process.pid, flush=True); time.sleep(60)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.jpg")]
-    folders = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as scan:
         assert scan.stdout is not None
@@ -259,7 +259,8 @@ def test_a_worker_ends_with_its_scan_even_while_it_decodes(tmp_path: Path) -> No
     entry = large(tmp_path / "a.png")
     code = (
         "import sys, threading; from nsfwscan.decoding.parameters import Preprocess\n"
-        "from nsfwscan.decoding.worker import Job, Worker; from nsfwscan.sources.entry import Candidate\n"
+        "from nsfwscan.decoding.worker import Job, Worker\n"
+        "from nsfwscan.sources.entry import Candidate\n"
         "worker = Worker(); job = Job(Preprocess(size=32), 4, 1 << 28, 1 << 28, 6 << 30, 1000)\n"
         "worker.read(Candidate(sys.argv[1], True), job)\n"
         "threading.Thread(target=worker.decode, args=[job], daemon=True).start()\n"

@@ -22,7 +22,7 @@ def spoken(*requests: object, before: str = "") -> bytes:
     """Give what a process answers, from its start to the end of its input."""
     lines = "".join(f"{json.dumps(request)}\n" for request in requests)
     done = subprocess.run(
-        [sys.executable, "-c", f"{before}\nfrom nsfwscan.decoding.worker_main import serve; serve()"],
+        [sys.executable, "-c", f"{before}\nfrom nsfwscan.decoding import worker_main as m; m.serve()"],
         input=lines.encode(), capture_output=True, check=True,
     )  # fmt: skip
     assert done.stderr == b""

@@ -21,9 +21,9 @@ from nsfwscan import (
     ModelError,
     OutputSpec,
     Preprocess,
-    classifier,
     decode,
 )
+from nsfwscan.inference import classifier
 from nsfwscan.inference.manifest import OPEN_NSFW_SHA256
 from nsfwscan.inference.modelfile import default_model_path
 from nsfwscan.inference.session import open_session
