@@ -12,8 +12,6 @@ from dataclasses import asdict, replace
 from nsfwscan.cache.store import Cache, Question
 from nsfwscan.decoding.parameters import REVISION
 from nsfwscan.decoding.worker import Job
-from nsfwscan.engine import Engine, Plan
-from nsfwscan.flights import Outcome, Result
 from nsfwscan.inference.classifier import Classifier
 from nsfwscan.limits import (
     FRAMES,
@@ -24,6 +22,8 @@ from nsfwscan.limits import (
     MAX_PIXELS,
     TIMEOUT,
 )
+from nsfwscan.pipeline.engine import Engine, Plan
+from nsfwscan.pipeline.inflight import Outcome, Result
 from nsfwscan.record import Record
 from nsfwscan.sources.entry import Found, LeftAlone
 from nsfwscan.sources.filetype import Kind

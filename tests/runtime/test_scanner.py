@@ -19,8 +19,8 @@ from nsfwscan import Classifier, Manifest, Preprocess, Record, Selection, scan
 from nsfwscan.cache.store import Cache
 from nsfwscan.decoding.worker import Digests, Job, Worker
 from nsfwscan.decoding.worker_pool import close_idle
-from nsfwscan.engine import WINDOW
 from nsfwscan.limits import LEAST_MEMORY
+from nsfwscan.pipeline.engine import WINDOW
 from nsfwscan.sources.entry import Candidate, LeftAlone
 from nsfwscan.sources.filetype import Kind
 

@@ -16,11 +16,11 @@ from nsfwscan import Manifest, Preprocess
 from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.decoding.worker import Job, Worker
-from nsfwscan.engine import WINDOW, Engine, Plan
 from nsfwscan.errors import ModelError, Reason
-from nsfwscan.flights import Outcome, Result
 from nsfwscan.inference.tensors import Probabilities
 from nsfwscan.limits import MAX_MEMORY
+from nsfwscan.pipeline.engine import WINDOW, Engine, Plan
+from nsfwscan.pipeline.inflight import Outcome, Result
 from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem
 from nsfwscan.sources.filetype import Kind
 
@@ -238,7 +238,7 @@ def test_a_worker_killed_while_it_starts_costs_nothing(
             worker._process.kill()
         return worker
 
-    monkeypatch.setattr("nsfwscan.engine.hire", hire_doomed)
+    monkeypatch.setattr("nsfwscan.pipeline.engine.hire", hire_doomed)
     found = results(pictures(tmp_path, 3), Redness().make, plan(workers=1))
     assert [score_of(result) for result in found] == pytest.approx([0, 1 / 255, 2 / 255], abs=1e-6)
 

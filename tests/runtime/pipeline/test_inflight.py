@@ -6,7 +6,7 @@ import pytest
 from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.decoding.worker import Digests
 from nsfwscan.errors import PictureError, Reason
-from nsfwscan.flights import Flights, Outcome, Result
+from nsfwscan.pipeline.inflight import Flights, Outcome, Result
 
 QUESTION = Question(b"q" * 32, "c" * 64, scan=1)
 VERDICT = Verdict(0.5, 8, 6, 1)

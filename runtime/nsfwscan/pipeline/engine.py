@@ -24,9 +24,9 @@ from nsfwscan.decoding.pixels import Picture, Pixels
 from nsfwscan.decoding.worker import Digests, Job, Worker
 from nsfwscan.decoding.worker_pool import dismiss, hire
 from nsfwscan.errors import EngineError, PictureError, Reason
-from nsfwscan.flights import Flights, Outcome, Result
 from nsfwscan.inference.tensors import Probabilities
 from nsfwscan.limits import LEAST_TIMEOUT
+from nsfwscan.pipeline.inflight import Flights, Outcome, Result
 from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem
 from nsfwscan.sources.reader import stamp_of
 
