@@ -15,7 +15,7 @@ from nsfwscan.errors import OutputError
 from nsfwscan.util.escape import printable, to_json
 
 if TYPE_CHECKING:
-    from nsfwscan.findings import Finding
+    from nsfwscan.doctor.findings import Finding
 
 
 class Format(StrEnum):
@@ -39,7 +39,7 @@ def doctor(
     Exit codes: 0 all that was asked for works, 1 something does not.
     """
     with errors_as_exit_codes(), silent_libraries():
-        from nsfwscan.doctor import examine
+        from nsfwscan.doctor.checks import examine
         from nsfwscan.inference.devices import check_device
 
         check_device(device)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from nsfwscan.findings import Finding, Look, State, attempted, installed
-from nsfwscan.graphics import driven, states, with_gpu
+from nsfwscan.doctor.findings import Finding, Look, State, attempted, installed
+from nsfwscan.doctor.gpu import driven, states, with_gpu
+from nsfwscan.doctor.nvidia import Driver, driver, libraries, missing
 from nsfwscan.inference.devices import gpu_index
-from nsfwscan.nvidia import Driver, driver, libraries, missing
 
 TOLERANCE = 1e-4
 """How far a GPU's sums may be from the CPU's, relative to the largest."""

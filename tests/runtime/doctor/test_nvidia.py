@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nsfwscan import nvidia
-from nsfwscan.nvidia import (
+from nsfwscan.doctor import nvidia
+from nsfwscan.doctor.nvidia import (
     Driver,
     Gpu,
     Libraries,

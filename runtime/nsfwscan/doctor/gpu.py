@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from nsfwscan.findings import Finding, State
-from nsfwscan.nvidia import Driver, Libraries, NoDriver, is_too_old, misfits
+from nsfwscan.doctor.findings import Finding, State
+from nsfwscan.doctor.nvidia import Driver, Libraries, NoDriver, is_too_old, misfits
 
 
 def with_gpu(extra: str) -> str:

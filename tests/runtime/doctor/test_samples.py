@@ -2,7 +2,7 @@ import pytest
 
 from nsfwscan import Preprocess, decode
 from nsfwscan.decoding.preprocess import decoded_formats
-from nsfwscan.formatsamples import COLOUR, SIDE, sample
+from nsfwscan.doctor.samples import COLOUR, SIDE, sample
 from nsfwscan.sources.filetype import HEAD_BYTES, Format, sniff
 
 

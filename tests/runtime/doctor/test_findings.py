@@ -1,7 +1,7 @@
 import pytest
 
+from nsfwscan.doctor.findings import Finding, Look, State, attempted, installed
 from nsfwscan.errors import DeviceError
-from nsfwscan.findings import Finding, Look, State, attempted, installed
 
 
 def test_what_goes_wrong_is_a_finding_and_no_end() -> None:

@@ -9,9 +9,9 @@ from PIL import Image
 
 from nsfwscan import doctor, formatsamples, modelfile, session
 from nsfwscan.cache.database import default_path
-from nsfwscan.doctor import examine, packages, wheels
-from nsfwscan.findings import Finding, State
-from nsfwscan.nvidia import Driver, Gpu, Libraries
+from nsfwscan.doctor.checks import examine, packages, wheels
+from nsfwscan.doctor.findings import Finding, State
+from nsfwscan.doctor.nvidia import Driver, Gpu, Libraries
 
 
 def failed(findings: Iterable[Finding]) -> list[str]:

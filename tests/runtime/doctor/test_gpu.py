@@ -2,9 +2,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from nsfwscan.findings import Finding, State
-from nsfwscan.graphics import graphics
-from nsfwscan.nvidia import Driver, Gpu, Libraries, NoDriver, engine_libraries
+from nsfwscan.doctor.findings import Finding, State
+from nsfwscan.doctor.gpu import graphics
+from nsfwscan.doctor.nvidia import Driver, Gpu, Libraries, NoDriver, engine_libraries
 
 CARD = Gpu("GeForce GTX 1070", (6, 1), 8 << 30)
 DRIVER = Driver("575.57.08", (12, 9), (CARD,))

@@ -13,11 +13,11 @@ from importlib.metadata import requires
 from pathlib import Path
 
 from nsfwscan import __version__
+from nsfwscan.doctor.findings import Finding, Look, State, attempted, installed
+from nsfwscan.doctor.gpu import graphics, with_gpu
+from nsfwscan.doctor.nvidia import Driver, driver, libraries
 from nsfwscan.errors import CacheError, EngineError, NsfwScanError
-from nsfwscan.findings import Finding, Look, State, attempted, installed
-from nsfwscan.graphics import graphics, with_gpu
 from nsfwscan.inference.devices import gpu_index
-from nsfwscan.nvidia import Driver, driver, libraries
 
 TOLERANCE = 1e-4
 """How far a GPU's scores may be from the CPU's: without TF32 they differ by rounding alone."""
@@ -138,7 +138,7 @@ def _model() -> Look[None]:
 def _inference(device: str, expected: float | None) -> Look[float]:
     """Score a sample on a device, compare it with the CPU's score if that is known, and give it."""
     from nsfwscan.decoding.preprocess import decode, decoded_formats
-    from nsfwscan.formatsamples import sample
+    from nsfwscan.doctor.samples import sample
     from nsfwscan.inference.classifier import Classifier
 
     model = Classifier.load(device=device)
@@ -164,7 +164,7 @@ def _formats() -> Look[None]:
     """Decode a sample of each format; formats that do not decode are told one by one."""
     from nsfwscan.decoding.parameters import Preprocess
     from nsfwscan.decoding.preprocess import decode, decoded_formats
-    from nsfwscan.formatsamples import COLOUR, sample
+    from nsfwscan.doctor.samples import COLOUR, sample
 
     good = []
     for row in decoded_formats():
