@@ -12,7 +12,7 @@ from pathlib import Path
 import licences
 from typer.testing import CliRunner
 
-from nsfwscan.cli import app
+from nsfwscan.cli.app import app
 from nsfwscan.errors import REASONS
 from nsfwscan.record import Record
 from nsfwscan.reports.summary import EXIT_CODES

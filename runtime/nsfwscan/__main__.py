@@ -1,21 +1,6 @@
-"""The first steps of the command ``nsfwscan``, which is also ``python -m nsfwscan``."""
+"""``python -m nsfwscan`` is the command ``nsfwscan``."""
 
-import signal
-from typing import NoReturn
-
-
-def main() -> NoReturn:
-    """Load the command line and run it; the entry point of the console script."""
-    usual = signal.getsignal(signal.SIGINT)
-    if usual is signal.default_int_handler:
-        # Until there is a command to be brought to an end, Ctrl-C ends the process without a word.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from nsfwscan.cli import main as run  # noqa: PLC0415 - this is what takes its time
-
-    if usual is signal.default_int_handler:
-        signal.signal(signal.SIGINT, usual)
-    run()
-
+from nsfwscan.cli import main
 
 if __name__ == "__main__":
     main()

@@ -18,7 +18,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from nsfwscan.cache.store import Cache, Question, Verdict
-from nsfwscan.config import read_config
+from nsfwscan.cli.config import read_config
 from nsfwscan.dataset.labels import read_labels, read_split
 from nsfwscan.errors import CacheError, ConfigError, LabelError, ManifestError
 from nsfwscan.inference.manifest import BUILT_IN, parse_manifest

@@ -42,13 +42,13 @@ def test_unknown_names_are_attribute_errors() -> None:
 
 
 def test_the_command_line_loads_nothing_slow() -> None:
-    assert not loaded_by("import nsfwscan.cli") & SLOW
+    assert not loaded_by("import nsfwscan.cli.app") & SLOW
     assert not loaded_by("from nsfwscan import *") & {"tensorflow", "pandas", "scipy"}
 
 
 def test_help_loads_nothing_slow() -> None:
     code = (
-        "import sys, contextlib, io; from nsfwscan.cli import app\n"
+        "import sys, contextlib, io; from nsfwscan.cli.app import app\n"
         "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
         "    app(['--help'])\n"
         "pass"

@@ -9,9 +9,9 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from nsfwscan import options as o
-from nsfwscan.commandline import INTERRUPTED, errors_as_exit_codes, run, silent_libraries
-from nsfwscan.doctorcommand import Format, ReportFormat, show
+from nsfwscan.cli import options as o
+from nsfwscan.cli.doctor import Format, ReportFormat, show
+from nsfwscan.cli.framework import INTERRUPTED, errors_as_exit_codes, run, silent_libraries
 from nsfwscan.util.escape import printable
 
 PROGRAM = "nsfwtrain"

@@ -3,8 +3,8 @@ from typing import get_args
 
 import pytest
 
-from nsfwscan import options
-from nsfwscan.cli import scan
+from nsfwscan.cli import options
+from nsfwscan.cli.app import scan
 from nsfwscan.reports.report import Color, Format
 
 DECLARED = {

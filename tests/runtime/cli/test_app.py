@@ -617,7 +617,7 @@ def test_a_user_without_a_home_scans_without_a_cache(
     for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     script = (
-        "import os, pwd, sys; from nsfwscan.cli import main\n"
+        "import os, pwd, sys; from nsfwscan.cli.app import main\n"
         "pwd.getpwuid = lambda number: {}[number]\n"
         "sys.argv = ['nsfwscan', *sys.argv[1:]]; main()\n"
     )

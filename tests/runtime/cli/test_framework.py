@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from nsfwscan import ConfigError, ModelError
-from nsfwscan.commandline import (
+from nsfwscan.cli.framework import (
     CommandWithPanels,
     GroupWithDefault,
     checked_defaults,
@@ -130,7 +130,7 @@ def test_unforeseen_errors_are_one_sentence_too(capsys: pytest.CaptureFixture[st
 def test_libraries_written_in_c_are_silent_and_python_is_not() -> None:
     code = (
         "import os, sys\n"
-        "from nsfwscan.commandline import silent_libraries\n"
+        "from nsfwscan.cli.framework import silent_libraries\n"
         "with silent_libraries():\n"
         "    os.write(2, b'C says\\n'); print('Python says', file=sys.stderr)\n"
         "os.write(2, b'C is back\\n'); print('so is Python', file=sys.stderr)\n"
@@ -143,7 +143,7 @@ def test_libraries_written_in_c_are_silent_and_python_is_not() -> None:
 @pytest.mark.parametrize(("code", "ended"), [("0", 0), ("7", 7), ("None", 0), ("'no'", 1)])
 def test_a_process_that_ends_at_once_loses_no_output(code: str, ended: int) -> None:
     program = (
-        "import sys; from nsfwscan.commandline import end_at_once; "
+        "import sys; from nsfwscan.cli.framework import end_at_once; "
         f"sys.stdout.write('out'); sys.stderr.write('err'); end_at_once({code})"
     )
     done = subprocess.run(

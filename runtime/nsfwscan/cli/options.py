@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nsfwscan.commandline import option
+from nsfwscan.cli.framework import option
 from nsfwscan.limits import LEAST_MEMORY, LEAST_TIMEOUT
 
 _INPUT, _SCORING, _CACHE, _OUTPUT = "Input", "Scoring", "Cache", "Output"

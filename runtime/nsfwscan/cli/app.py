@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 
-from nsfwscan import cachecommands
-from nsfwscan import options as o
-from nsfwscan.commandline import (
+from nsfwscan.cli import cache as cachecommands
+from nsfwscan.cli import options as o
+from nsfwscan.cli.doctor import doctor
+from nsfwscan.cli.framework import (
     CommandWithPanels,
     GroupWithDefault,
     asked_to_end,
@@ -37,7 +38,6 @@ from nsfwscan.commandline import (
     run,
     silent_libraries,
 )
-from nsfwscan.doctorcommand import doctor
 from nsfwscan.errors import CacheError, InputError, ModelError, NsfwScanError
 from nsfwscan.limits import FRAMES, MAX_FILESIZE, MAX_MEMORY, MAX_PIXELS, TIMEOUT
 from nsfwscan.reports.summary import Summary
@@ -133,7 +133,7 @@ def _options(
 
 
 def _defaults_from_file(context: typer.Context) -> dict[str, Any]:
-    from nsfwscan.config import find_config, read_config
+    from nsfwscan.cli.config import find_config, read_config
 
     path = find_config()
     if path is None:

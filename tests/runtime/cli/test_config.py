@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nsfwscan import ConfigError
-from nsfwscan.config import find_config, read_config
+from nsfwscan.cli.config import find_config, read_config
 
 
 def test_the_current_folder_comes_before_the_user_s(

@@ -6,8 +6,8 @@ from contextlib import closing
 import typer
 from typer.core import TyperGroup
 
-from nsfwscan import options as o
-from nsfwscan.commandline import errors_as_exit_codes
+from nsfwscan.cli import options as o
+from nsfwscan.cli.framework import errors_as_exit_codes
 from nsfwscan.util.escape import printable
 
 app = typer.Typer(cls=TyperGroup, rich_markup_mode=None, no_args_is_help=True)
