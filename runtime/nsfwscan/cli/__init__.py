@@ -10,7 +10,7 @@ def main() -> NoReturn:
     if usual is signal.default_int_handler:
         # Until there is a command to be brought to an end, Ctrl-C ends the process without a word.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from nsfwscan.cli.app import main as run  # noqa: PLC0415 - this is what takes its time
+    from nsfwscan.cli.app import main as run
 
     if usual is signal.default_int_handler:
         signal.signal(signal.SIGINT, usual)

@@ -247,7 +247,7 @@ class Worker:
     def _widen(self) -> None:
         """Have a picture fit into the pipe at once, if the system has room for that."""
         if sys.platform == "linux":
-            import fcntl  # noqa: PLC0415
+            import fcntl
 
             with contextlib.suppress(OSError):
                 fcntl.fcntl(self._stream("stdout"), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
@@ -309,9 +309,9 @@ class Worker:
             raise ValueError(f"{frames} frames of {width} x {height}")
         size = job.preprocess.size
         # The process is to be started before such imports are waited for.
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
-        from nsfwscan.decoding.pixels import Picture  # noqa: PLC0415
+        from nsfwscan.decoding.pixels import Picture
 
         pixels = np.empty((frames, size, size, 3), np.uint8)
         stream: Any = self._stream("stdout")

@@ -105,7 +105,7 @@ class Libraries:
 
 def driver() -> Driver | NoDriver:
     """Ask the driver through NVML."""
-    import pynvml  # noqa: PLC0415 - seldom asked
+    import pynvml
 
     try:
         pynvml.nvmlInit()

@@ -12,6 +12,8 @@ from nsfwscan.limits import MAX_MEMORY
 PREPROCESS = {"size": 16, "draft_margin": None}
 DECODING = {"preprocess": PREPROCESS, "frames": 1, "max_pixels": 10**6}
 
+SERVE = "from nsfwscan.decoding.worker_main import serve; serve()"
+
 
 def reading(path: str, named: bool, max_filesize: int) -> object:
     limits = {"max_filesize": max_filesize, "max_memory": MAX_MEMORY}
@@ -22,7 +24,7 @@ def spoken(*requests: object, before: str = "") -> bytes:
     """Give what a process answers, from its start to the end of its input."""
     lines = "".join(f"{json.dumps(request)}\n" for request in requests)
     done = subprocess.run(
-        [sys.executable, "-c", f"{before}\nfrom nsfwscan.decoding import worker_main as m; m.serve()"],
+        [sys.executable, "-c", f"{before}\n{SERVE}"],
         input=lines.encode(), capture_output=True, check=True,
     )  # fmt: skip
     assert done.stderr == b""

@@ -7,11 +7,12 @@ import pytest
 from helpers import encoded
 from PIL import Image
 
-from nsfwscan import doctor, formatsamples, modelfile, session
 from nsfwscan.cache.database import default_path
+from nsfwscan.doctor import checks, samples
 from nsfwscan.doctor.checks import examine, packages, wheels
 from nsfwscan.doctor.findings import Finding, State
 from nsfwscan.doctor.nvidia import Driver, Gpu, Libraries
+from nsfwscan.inference import modelfile, session
 
 
 def failed(findings: Iterable[Finding]) -> list[str]:
@@ -55,7 +56,7 @@ def test_a_changed_default_model_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_scores_that_are_apart_are_told() -> None:
-    (found,) = doctor._inference("cpu", 0.9)
+    (found,) = checks._inference("cpu", 0.9)
     assert (found.about, found.state) == ("inference on cpu", State.FAILED)
     assert "from the CPU's" in found.said
 
@@ -63,7 +64,7 @@ def test_scores_that_are_apart_are_told() -> None:
 def test_each_gpu_that_programs_see_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Libraries((12, 9), (9, 10, 2), devices=2)
     monkeypatch.setattr(session, "cuda_line", lambda _: 12)
-    monkeypatch.setattr(doctor, "libraries", lambda _: seen)
+    monkeypatch.setattr(checks, "libraries", lambda _: seen)
 
     def tried(device: str) -> list[str]:
         names = [finding.about for finding in examine(device)]
@@ -76,7 +77,7 @@ def test_each_gpu_that_programs_see_is_tried(monkeypatch: pytest.MonkeyPatch) ->
     seen = replace(seen, devices=0)
     assert tried("auto") == ["cpu"]
     card = Gpu("GeForce GTX 1070", (6, 1), 8 << 30)
-    monkeypatch.setattr(doctor, "driver", lambda: Driver("575.57.08", (12, 9), (card,)))
+    monkeypatch.setattr(checks, "driver", lambda: Driver("575.57.08", (12, 9), (card,)))
     assert tried("auto") == ["cpu", "cuda:0"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert tried("auto") == ["cpu"]
@@ -84,11 +85,9 @@ def test_each_gpu_that_programs_see_is_tried(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_formats_with_wrong_colours_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     blue = encoded(Image.new("RGB", (16, 16), "blue"), "PNG")
-    before = formatsamples.sample
-    monkeypatch.setattr(
-        formatsamples, "sample", lambda row: blue if row.name == "PNG" else before(row)
-    )
-    found = list(doctor._formats())
+    before = samples.sample
+    monkeypatch.setattr(samples, "sample", lambda row: blue if row.name == "PNG" else before(row))
+    found = list(checks._formats())
     assert failed(found) == ["PNG"]
     assert "PNG" not in about("formats", found).said
 
