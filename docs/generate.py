@@ -40,7 +40,7 @@ def table(*rows: tuple[str, ...]) -> str:
 def formats() -> str:
     """List the formats that are decoded."""
     rows = [
-        (row.name, ", ".join(row.extensions), "yes" if row.animated else "first picture")
+        (row.name, ", ".join(row.extensions), "yes" if row.animated else "first image")
         for row in FORMATS
         if row.plugin
     ]

@@ -1,4 +1,4 @@
-"""Draw a small folder of harmless pictures in many formats, to try the scanner on."""
+"""Draw a small folder of harmless images in many formats, to try the scanner on."""
 
 import math
 import sys
@@ -14,10 +14,10 @@ def landscape(width: int, height: int, hour: float) -> Image.Image:
     """Draw hills below a sky: RGB, `hour` in 0-24 sets the light."""
     light = max(0.15, math.sin(math.pi * hour / 24))
     sky = Image.linear_gradient("L").resize((width, height))
-    picture = Image.merge(
+    image = Image.merge(
         "RGB", [sky.point(lambda v, c=c: int((c + v * 0.4) * light)) for c in (90, 130, 190)]
     )
-    draw = ImageDraw.Draw(picture)
+    draw = ImageDraw.Draw(image)
     x, y = width * hour / 24, height * (0.65 - 0.5 * light)
     draw.ellipse([x - 20, y - 20, x + 20, y + 20], fill=(255, 240, 180))
     for layer in range(4):
@@ -28,11 +28,11 @@ def landscape(width: int, height: int, hour: float) -> Image.Image:
         ]
         green = int((150 - 30 * layer) * light)
         draw.polygon([(0, height), *hills, (width, height)], fill=(green // 2, green, green // 3))
-    return picture.filter(ImageFilter.GaussianBlur(1))
+    return image.filter(ImageFilter.GaussianBlur(1))
 
 
 def make_samples(folder: Path) -> None:
-    """Write the sample pictures into a folder, which is made."""
+    """Write the sample images into a folder, which is made."""
     (folder / "holiday").mkdir(parents=True, exist_ok=True)
     day = landscape(1600, 1200, 12)
     day.save(folder / "hills.jpg", quality=88)
@@ -50,7 +50,7 @@ def make_samples(folder: Path) -> None:
         landscape(640, 480, hour).save(folder / "holiday" / name)
     frames = [landscape(320, 240, hour) for hour in range(0, 24, 2)]
     frames[0].save(folder / "day.gif", save_all=True, append_images=frames[1:], duration=100)
-    (folder / "notes.txt").write_text("A text is left alone, and counted.\n", encoding="utf-8")
+    (folder / "notes.txt").write_text("A text is skipped, and counted.\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

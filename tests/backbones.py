@@ -61,16 +61,16 @@ def hungry_backbone(path: Path, fits: int, features: int = 1280) -> Path:
     return save(call, [kernel], path)
 
 
-def efficientnet(name: str, size: int, path: Path, pictures: Any = None) -> Path:
-    """Write an EfficientNet of random weights whose statistics fit some pictures.
+def efficientnet(name: str, size: int, path: Path, images: Any = None) -> Path:
+    """Write an EfficientNet of random weights whose statistics fit some images.
 
     Always the same one. Its residual branches count for little, as in a trained one: otherwise
     each block magnifies the rounding of the one before, by how much is the weights' luck, and
     a deep network is chaos.
 
     The hub's module takes [0, 1] and lacks the 7 parameters of Keras' normalisation layer. Fresh
-    statistics would give every picture the same features (see `BatchNormalization.momentum`);
-    statistics of other pictures would let rounding errors grow from layer to layer.
+    statistics would give every image the same features (see `BatchNormalization.momentum`);
+    statistics of other images would let rounding errors grow from layer to layer.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def efficientnet(name: str, size: int, path: Path, pictures: Any = None) -> Path
         Of the variant.
     path
         Where to.
-    pictures
+    images
         float32 (N, S, S, 3), 0-255; None is noise.
     """
     tf_keras.utils.set_random_seed(2)
@@ -90,10 +90,10 @@ def efficientnet(name: str, size: int, path: Path, pictures: Any = None) -> Path
             layer.momentum = 0.0
             if layer.name.removesuffix("project_bn") in added:
                 layer.gamma.assign(0.1 * layer.gamma)
-    if pictures is None:
+    if images is None:
         noise = np.random.default_rng(0).uniform(0, 255, (8, size // 8, size // 8, 3))
-        pictures = tf.image.resize(noise.astype(np.float32), (size, size))
-    app(pictures, training=True)
+        images = tf.image.resize(noise.astype(np.float32), (size, size))
+    app(images, training=True)
     extra = {v.ref() for layer in app.layers if layer.name.startswith("normalization")
              for v in layer.weights}  # fmt: skip
     variables = [v for v in app.weights if v.ref() not in extra]
@@ -104,21 +104,21 @@ def efficientnet(name: str, size: int, path: Path, pictures: Any = None) -> Path
     return save(call, variables, path)
 
 
-def spread_run(name: str, folder: Path, pictures: Path) -> None:
+def spread_run(name: str, folder: Path, images: Path) -> None:
     """Write a run of a variant with random weights, as training leaves it, that tells much apart.
 
-    The head is fitted so that its scores on the pictures go from 0.018 to 0.982: a model that says
+    The head is fitted so that its scores on the images go from 0.018 to 0.982: a model that says
     0.5 of everything would pass any comparison.
     """
     row = by_name(name)
     preprocess = Preprocess(size=row.image_size)
-    pixels = [decode(p.read_bytes(), preprocess).pixels for p in sorted(pictures.iterdir())]
+    pixels = [decode(p.read_bytes(), preprocess).pixels for p in sorted(images.iterdir())]
     some = np.concatenate(pixels).astype(np.float32)
     backbone = efficientnet(name, row.image_size, folder.with_name(f"{name}-backbone"), some)
     layer = load_backbone(str(backbone), row.feature_dim)
     features = feature_function(row.image_size, layer)
     rows = np.concatenate([features(tf.constant(one)) for one in pixels])
-    # Along the first principal component the pictures differ most, and rounding counts least.
+    # Along the first principal component the images differ most, and rounding counts least.
     kernel = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2][:1].T
     logits = rows @ kernel
     scale = 8 / np.ptp(logits)

@@ -1,4 +1,4 @@
-"""Small real inputs that tests make: pictures, models, folders."""
+"""Small real inputs that tests make: images, models, folders."""
 
 import io
 from collections.abc import Sequence
@@ -28,11 +28,11 @@ STORED_AS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""How the pixels of an upright picture lie in a file of each EXIF orientation."""
+"""How the pixels of an upright image lie in a file of each EXIF orientation."""
 
 
 def turned(upright: Image.Image, orientation: int) -> tuple[Image.Image, Image.Exif]:
-    """Give a picture as it lies in a file of an EXIF orientation, and that file's EXIF data."""
+    """Give an image as it lies in a file of an EXIF orientation, and that file's EXIF data."""
     method = STORED_AS[orientation]
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = orientation
@@ -78,7 +78,7 @@ def mean_model(
     bias: Sequence[float] = (0.0,),
     opset: int = 18,
 ) -> Path:
-    """Write a model that scores a picture by its mean colour: with the default weights, red/255.
+    """Write a model that scores an image by its mean colour: with the default weights, red/255.
 
     The mean over both spatial axes, times `weights` (channels x columns), plus `bias`.
     """

@@ -22,15 +22,15 @@ class Collection:
 
 
 def make_collection(root: Path) -> Collection:
-    """Make 2 x 120 pictures of random blots: reddish ones have label 1."""
+    """Make 2 x 120 images of random blots: reddish ones have label 1."""
     rng = np.random.default_rng(0)
     for label in (0, 1):
         (root / str(label)).mkdir(parents=True)
         for i in range(120):
             blots = rng.integers(0, 256, (6, 6, 3)).astype(float)
             blots[..., 0] += 80 * (label - 0.5)
-            picture = Image.fromarray(blots.clip(0, 255).astype(np.uint8))
-            picture.resize((48, 48)).save(root / str(label) / f"{i}.png")
+            image = Image.fromarray(blots.clip(0, 255).astype(np.uint8))
+            image.resize((48, 48)).save(root / str(label) / f"{i}.png")
         import_folder(root / str(label), root / "store", 1 if label else 0)
     write_split(root / "split.csv", split(read_labels(root / "store" / "label.csv")))
     return Collection(root / "store", root / "split.csv", small_backbone(root / "backbone"))

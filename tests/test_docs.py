@@ -63,7 +63,7 @@ def test_the_readme_shows_what_is_really_printed(run: Run, demo: Path) -> None:
     shown = next(b for b in blocks(ROOT / "README.md", "console") if "--threshold" in b)
     command, *expected = shown.splitlines()
     done = run(*shlex.split(command)[2:], cwd=demo)
-    without_time = re.compile(r"[\d.]+ s, [\d.]+ pictures/s")
+    without_time = re.compile(r"[\d.]+ s, [\d.]+ images/s")
     printed = [*done.stderr.splitlines(), *done.stdout.splitlines()]
     assert [without_time.sub("", line) for line in printed] == [
         without_time.sub("", line) for line in expected
@@ -252,10 +252,10 @@ def test_what_ci_is_said_to_run_it_runs() -> None:
 
 def test_the_workflow_is_one(tmp_path: Path) -> None:
     (text,) = blocks(ROOT / "docs" / "automation.md", "yaml")
-    (tmp_path / "pictures.yaml").write_text(text)
+    (tmp_path / "images.yaml").write_text(text)
     command: list[str | Path] = [
         Path(sysconfig.get_path("scripts")) / "check-jsonschema",
-        "--builtin-schema", "vendor.github-workflows", tmp_path / "pictures.yaml",
+        "--builtin-schema", "vendor.github-workflows", tmp_path / "images.yaml",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,4 @@
-"""Choose a model's threshold for a purpose, on labelled pictures it was not trained on."""
+"""Choose a model's threshold for a purpose, on labelled images it was not trained on."""
 
 import csv
 import os
@@ -24,7 +24,7 @@ _ROUNDING = 1e-9  # 0.07 * 100 is a little more than 7
 
 @dataclass(frozen=True)
 class Share:
-    """A share of some pictures, and its exact 95 % interval (Clopper and Pearson, 1934)."""
+    """A share of some images, and its exact 95 % interval (Clopper and Pearson, 1934)."""
 
     count: int
     total: int
@@ -48,12 +48,12 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class OperatingPoint:
-    """What a threshold does on labelled pictures.
+    """What a threshold does on labelled images.
 
     Attributes
     ----------
     threshold
-        Score from which a picture is flagged.
+        Score from which an image is flagged.
     fpr
         Share of label 0 that is flagged.
     recall
@@ -103,7 +103,7 @@ def choose(
         blocker = float(zeros[len(zeros) - allowed - 1])  # the highest that must not be flagged
         if blocker >= 1:
             raise CalibrationError(
-                f"so many pictures of label 0 score 1 that no threshold flags at most {value:g} of "
+                f"so many images of label 0 score 1 that no threshold flags at most {value:g} of "
                 "them; look at the labels"
             )
         threshold = _between(blocker, float(np.min(scores, where=scores > blocker, initial=1.0)))
@@ -135,16 +135,16 @@ def warnings(point: OperatingPoint, target: Target, value: float) -> list[str]:
     missed = edge > value if target == "fpr" else edge < value
     said = []
     if not point.recall.count:
-        said.append("this threshold flags none of the indecent pictures; ask for less")
+        said.append("this threshold flags none of the indecent images; ask for less")
     if missed:
         said.append(
-            f"on {share.total:,} pictures the true {name} may still be {edge:.1%}; "
-            "more labelled pictures would narrow it"
+            f"on {share.total:,} images the true {name} may still be {edge:.1%}; "
+            "more labelled images would narrow it"
         )
     rare = value if target == "fpr" else 1 - value
     if rare * share.total < 1:
         said.append(
-            f"{share.total:,} pictures are too few to tell a {name} of {value:g}: one of them is "
+            f"{share.total:,} images are too few to tell a {name} of {value:g}: one of them is "
             f"{1 / share.total:.2%}"
         )
     return said
@@ -164,7 +164,7 @@ def describe(point: OperatingPoint, target: Target, value: float, where: str) ->
 
 
 def read_list(path: Path) -> list[tuple[str, int]]:
-    """Read a CSV of pictures: header ``path,label``; paths are relative to the file's folder.
+    """Read a CSV of images: header ``path,label``; paths are relative to the file's folder.
 
     Raises
     ------
@@ -187,14 +187,14 @@ def read_list(path: Path) -> list[tuple[str, int]]:
                         f"{path}, line {reader.line_num}: expected a path and 0 or 1, got "
                         f"{','.join(cells)!r}"
                     )
-                picture = os.path.normpath(path.parent / cells[0])
-                first = lines.setdefault(picture, reader.line_num)
+                image = os.path.normpath(path.parent / cells[0])
+                first = lines.setdefault(image, reader.line_num)
                 if first != reader.line_num:
                     raise CalibrationError(
                         f"{path}, line {reader.line_num}: {cells[0]} stands on line {first} "
                         "already; keep one of them"
                     )
-                rows[picture] = int(cells[1])
+                rows[image] = int(cells[1])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CalibrationError(f"cannot read {path}: {error}") from error
     return list(rows.items())
@@ -216,9 +216,9 @@ def from_split(store: Path, split: Path, part: Part = "validation") -> list[tupl
 
 
 def score(
-    classifier: Classifier, pictures: Sequence[tuple[str, int]]
+    classifier: Classifier, images: Sequence[tuple[str, int]]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Score labelled pictures, exactly as a scan does.
+    """Score labelled images, exactly as a scan does.
 
     Returns
     -------
@@ -230,10 +230,10 @@ def score(
     CalibrationError
         If one cannot be scored, or a label has none.
     """
-    labels = dict(pictures)
+    labels = dict(images)
     for path in labels:
         if Path(path).is_dir():
-            raise CalibrationError(f"{path} is a folder; name each picture with its label")
+            raise CalibrationError(f"{path} is a folder; name each image with its label")
     found: dict[str, float] = {}
     for record in scan(list(labels), classifier, selection=Selection(ignore=False)):
         if record.score is None:
@@ -242,10 +242,10 @@ def score(
             )
         found[record.path] = record.score
     for missing in labels.keys() - found.keys():
-        raise CalibrationError(f"{missing} is no picture; leave it out")
+        raise CalibrationError(f"{missing} is no image; leave it out")
     for value in (0, 1):
         if value not in labels.values():
-            raise CalibrationError(f"there is no picture of label {value} to choose a threshold on")
+            raise CalibrationError(f"there is no image of label {value} to choose a threshold on")
     return (
         np.array([labels[path] for path in found], np.int64),
         np.array(list(found.values()), np.float32),

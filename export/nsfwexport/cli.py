@@ -62,7 +62,7 @@ Variant = Annotated[
 ]
 Images = Annotated[
     Path | None,
-    typer.Option("--images", metavar="FOLDER", help="Compare on these pictures; default: made up."),
+    typer.Option("--images", metavar="FOLDER", help="Compare on these images; default: made up."),
 ]
 Store = Annotated[
     Path | None, typer.Option("--store", metavar="STORE", help="Or on those of an object store.")
@@ -124,19 +124,19 @@ def _check_place(output: Path) -> None:
         raise OutputError(f"cannot write {output}: {why}")
 
 
-def _pictures(
+def _images(
     images: Path | None, store: Path | None, split: Path | None, part: Parts
 ) -> "Sequence[Path] | None":
-    from nsfwexport import pictures
+    from nsfwexport import samples
 
     if (store is None) != (split is None):
         raise typer.BadParameter("--store and --split go together")
     if images is not None and store is not None:
-        raise typer.BadParameter("name pictures by --images, or by --store and --split, not both")
+        raise typer.BadParameter("name images by --images, or by --store and --split, not both")
     if images is not None:
-        return pictures.in_folder(images)
+        return samples.in_folder(images)
     if store is not None and split is not None:
-        return pictures.in_store(store, split, part.value)
+        return samples.in_store(store, split, part.value)
     return None
 
 
@@ -165,7 +165,7 @@ def _show(report: "Report", format_: Format) -> None:
         low, high = report.score_range
         typer.echo(
             f"{PROGRAM}: the scores lie between {low:.3f} and {high:.3f}, which proves little; "
-            "name pictures of both kinds with --images",
+            "name images of both kinds with --images",
             err=True,
         )
 
@@ -194,7 +194,7 @@ def convert(
     """Convert a training run to one ONNX file; it gets its name once it says the same."""
     with _errors():
         _check_place(output)
-        wanted = _pictures(images, store, split, part)
+        wanted = _images(images, store, split, part)
         from nsfwexport import keras
         from nsfwexport.convert import convert as to_onnx
         from nsfwexport.parity import GATES
@@ -245,10 +245,10 @@ def verify(
 ) -> None:
     """Compare an ONNX file with the run it came from; exit 1 if they do not say the same."""
     with _errors():
-        wanted = _pictures(images, store, split, part)
+        wanted = _images(images, store, split, part)
         import tempfile
 
-        from nsfwexport import keras, modelfile, pictures
+        from nsfwexport import keras, modelfile, samples
         from nsfwexport.parity import GATES, HALF_GATES
         from nsfwexport.parity import verify as look
 
@@ -261,7 +261,7 @@ def verify(
                 str(run_folder),
                 source.scorer(),
                 source.preprocess,
-                wanted or pictures.make(Path(folder)),
+                wanted or samples.make(Path(folder)),
                 devices=device or [Device.CPU],
                 gates=_gates(base, max_difference, max_flips),
             )
@@ -285,7 +285,7 @@ def half(
     """Write a model file in half precision: half the size, the same contract."""
     with _errors():
         _check_place(output)
-        wanted = _pictures(images, store, split, part)
+        wanted = _images(images, store, split, part)
         from nsfwexport.half import half as to_half
         from nsfwexport.parity import HALF_GATES
 
@@ -307,7 +307,7 @@ def calibrate(
     part: PartOf = Parts.VALIDATION,
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", metavar="CSV", help="Or a list of pictures: path,label."),
+        typer.Option("--labels", metavar="CSV", help="Or a list of images: path,label."),
     ] = None,
     target_fpr: Annotated[
         float | None,
@@ -331,7 +331,7 @@ def calibrate(
         ),
     ] = None,
 ) -> None:
-    """Choose a model's threshold on labelled pictures, and write it into its manifest."""
+    """Choose a model's threshold on labelled images, and write it into its manifest."""
     if (target_fpr is None) == (target_recall is None):
         raise typer.BadParameter("say what for: --target-fpr, or --target-recall")
     target: Literal["fpr", "recall"] = "fpr" if target_recall is None else "recall"
@@ -340,14 +340,14 @@ def calibrate(
         if not 0 < share < 1:
             raise typer.BadParameter(f"a share must be between 0 and 1, got {share:g}")
     if (labels is None) == (store is None) or (store is None) != (split is None):
-        raise typer.BadParameter("name labelled pictures: --store and --split, or --labels")
+        raise typer.BadParameter("name labelled images: --store and --split, or --labels")
     with _errors():
         from dataclasses import replace
 
         from nsfwexport import calibrate as calibration
         from nsfwexport import modelfile
         from nsfwscan import Classifier
-        from nsfwscan.util.files import beside
+        from nsfwscan.util.files import atomic_path
 
         proto, manifest = modelfile.read(model)
         if labels is not None:
@@ -357,9 +357,9 @@ def calibrate(
             where = f"the {part} part"
         truth, scores = calibration.score(Classifier.load(model), listed)
         point = calibration.choose(truth, scores, target, value)
-        choice = calibration.describe(point, target, value, f"{len(truth):,} pictures of {where}")
+        choice = calibration.describe(point, target, value, f"{len(truth):,} images of {where}")
         changed = replace(manifest, threshold=point.threshold, threshold_choice=choice)
-        with beside(model) as temporary:
+        with atomic_path(model) as temporary:
             temporary.write_bytes(modelfile.embed(proto, changed))
         typer.echo(f"threshold            {point.threshold:g} (was {manifest.threshold:g})")
         typer.echo(f"false-positive rate  {point.fpr}")

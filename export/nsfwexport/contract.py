@@ -36,7 +36,7 @@ def violations(model: Classifier) -> list[str]:
     if manifest.output != OutputSpec():
         broken.append("the manifest asks the caller to make a probability of the output")
     if manifest.preprocess.resize is not None:
-        broken.append("the manifest crops pictures; ours are resized whole")
+        broken.append("the manifest crops images; ours are resized whole")
     (given,) = model.inputs  # a classifier has one input
     if (given.name, given.dtype, given.shape[1:]) != ("image", "uint8", (size, size, 3)):
         broken.append(f"the input is {given}, not image: uint8 [N, {size}, {size}, 3]")

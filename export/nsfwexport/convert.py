@@ -43,7 +43,7 @@ def convert(
     opset
         Version of ONNX's operators.
     images
-        Pictures to compare on; None makes some.
+        Images to compare on; None makes some.
     devices, gates
         Where to compare, and what must hold.
     licence

@@ -12,4 +12,4 @@ class ParityError(NsfwScanError):
 
 
 class CalibrationError(NsfwScanError):
-    """Labelled pictures from which no threshold can be chosen."""
+    """Labelled images from which no threshold can be chosen."""

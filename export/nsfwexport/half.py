@@ -32,7 +32,7 @@ def half(
     out
         The new one; what was there before stays if anything fails.
     images
-        Pictures to compare the two on; None makes some.
+        Images to compare the two on; None makes some.
     devices, gates
         Where to compare, and what must hold.
 

@@ -4,7 +4,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ def load(folder: Path, variant: str | None = None) -> KerasModel:
     preprocess = Preprocess(size=size) if facts is None else _preprocess(facts, folder)
     if preprocess.size != size:
         raise ConversionError(
-            f"{folder}: run.json says pictures of {preprocess.size} pixels, the model takes {size}"
+            f"{folder}: run.json says images of {preprocess.size} pixels, the model takes {size}"
         )
     training = facts and {key: facts[key] for key in _TRAINING_FACTS if key in facts}
     return KerasModel(
@@ -141,11 +141,10 @@ def _no_number(word: str) -> None:
 
 
 def _preprocess(facts: dict[str, Any], folder: Path) -> Preprocess:
-    known = {field.name for field in fields(Preprocess)}
     try:
-        return Preprocess(**{k: v for k, v in facts["preprocess"].items() if k in known})
+        return Preprocess.from_facts(facts["preprocess"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ConversionError(f"{folder}: run.json does not say how pictures are prepared") from (
+        raise ConversionError(f"{folder}: run.json does not say how images are prepared") from (
             error
         )
 

@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsfwexport import modelfile
-from nsfwexport import pictures as pictures_
+from nsfwexport import modelfile, samples
 from nsfwexport.contract import require
 from nsfwexport.errors import ParityError
-from nsfwscan import Classifier, Manifest, PictureError, Preprocess, Selection, decode, scan
+from nsfwscan import Classifier, ImageError, Manifest, Preprocess, Selection, decode, scan
 from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.sources.entry import problem_of
-from nsfwscan.util.files import beside
+from nsfwscan.util.files import atomic_path
 from nsfwscan.util.parallel import available_cores, map_ahead
 
 Scores = NDArray[np.float32]
@@ -43,7 +42,7 @@ class Gate:
     difference
         Largest absolute difference of a probability.
     flips
-        Largest share of pictures, in [0, 1], whose decision at the threshold differs.
+        Largest share of images, in [0, 1], whose decision at the threshold differs.
     """
 
     difference: float
@@ -89,7 +88,7 @@ class Comparison:
     flips
         How many decisions differ at the shipped threshold.
     worst
-        The pictures that differ most: path, expected score, score.
+        The images that differ most: path, expected score, score.
     """
 
     way: str
@@ -123,7 +122,7 @@ class Report:
     score_range
         Least and largest score of the reference.
     left_out
-        Pictures that could not be used, and why.
+        Images that could not be used, and why.
     """
 
     reference: str
@@ -134,11 +133,11 @@ class Report:
 
     @property
     def spread(self) -> bool:
-        """Whether the scores differ enough from picture to picture to prove anything."""
+        """Whether the scores differ enough from image to image to prove anything."""
         return self.score_range[1] - self.score_range[0] >= _SPREAD
 
     def facts(self) -> dict[str, Any]:
-        """Give what a manifest keeps: all but the names of pictures."""
+        """Give what a manifest keeps: all but the names of images."""
         comparisons = []
         for comparison in self.comparisons:
             entry = asdict(comparison)
@@ -171,7 +170,7 @@ class Report:
             for c in broken
         )
         if all(comparison.way == "files" for comparison in broken):
-            hint = "the tensors agree, so pictures are decoded or resized in another way"
+            hint = "the tensors agree, so images are decoded or resized in another way"
         why = hint or "weights, scaling or the order of channels are not the same"
         worst = "".join(
             f"\n  {name}: {expected:.6f} became {got:.6f}"
@@ -196,9 +195,9 @@ def compare(
     way, device, gate
         See `Comparison`.
     threshold
-        Score from which a picture is flagged.
+        Score from which an image is flagged.
     paths
-        Of the pictures.
+        Of the images.
     expected, got
         float32 (N,) in [0, 1], N at least 1; NaN where there is no score, which never holds.
     """
@@ -231,13 +230,13 @@ def verify(
     reference: str,
     score: Callable[[Pixels], Scores],
     preprocess: Preprocess,
-    pictures: Sequence[Path],
+    images: Sequence[Path],
     *,
     devices: Sequence[str] = ("cpu",),
     gates: Mapping[str, Gate] = GATES,
     called: Path | None = None,
 ) -> Report:
-    """Compare a model file with what it was made from, on pictures.
+    """Compare a model file with what it was made from, on images.
 
     Parameters
     ----------
@@ -248,8 +247,8 @@ def verify(
     score
         The other side: from uint8 (N, S, S, 3) to probabilities.
     preprocess
-        How the other side's pictures are prepared.
-    pictures
+        How the other side's images are prepared.
+    images
         The files, at least one of which can be used.
     devices
         Keys of `GATES`.
@@ -261,7 +260,7 @@ def verify(
     Raises
     ------
     ParityError
-        If no picture can be used, or the scanner and this function disagree on which can.
+        If no image can be used, or the scanner and this function disagree on which can.
     NsfwScanError
         If the model file or a device cannot be used.
     """
@@ -273,14 +272,14 @@ def verify(
     }
     if not all(fits.values()):
         raise ParityError(
-            f"{called or model} takes pictures of another size than {reference}: another model"
+            f"{called or model} takes images of another size than {reference}: another model"
         )
     expected: list[Scores] = []
     tensors: dict[str, list[Scores]] = {name: [] for name in devices}
     used: list[str] = []
     left_out: dict[str, str] = {}
-    chunks = [pictures[i : i + _BATCH] for i in range(0, len(pictures), _BATCH)]
-    load = partial(_load_pictures, preprocess=preprocess)
+    chunks = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
+    load = partial(_load_images, preprocess=preprocess)
     with closing(map_ahead(load, chunks, workers=available_cores(), window=4)) as loaded:
         for paths, pixels, failed in loaded:
             left_out |= failed
@@ -292,7 +291,7 @@ def verify(
     if not used:
         why = next((f"{path}: {said}" for path, said in left_out.items()), "there is none")
         raise ParityError(
-            f"no picture can be used to compare {called or model} with {reference}: {why}"
+            f"no image can be used to compare {called or model} with {reference}: {why}"
         )
     reference_scores = np.concatenate(expected)
     if not np.isfinite(reference_scores).all():
@@ -319,7 +318,7 @@ def _load(model: Path, device: str) -> Classifier:
     return Classifier.load(model, device=name, tf32=bool(tf32), intra_op_threads=available_cores())
 
 
-def _load_pictures(
+def _load_images(
     paths: Sequence[Path], preprocess: Preprocess
 ) -> tuple[list[str], Pixels | None, dict[str, str]]:
     used, pixels, failed = [], [], {}
@@ -329,7 +328,7 @@ def _load_pictures(
             used.append(str(path))
         except OSError as error:
             failed[str(path)] = problem_of(str(path), error, named=True).detail
-        except PictureError as error:
+        except ImageError as error:
             failed[str(path)] = error.detail
     return used, np.concatenate(pixels) if pixels else None, failed
 
@@ -367,9 +366,9 @@ def publish(
     out
         The file; what was there before stays if anything fails.
     reference, score, devices, gates
-        See `verify`; pictures are prepared as the manifest says.
+        See `verify`; images are prepared as the manifest says.
     images
-        Pictures to compare on; None makes some.
+        Images to compare on; None makes some.
     hint
         See `Report.require`.
 
@@ -382,12 +381,12 @@ def publish(
     OutputError
         If it cannot be written.
     """
-    with beside(out) as temporary, tempfile.TemporaryDirectory() as folder:
+    with atomic_path(out) as temporary, tempfile.TemporaryDirectory() as folder:
         temporary.write_bytes(modelfile.embed(model, manifest))
         require(temporary, model)
         report = verify(
             temporary, reference, score, manifest.preprocess,
-            images or pictures_.make(Path(folder)), devices=devices, gates=gates, called=out,
+            images or samples.make(Path(folder)), devices=devices, gates=gates, called=out,
         )  # fmt: skip
         report.require(out, hint)
         temporary.write_bytes(modelfile.embed(model, replace(manifest, parity=report.facts())))

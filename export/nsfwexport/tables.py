@@ -61,7 +61,7 @@ def markdown_report(report: Report) -> str:
 
 
 def json_report(report: Report) -> str:
-    """Write a report as JSON, the worst pictures included."""
+    """Write a report as JSON, the worst images included."""
     facts = report.facts()
     for entry, comparison in zip(facts["comparisons"], report.comparisons, strict=True):
         entry["holds"] = comparison.holds

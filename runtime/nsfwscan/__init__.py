@@ -1,4 +1,4 @@
-"""Find indecent pictures in folders, on your own machine.
+"""Find indecent images in folders, on your own machine.
 
 >>> from nsfwscan import Classifier, scan
 >>> for record in scan("photos", Classifier.load()):  # doctest: +SKIP
@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nsfwscan.cache.store import Cache
     from nsfwscan.decoding.parameters import Preprocess
-    from nsfwscan.decoding.pixels import Picture
+    from nsfwscan.decoding.pixels import DecodedImage
     from nsfwscan.decoding.preprocess import decode
     from nsfwscan.errors import (
         CacheError,
         ConfigError,
         DeviceError,
         EngineError,
+        ImageError,
         InputError,
         ManifestError,
         ModelError,
         NsfwScanError,
         OutputError,
-        PictureError,
         Reason,
     )
     from nsfwscan.inference.classifier import Classifier
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from nsfwscan.record import Record
     from nsfwscan.scanner import Scan, scan
     from nsfwscan.sources.selection import Selection
+
+    Picture, PictureError = DecodedImage, ImageError
 
 __version__ = "0.1.0"
 
@@ -50,18 +52,19 @@ _HOMES = {
         "ModelError",
         "NsfwScanError",
         "OutputError",
-        "PictureError",
+        "ImageError",
         "Reason",
     ),
     "inference.manifest": ("InputSpec", "Manifest", "OutputSpec"),
     "decoding.parameters": ("Preprocess",),
-    "decoding.pixels": ("Picture",),
+    "decoding.pixels": ("DecodedImage",),
     "decoding.preprocess": ("decode",),
     "record": ("Record",),
     "scanner": ("Scan", "scan"),
     "sources.selection": ("Selection",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
+_FORMER = {"Picture": "DecodedImage", "PictureError": "ImageError"}
 
 # From version 1.29 on ONNX Runtime sends what it does to its makers unless this is set before it is
 # loaded, and keeps a number of the machine in the user's cache folder.
@@ -72,8 +75,10 @@ __all__ = [
     "CacheError",
     "Classifier",
     "ConfigError",
+    "DecodedImage",
     "DeviceError",
     "EngineError",
+    "ImageError",
     "InputError",
     "InputSpec",
     "Manifest",
@@ -96,7 +101,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from the module that defines it."""
+    """Load a public name from the module that defines it; a former name gives the same."""
+    name = _FORMER.get(name, name)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,6 +1,6 @@
 """What can go wrong, as types.
 
-A set-up that cannot work raises one of these; a picture that cannot be scored
+A set-up that cannot work raises one of these; an image that cannot be scored
 does not end a scan but becomes an ``error`` record (see `nsfwscan.record`)::
 
     NsfwScanError
@@ -14,7 +14,7 @@ does not end a scan but becomes an ``error`` record (see `nsfwscan.record`)::
     ├── CacheError          a cache of earlier results that cannot be used
     ├── LabelError          a label or split file that cannot be read or understood
     ├── StoreError          an object store that cannot be read, written or trusted
-    └── PictureError        one picture that cannot be scored, and why
+    └── ImageError        one image that cannot be scored, and why
 
 Every message is one sentence for the user: it names the file or the option,
 says what was found there and what to do about it.
@@ -32,7 +32,7 @@ class Reason(StrEnum):
     SPECIAL_FILE = "special-file"
     UNREADABLE = "unreadable"
     EMPTY = "empty"
-    NOT_A_PICTURE = "not-a-picture"
+    NOT_AN_IMAGE = "not-a-picture"
     UNSUPPORTED = "unsupported"
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
@@ -49,15 +49,15 @@ REASONS = {
     Reason.DANGLING_LINK: "a symbolic link whose target does not exist",
     Reason.SPECIAL_FILE: "a pipe, socket or device; such files are never opened",
     Reason.UNREADABLE: "no permission, or the disk failed",
-    Reason.EMPTY: "the name promises a picture, the file has no bytes",
-    Reason.NOT_A_PICTURE: "the name promises a picture, the content is something else",
-    Reason.UNSUPPORTED: "a picture in a format that is not decoded",
-    Reason.TRUNCATED: "the file ends before the picture does",
-    Reason.CORRUPT: "the picture's data is damaged",
+    Reason.EMPTY: "the name promises an image, the file has no bytes",
+    Reason.NOT_AN_IMAGE: "the name promises an image, the content is something else",
+    Reason.UNSUPPORTED: "an image in a format that is not decoded",
+    Reason.TRUNCATED: "the file ends before the image does",
+    Reason.CORRUPT: "the image's data is damaged",
     Reason.TOO_LARGE: "more pixels, bytes or memory than the limits allow",
     Reason.CRASHED: "the decoder's process ended over it",
     Reason.TIMEOUT: "reading and decoding it took longer than `--timeout` allows",
-    Reason.UNSCORED: "the model gave no number for the picture",
+    Reason.UNSCORED: "the model gave no number for the image",
 }
 
 
@@ -105,8 +105,8 @@ class StoreError(NsfwScanError):
     """An object store that cannot be read, written or trusted."""
 
 
-class PictureError(NsfwScanError):
-    """One picture that cannot be scored.
+class ImageError(NsfwScanError):
+    """One image that cannot be scored.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ MAX_PIXELS = 178_956_970
 """Limit on width x height: 2**30 / 6, where Pillow too refuses a "decompression bomb"."""
 
 MAX_FILESIZE = 512 << 20
-"""Limit on a picture file in bytes: an uncompressed RGB picture of `MAX_PIXELS` fits."""
+"""Limit on an image file in bytes: an uncompressed RGB image of `MAX_PIXELS` fits."""
 
 TIMEOUT = 30.0
 """Seconds that reading and decoding one file may take."""
@@ -15,7 +15,7 @@ LEAST_TIMEOUT = 0.1
 MAX_MEMORY = 6 << 30
 """Limit on a worker's memory in bytes.
 
-Any picture of `MAX_PIXELS` can be decoded within it: the most that one took was 26 bytes a pixel,
+Any image of `MAX_PIXELS` can be decoded within it: the most that one took was 26 bytes a pixel,
 of a transparent WebP that is turned.
 """
 

@@ -1,4 +1,4 @@
-"""The result record: one for each picture that was found, whatever happened to it.
+"""The result record: one for each image that was found, whatever happened to it.
 
 The fields, their order and their JSON names are a contract that scripts rely on.
 """
@@ -40,7 +40,7 @@ class Record:
     width, height
         Size in pixels as displayed, EXIF orientation applied; None where it is not known.
     frames
-        How many frames were scored: 0 on error, 1 for a still picture.
+        How many frames were scored: 0 on error, 1 for a still image.
     model
         First 12 hex digits of the model's SHA-256.
     device

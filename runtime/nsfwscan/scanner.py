@@ -1,4 +1,4 @@
-"""Scan files and folders: one record for each picture, as they come, in bounded memory."""
+"""Scan files and folders: one record for each image, as they come, in bounded memory."""
 
 import hashlib
 import os
@@ -25,7 +25,7 @@ from nsfwscan.limits import (
 from nsfwscan.pipeline.engine import Engine, Plan
 from nsfwscan.pipeline.inflight import Outcome, Result
 from nsfwscan.record import Record
-from nsfwscan.sources.entry import Found, LeftAlone
+from nsfwscan.sources.entry import Found, Skipped
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.selection import Selection
 from nsfwscan.sources.walk import discover
@@ -42,18 +42,18 @@ class Scan(Iterator[Record]):
     ----------
     settings : mapping of str to object
         The options in use, those chosen automatically included, by name.
-    left_alone : collections.Counter of Kind
-        What was found so far and is no picture, or was not wanted.
+    skipped : collections.Counter of Kind
+        What was found so far and is no image, or was not wanted.
     examined : int
-        How many entries are done with: records given and entries left alone.
+        How many entries are done with: records given and entries skipped.
     """
 
     def __init__(
-        self, records: Generator[Record], left_alone: Counter[Kind], settings: Mapping[str, object]
+        self, records: Generator[Record], skipped: Counter[Kind], settings: Mapping[str, object]
     ) -> None:
         self._records = records
         self._given = 0
-        self.left_alone = left_alone
+        self.skipped = skipped
         self.settings = settings
 
     def __next__(self) -> Record:
@@ -69,7 +69,7 @@ class Scan(Iterator[Record]):
     @property
     def examined(self) -> int:
         """How many entries are done with."""
-        return self._given + self.left_alone.total()
+        return self._given + self.skipped.total()
 
 
 def scan(
@@ -89,9 +89,9 @@ def scan(
     cache: Cache | None = None,
     rehash: bool = False,
     selection: Selection | None = None,
-    on_left_alone: Callable[[LeftAlone], None] | None = None,
+    on_skipped: Callable[[Skipped], None] | None = None,
 ) -> Scan:
-    """Scan files and folders for pictures and score them.
+    """Scan files and folders for images and score them.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def scan(
     classifier
         The model.
     threshold
-        Score in [0, 1] from which a picture is flagged; None is the model's own.
+        Score in [0, 1] from which an image is flagged; None is the model's own.
     frames
         Most frames of an animation to score, 1 or more.
     exact
@@ -114,9 +114,9 @@ def scan(
         Threads that call the model at the same time; None is one a core on the CPU, as far as a
         call takes one thread itself, and 2 on a GPU: while one batch runs, the next is uploaded.
     max_pixels
-        Most pixels (width x height) that a picture may have.
+        Most pixels (width x height) that an image may have.
     max_filesize
-        Most bytes that a picture file may have.
+        Most bytes that an image file may have.
     timeout
         Most seconds that reading and decoding one file may take, `LEAST_TIMEOUT` or more; its
         process is ended then.
@@ -131,14 +131,14 @@ def scan(
         used only for bytes that are the same.
     selection
         Which files below folders are wanted; None is all but hidden and ignored ones.
-    on_left_alone
-        Called with each entry that is no picture, or not wanted.
+    on_skipped
+        Called with each entry that is no image, or not wanted.
 
     Returns
     -------
     Scan
-        An iterator of `Record`, in the order in which the files are found: one for each picture,
-        and one for each entry that may be a picture and could not be looked into.
+        An iterator of `Record`, in the order in which the files are found: one for each image,
+        and one for each entry that may be an image and could not be looked into.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def scan(
         if value < 1:
             raise ValueError(f"{name} must be 1 or more, got {value}")
     job = Job(
-        preprocess=replace(preprocess, draft_margin=None) if exact else preprocess,
+        preprocess=replace(preprocess, jpeg_draft_margin=None) if exact else preprocess,
         frames=frames,
         max_pixels=max_pixels,
         max_filesize=max_filesize,
@@ -180,12 +180,12 @@ def scan(
         batch_size=numbers["batch_size"],
         full=not on_cpu,
     )
-    left_alone: Counter[Kind] = Counter()
+    skipped: Counter[Kind] = Counter()
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
     found = discover(paths, selection or Selection())
     results = _results(found, classifier, job, plan, cache, rehash=rehash)
-    records = _records(results, classifier, threshold, left_alone, on_left_alone)
+    records = _records(results, classifier, threshold, skipped, on_skipped)
     settings = {
         "threshold": threshold,
         "exact": exact,
@@ -193,13 +193,13 @@ def scan(
         "max_memory": max_memory,
         **numbers,
     }
-    return Scan(records, left_alone, settings)
+    return Scan(records, skipped, settings)
 
 
 def _cpu_batch(size: int) -> int:
     """Choose how many frames of a side of `size` one call scores at most.
 
-    On two threads, calls of two small pictures are a twentieth faster than calls of one. With four,
+    On two threads, calls of two small images are a twentieth faster than calls of one. With four,
     a B0 loses that again, and open_nsfw gains a hundredth.
     """
     return max(1, 2 * 224**2 // size**2)
@@ -235,12 +235,15 @@ def _results(
 def _question(classifier: Classifier, job: Job) -> Question:
     """Bring together all that a score depends on besides a file's bytes."""
     manifest = classifier.manifest
+    preprocess = asdict(job.preprocess)
+    # The name that version 0.1.0 wrote, so that its caches are still used.
+    preprocess["draft_margin"] = preprocess.pop("jpeg_draft_margin")
     facts = {
         "revision": REVISION,
         "model": classifier.sha256,
         "input": asdict(manifest.input),
         "output": asdict(manifest.output),
-        "preprocess": asdict(job.preprocess),
+        "preprocess": preprocess,
         "frames": job.frames,
         "max_pixels": job.max_pixels,  # what is refused must not have a score
         "device": classifier.device.partition(":")[0],
@@ -254,15 +257,15 @@ def _records(
     results: Generator[Result],
     classifier: Classifier,
     threshold: float,
-    left_alone: Counter[Kind],
-    notice: Callable[[LeftAlone], None] | None,
+    skipped: Counter[Kind],
+    notice: Callable[[Skipped], None] | None,
 ) -> Generator[Record]:
     with closing(results):
         for result in results:
             if isinstance(result, Outcome):
                 yield _record(result, classifier, threshold)
             else:
-                left_alone[result.kind] += 1
+                skipped[result.kind] += 1
                 if notice is not None:
                     notice(result)
 

@@ -48,7 +48,7 @@ def test_thresholds_are_short_numbers() -> None:
 
 def test_no_threshold_is_said() -> None:
     labels, scores = np.array([0, 1]), np.array([1, 1], np.float32)
-    with pytest.raises(CalibrationError, match="so many pictures of label 0 score 1"):
+    with pytest.raises(CalibrationError, match="so many images of label 0 score 1"):
         calibrate.choose(labels, scores, "fpr", 0.01)
 
 
@@ -93,15 +93,15 @@ def test_scores_are_the_scanner_s(tmp_path: Path) -> None:
         (tmp_path / f"{i}.png").write_bytes(encoded(load_photo(name), "PNG"))
         listed.append(f"{i}.png,{i % 2}")
     (tmp_path / "list.csv").write_text("\n".join(listed) + "\n")
-    pictures = calibrate.read_list(tmp_path / "list.csv")
-    labels, scores = calibrate.score(model, pictures)
+    images = calibrate.read_list(tmp_path / "list.csv")
+    labels, scores = calibrate.score(model, images)
     assert labels.tolist() == [0, 1, 0, 1, 0]
     assert len(set(scores.tolist())) == 5
     (tmp_path / "3.png").write_bytes(b"")
     with pytest.raises(CalibrationError, match=r"3\.png has no score .* mend it, or leave it out"):
-        calibrate.score(model, pictures)
-    with pytest.raises(CalibrationError, match="no picture of label 1"):
-        calibrate.score(model, pictures[:1])
+        calibrate.score(model, images)
+    with pytest.raises(CalibrationError, match="no image of label 1"):
+        calibrate.score(model, images[:1])
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ def test_bad_lists_are_named(tmp_path: Path, text: str, message: str) -> None:
         calibrate.read_list(tmp_path / "gone.csv")
 
 
-def test_a_folder_is_no_picture_and_a_tiny_recall_needs_one(tmp_path: Path) -> None:
+def test_a_folder_is_no_image_and_a_tiny_recall_needs_one(tmp_path: Path) -> None:
     model = Classifier.load(
         mean_model(tmp_path / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
     )
-    with pytest.raises(CalibrationError, match="is a folder; name each picture"):
+    with pytest.raises(CalibrationError, match="is a folder; name each image"):
         calibrate.score(model, [(str(tmp_path), 0)])
     labels, scores = np.array([0, 1]), np.array([0.5, 0.75], np.float32)
     assert calibrate.choose(labels, scores, "recall", 1e-12).recall.count == 1
@@ -134,6 +134,6 @@ def test_a_folder_is_no_picture_and_a_tiny_recall_needs_one(tmp_path: Path) -> N
 
 def test_a_threshold_that_flags_nothing_is_warned_of() -> None:
     point = OperatingPoint(threshold=1, fpr=Share(0, 1000), recall=Share(0, 1000))
-    assert "this threshold flags none of the indecent pictures; ask for less" in calibrate.warnings(
+    assert "this threshold flags none of the indecent images; ask for less" in calibrate.warnings(
         point, "fpr", 0.01
     )

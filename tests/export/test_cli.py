@@ -102,10 +102,10 @@ def test_from_two_folders_to_a_scan_with_the_new_model(
     """The round trip of docs/exporting.md, each command as it is printed there."""
     for row in trained.collection.split.read_text().splitlines()[1:]:
         object_id, value, _ = row.split(",")
-        picture = object_path(trained.collection.store, object_id)
+        image = object_path(trained.collection.store, object_id)
         for folder in (Path("indecent" if value == "1" else "decent"), Path("photos", value)):
             (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-            shutil.copy(picture, tmp_path / folder)
+            shutil.copy(image, tmp_path / folder)
     shutil.copytree(trained.collection.backbone, tmp_path / "backbones" / "b0")
     shown = all_blocks(ROOT / "docs" / "exporting.md")
     commands, *later = [[shlex.split(line) for line in block.commands()] for block in shown]

@@ -39,7 +39,7 @@ def test_a_model_of_ours_holds(tmp_path: Path) -> None:
         (
             replace(OURS, preprocess=Preprocess(size=8, resize=10)),
             {},
-            "the manifest crops pictures; ours are resized whole",
+            "the manifest crops images; ours are resized whole",
         ),
     ],
 )

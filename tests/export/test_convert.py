@@ -9,7 +9,7 @@ import pytest
 from conftest import Run
 from export.conftest import Trained
 
-from nsfwexport import keras, modelfile, pictures
+from nsfwexport import keras, modelfile, samples
 from nsfwexport.contract import violations
 from nsfwexport.convert import convert
 from nsfwexport.errors import ConversionError, ParityError
@@ -86,16 +86,16 @@ def test_the_model_s_own_layer_names_do_not_matter(trained: Trained, tmp_path: P
 @pytest.mark.parametrize("name", [f"b{i}" for i in range(8)])
 def test_every_variant_says_the_same_as_one_file(run: Run, tmp_path: Path, name: str) -> None:
     """In processes of their own, since a B7 takes 10 GB."""
-    (tmp_path / "pictures").mkdir()
-    pictures.make(tmp_path / "pictures", 16)
+    (tmp_path / "images").mkdir()
+    samples.make(tmp_path / "images", 16)
     code = "import sys; from pathlib import Path; from backbones import spread_run; "
     code += "spread_run(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))"
     subprocess.run(
-        [sys.executable, "-c", code, name, tmp_path / name, tmp_path / "pictures"],
+        [sys.executable, "-c", code, name, tmp_path / name, tmp_path / "images"],
         cwd=Path(__file__).parent.parent, check=True, capture_output=True,
     )  # fmt: skip
     done = run(
-        "convert", name, "-o", "m.onnx", "--images", "pictures", program="nsfwexport", timeout=1800
+        "convert", name, "-o", "m.onnx", "--images", "images", program="nsfwexport", timeout=1800
     )
     assert (done.returncode, done.stderr) == (0, "")
     manifest = Classifier.load(tmp_path / "m.onnx").manifest

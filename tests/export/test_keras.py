@@ -32,7 +32,7 @@ def test_what_is_no_run_is_said(trained: Trained, tmp_path: Path) -> None:
         ("{", r"cannot read .*run\.json"),
         ("[]", r"run\.json is no JSON object"),
         ('{"metrics": NaN}', r"cannot read .*run\.json: it holds NaN, which is no number"),
-        (json.dumps(facts | {"preprocess": None}), r"does not say how pictures are prepared"),
+        (json.dumps(facts | {"preprocess": None}), r"does not say how images are prepared"),
         (json.dumps(facts | {"preprocess": {"size": 240}}), "of 240 pixels, the model takes 224"),
     ):
         (run / "run.json").write_text(broken)

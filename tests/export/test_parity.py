@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from nsfwexport import keras, modelfile, pictures
+from nsfwexport import keras, modelfile, samples
 from nsfwexport.convert import convert
 from nsfwexport.errors import ParityError
 from nsfwexport.keras import tf, tf_keras
@@ -30,7 +30,7 @@ def report_of(trained: Trained, model: Path, images: list[Path], **gates: Gate) 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return pictures.make(tmp_path_factory.mktemp("pictures"), 24)
+    return samples.make(tmp_path_factory.mktemp("images"), 24)
 
 
 def test_what_was_converted_says_the_same(trained: Trained, images: list[Path]) -> None:
@@ -80,7 +80,7 @@ def test_a_model_that_is_another_is_refused(
     said = str(caught.value)
     assert "does not say what the run says: from the same tensors on cpu, probabilities" in said
     assert "weights, scaling or the order of channels are not the same" in said
-    assert len(said.splitlines()) == 6  # the five worst pictures below
+    assert len(said.splitlines()) == 6  # the five worst images below
 
 
 def test_another_way_of_resizing_is_refused_though_the_tensors_agree(
@@ -98,17 +98,17 @@ def test_another_way_of_resizing_is_refused_though_the_tensors_agree(
 
 def test_another_size_is_another_model(trained: Trained, images: list[Path]) -> None:
     source = keras.load(trained.run)
-    with pytest.raises(ParityError, match="takes pictures of another size than b1"):
+    with pytest.raises(ParityError, match="takes images of another size than b1"):
         verify(trained.model, "b1", source.scorer(), replace(source.preprocess, size=240), images)
 
 
-def test_pictures_that_cannot_be_used_are_said(trained: Trained, tmp_path: Path) -> None:
+def test_images_that_cannot_be_used_are_said(trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    (good,) = pictures.make(tmp_path, 1)
+    (good,) = samples.make(tmp_path, 1)
     report = report_of(trained, trained.model, [tmp_path / "cut.png", good, tmp_path / "gone.jpg"])
     assert set(report.left_out) == {str(tmp_path / "cut.png"), str(tmp_path / "gone.jpg")}
     assert report.comparisons[0].images == 1
-    with pytest.raises(ParityError, match="no picture can be used to compare"):
+    with pytest.raises(ParityError, match="no image can be used to compare"):
         report_of(trained, trained.model, [tmp_path / "cut.png"])
 
 

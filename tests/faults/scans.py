@@ -1,4 +1,4 @@
-"""Whole scans that something happens to: many small pictures, and the command on its way."""
+"""Whole scans that something happens to: many small images, and the command on its way."""
 
 import json
 import os
@@ -17,7 +17,7 @@ SCRIPT = Path(sysconfig.get_path("scripts")) / "nsfwscan"
 
 
 def many(folder: Path, count: int) -> list[Path]:
-    """Make small pictures, no two the same, of 16 different scores."""
+    """Make small images, no two the same, of 16 different scores."""
     folder.mkdir()
     shades = [encoded(Image.new("RGB", (9, 9), (17 * i, 0, 0)), "PNG") for i in range(16)]
     made = [folder / f"{i:06}.png" for i in range(count)]
@@ -27,7 +27,7 @@ def many(folder: Path, count: int) -> list[Path]:
 
 
 def redness(path: Path) -> Path:
-    """Write a model that is done with a picture at once."""
+    """Write a model that is done with an image at once."""
     return mean_model(path, Manifest(name="redness", preprocess=Preprocess(size=8)))
 
 

@@ -45,9 +45,9 @@ def meanwhile(work: Callable[[], None]) -> Iterator[None]:
 @pytest.mark.slow
 def test_a_hundred_thousand_files_in_a_folder(run: Run, tmp_path: Path, model: Path) -> None:
     (tmp_path / "photos").mkdir()
-    picture = encoded(Image.new("RGB", (9, 9), "red"), "PNG")
+    image = encoded(Image.new("RGB", (9, 9), "red"), "PNG")
     for i in range(100_000):
-        (tmp_path / "photos" / f"{i:06}.png").write_bytes(picture)
+        (tmp_path / "photos" / f"{i:06}.png").write_bytes(image)
     done = run("photos", "-m", model, "-f", "jsonl", "-q", timeout=600)
     assert done.stderr == ""
     records = parsed(done.stdout)

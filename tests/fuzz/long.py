@@ -1,10 +1,10 @@
-"""Fuzz for as long as you like: one scan of damaged pictures, then each parser of our own.
+"""Fuzz for as long as you like: one scan of damaged images, then each parser of our own.
 
 ::
 
     python -m fuzz.long MINUTES FOLDER
 
-Half the time goes to pictures, a list without end through one scan. What crashed a decoder, ran
+Half the time goes to images, a list without end through one scan. What crashed a decoder, ran
 away or broke a parser is kept in the folder.
 """
 
@@ -29,7 +29,7 @@ TOLD_EVERY = 20_000
 
 
 def scan_damaged(seconds: float, keep: Path) -> bool:
-    """Scan damaged pictures; tell whether each had one record, and none ended a process."""
+    """Scan damaged images; tell whether each had one record, and none ended a process."""
     with tempfile.TemporaryDirectory() as name:
         here = Path(name)
         model = mean_model(here / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
@@ -64,12 +64,12 @@ def scan_damaged(seconds: float, keep: Path) -> bool:
             else:
                 (here / file).unlink()
             if not reasons.total() % TOLD_EVERY:
-                print(f"{reasons.total():,} pictures; {_memory(process.pid)}", flush=True)
+                print(f"{reasons.total():,} images; {_memory(process.pid)}", flush=True)
         maker.join()
         err = process.stderr.read() if process.stderr is not None else ""
         code = process.wait()
     sound = sound and not listed and not err and code in {0, 1, 2}
-    print(f"{reasons.total():,} pictures, {'each' if sound else 'NOT EACH'} with one record:")
+    print(f"{reasons.total():,} images, {'each' if sound else 'NOT EACH'} with one record:")
     print(", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common()))
     print(f"exit code {code}; {err or 'nothing on standard error'}")
     return sound and not reasons["crashed"] and not reasons["timeout"]

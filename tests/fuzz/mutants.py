@@ -1,4 +1,4 @@
-"""Damaged pictures: a seed of each format, and what bad cards, bad networks and bad people make."""
+"""Damaged images: a seed of each format, and what bad cards, bad networks and bad people make."""
 
 import random
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""A short run of damaged pictures through whole scans; `mutants` says what is done to them."""
+"""A short run of damaged images through whole scans; `mutants` says what is done to them."""
 
 import json
 from collections import Counter

@@ -3,7 +3,7 @@ import inspect
 import pytest
 
 from nsfwscan import errors
-from nsfwscan.errors import REASONS, NsfwScanError, PictureError, Reason
+from nsfwscan.errors import REASONS, ImageError, NsfwScanError, Reason
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ def test_every_reason_has_its_meaning() -> None:
     assert set(REASONS) == set(Reason)
 
 
-def test_a_picture_error_says_word_and_sentence() -> None:
-    error = PictureError(Reason.TRUNCATED, "it ends")
+def test_an_image_error_says_word_and_sentence() -> None:
+    error = ImageError(Reason.TRUNCATED, "it ends")
     assert (error.reason, error.detail, str(error)) == (
         "truncated",
         "it ends",

@@ -8,5 +8,5 @@ def test_the_pixel_limit_is_where_pillow_refuses() -> None:
     assert limits.MAX_PIXELS == 2 * Image.MAX_IMAGE_PIXELS
 
 
-def test_a_picture_of_the_pixel_limit_fits_into_the_size_limit() -> None:
+def test_an_image_of_the_pixel_limit_fits_into_the_size_limit() -> None:
     assert 3 * limits.MAX_PIXELS <= limits.MAX_FILESIZE

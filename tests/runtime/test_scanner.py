@@ -21,7 +21,7 @@ from nsfwscan.decoding.worker import Digests, Job, Worker
 from nsfwscan.decoding.worker_pool import close_idle
 from nsfwscan.limits import LEAST_MEMORY
 from nsfwscan.pipeline.engine import WINDOW
-from nsfwscan.sources.entry import Candidate, LeftAlone
+from nsfwscan.sources.entry import Candidate, Skipped
 from nsfwscan.sources.filetype import Kind
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
@@ -43,7 +43,7 @@ def write(path: Path, level: int) -> Path:
     return path
 
 
-def test_a_record_says_all_about_a_picture(tmp_path: Path, redness: Classifier) -> None:
+def test_a_record_says_all_about_an_image(tmp_path: Path, redness: Classifier) -> None:
     path = write(tmp_path / "a.png", 204)
     (record,) = scan(tmp_path, redness)
     data = path.read_bytes()
@@ -86,7 +86,7 @@ def test_every_ill_has_exactly_one_record_and_its_reason(
     photo = encoded(load_photo("chelsea.png"), "JPEG")
     files = {
         "empty.jpg": b"",
-        "text.jpg": b"hello, I am no picture\n",
+        "text.jpg": b"hello, I am no image\n",
         "video.png": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2",
         "cut.jpg": photo[: len(photo) // 2],
         "next-generation.jxl": b"\xff\x0a" + bytes(30),
@@ -117,7 +117,7 @@ def test_every_ill_has_exactly_one_record_and_its_reason(
         "liar.txt": None,
         "new\nline.jpg": None,
     }
-    assert run.left_alone == {Kind.TEXT: 1, Kind.VIDEO: 1, Kind.CAMERA_RAW: 1}
+    assert run.skipped == {Kind.TEXT: 1, Kind.VIDEO: 1, Kind.CAMERA_RAW: 1}
     assert run.examined == len(files)
     for record in records:
         assert (record.status == "error") == (record.score is None) == (record.reason is not None)
@@ -227,8 +227,8 @@ def test_want_of_memory_is_never_called_damage_and_never_another_file_s(
 def test_what_is_left_alone_is_told(tmp_path: Path, redness: Classifier) -> None:
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / ".b.jpg").write_text("b")
-    told: list[LeftAlone] = []
-    assert list(scan(tmp_path, redness, on_left_alone=told.append)) == []
+    told: list[Skipped] = []
+    assert list(scan(tmp_path, redness, on_skipped=told.append)) == []
     assert [entry.kind for entry in told] == [Kind.HIDDEN_FILE, Kind.TEXT]
 
 
@@ -360,7 +360,7 @@ def test_a_limit_costs_no_memory(tmp_path: Path, redness: Classifier) -> None:
     assert record.score == 0.2
 
 
-def test_a_picture_without_a_number_is_an_error_and_ends_nothing(tmp_path: Path) -> None:
+def test_an_image_without_a_number_is_an_error_and_ends_nothing(tmp_path: Path) -> None:
     infinite = ((1 / 255,), (float("inf"),), (0.0,))
     model = Classifier.load(mean_model(tmp_path / "m.onnx", OURS, weights=infinite, bias=(0.0,)))
     write(tmp_path / "photos" / "a.png", 51)
@@ -385,7 +385,7 @@ def photos_of_all_kinds(folder: Path) -> Path:
     frames[0].save(folder / "animation.gif", save_all=True, append_images=frames[1:])
     (folder / "double.jpg").write_bytes((folder / f"{RGB_PHOTOS[0]}.jpg").read_bytes())
     (folder / "cut.jpg").write_bytes((folder / "double.jpg").read_bytes()[:5000])
-    (folder / "text.png").write_text("no picture")
+    (folder / "text.png").write_text("no image")
     return folder
 
 

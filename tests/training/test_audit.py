@@ -30,7 +30,7 @@ def test_each_ill_is_found(store: Path) -> None:
     first, second, third = read_labels(store / "label.csv")[:3]
     object_path(store, first.object_id).unlink()
     object_path(store, second.object_id).write_bytes(b"other bytes")
-    noise = b"\xff\xd8\xff no picture"
+    noise = b"\xff\xd8\xff no image"
     fake = hashlib.sha1(noise).hexdigest() + ".jpg"
     object_path(store, fake).parent.mkdir(parents=True, exist_ok=True)
     object_path(store, fake).write_bytes(noise)

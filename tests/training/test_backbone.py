@@ -26,11 +26,11 @@ def test_parameter_counts_are_the_published_ones(row: Variant, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_the_made_backbones_tell_pictures_apart(tmp_path: Path) -> None:
+def test_the_made_backbones_tell_images_apart(tmp_path: Path) -> None:
     layer = load_backbone(str(efficientnet("b0", 64, tmp_path / "b0")), 1280)
-    pictures = np.random.default_rng(1).uniform(0, 1, (4, 64, 64, 3)).astype(np.float32)
-    pictures[1:] *= np.array([0.2, 0.5, 0.8]).reshape(3, 1, 1, 1)
-    assert np.ptp(layer(pictures).numpy(), axis=0).max() > 0.1
+    images = np.random.default_rng(1).uniform(0, 1, (4, 64, 64, 3)).astype(np.float32)
+    images[1:] *= np.array([0.2, 0.5, 0.8]).reshape(3, 1, 1, 1)
+    assert np.ptp(layer(images).numpy(), axis=0).max() > 0.1
 
 
 def test_a_backbone_that_cannot_be_loaded_says_what_to_do(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_from_folders_to_a_layout_of_links(run: Run, tmp_path: Path) -> None:
         folder.mkdir()
         for i in range(20):
             Image.new("RGB", (9, 9), (i * 10, label * 200, 0)).save(folder / f"{i}.png")
-        (folder / "fake.png").write_text("no picture")
+        (folder / "fake.png").write_text("no image")
         done = train("import", str(label), "--store", "store", "--label", str(label))
         assert done.returncode == 1
         assert "added: 20\n" in done.stdout

@@ -20,7 +20,7 @@ from nsfwtrain import data
 SMALL = Preprocess(size=16)
 
 
-def test_each_picture_is_made_once_and_is_what_decode_gives(
+def test_each_image_is_made_once_and_is_what_decode_gives(
     collection: Collection, tmp_path: Path
 ) -> None:
     rows = read_split(collection.split)
@@ -51,7 +51,7 @@ def test_each_picture_is_made_once_and_is_what_decode_gives(
     assert np.array_equal(cache.get([label.sha1]), pixels)
 
 
-def test_bad_pictures_stop_it_or_are_left_out(collection: Collection, tmp_path: Path) -> None:
+def test_bad_images_stop_it_or_are_left_out(collection: Collection, tmp_path: Path) -> None:
     store = tmp_path / "store"
     shutil.copytree(collection.store, store)
     rows = read_split(collection.split)
@@ -69,7 +69,7 @@ def test_bad_pictures_stop_it_or_are_left_out(collection: Collection, tmp_path: 
     assert sum(map(len, parts.values())) == len(rows) - 2
 
 
-def test_memory_does_not_grow_with_the_pictures(
+def test_memory_does_not_grow_with_the_images(
     collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data, "available_cores", lambda: 1)  # it bounds what is under way
@@ -93,7 +93,7 @@ def test_memory_does_not_grow_with_the_pictures(
 def test_a_part_without_a_label_is_named(tmp_path: Path) -> None:
     cache = data.pixels_cache(tmp_path, SMALL)
     row = Assigned(Label("0" * 40 + ".png", 1), "train")
-    with pytest.raises(StoreError, match="the part train of the split has no usable picture of"):
+    with pytest.raises(StoreError, match="the part train of the split has no usable image of"):
         data.examples([row], cache)
 
 

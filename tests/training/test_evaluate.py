@@ -45,5 +45,5 @@ def test_what_is_no_run_is_said(run: Path, collection: Collection, tmp_path: Pat
         evaluate_run(tmp_path, collection.store, collection.split, cache=tmp_path)
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "run.json").write_text("{}")
-    with pytest.raises(RunError, match=r"run\.json does not say how pictures are prepared"):
+    with pytest.raises(RunError, match=r"run\.json does not say how images are prepared"):
         evaluate_run(tmp_path / "run", collection.store, collection.split, cache=tmp_path)

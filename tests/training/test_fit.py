@@ -57,7 +57,7 @@ def test_both_modes_give_the_same_model(
     a, b = scores(tmp_path / "a"), scores(tmp_path / "b")
     assert a.keys() == b.keys()
     assert max(abs(a[name] - b[name]) for name in a) < 1e-4
-    assert np.ptp(list(a.values())) > 0.3  # scores that tell pictures apart
+    assert np.ptp(list(a.values())) > 0.3  # scores that tell images apart
 
 
 def test_it_learns_and_says_all_about_it(

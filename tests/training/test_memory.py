@@ -21,6 +21,6 @@ def test_a_batch_is_halved_until_it_fits() -> None:
 
 
 @pytest.mark.slow
-def test_not_even_one_picture_is_said() -> None:
-    with pytest.raises(RunError, match="not enough memory for a single picture"):
+def test_not_even_one_image_is_said() -> None:
+    with pytest.raises(RunError, match="not enough memory for a single image"):
         BatchSize(1, lambda _line: None).fit(lambda size: allocate(size, fits=0))

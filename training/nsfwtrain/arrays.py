@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from nsfwscan.util.files import replacing
+from nsfwscan.util.files import atomic_write
 from nsfwtrain.errors import CacheError
 
 _SUFFIX = ".records"
@@ -59,7 +59,7 @@ class ArrayCache:
         with self._errors("use"):
             self.folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / "key.json").exists():
-                with replacing(self.folder / "key.json") as stream:
+                with atomic_write(self.folder / "key.json") as stream:
                     stream.write(text + "\n")
             for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
                 self._note(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nsfwscan import PictureError, Preprocess, decode
+from nsfwscan import ImageError, Preprocess, decode
 from nsfwscan.dataset.labels import (
     LABEL_HEADER,
     PARTS,
@@ -25,7 +25,7 @@ from nsfwtrain.store import LABEL_FILE
 NEAR = 4
 """Default number of the 64 bits of a perceptual hash in which near-duplicates differ at most."""
 
-_THUMBNAIL = Preprocess(size=9, interpolation="box", draft_margin=8)
+_THUMBNAIL = Preprocess(size=9, interpolation="box", jpeg_draft_margin=8)
 
 
 @dataclass(kw_only=True)
@@ -45,7 +45,7 @@ class Audit:
     renamed
         Objects whose bytes are not those their ID names.
     undecodable
-        Objects that are no picture that can be decoded, and why.
+        Objects that are no image that can be decoded, and why.
     straddling
         Pairs of near-duplicates in different parts, with the number of bits that differ.
     """
@@ -132,20 +132,20 @@ def _look(store: Path, object_id: str) -> tuple[str, int | tuple[str, str]]:
         return object_id, ("renamed", f"{object_id}: its bytes have another hash")
     try:
         return object_id, difference_hash(data)
-    except PictureError as error:
+    except ImageError as error:
         return object_id, ("undecodable", f"{object_id}: {error.detail}")
 
 
 def difference_hash(data: bytes) -> int:
-    """Give a 64-bit perceptual hash: alike for pictures that look alike.
+    """Give a 64-bit perceptual hash: alike for images that look alike.
 
-    The picture is brought to 9 x 9 grey pixels; each bit tells whether a pixel of the first eight
+    The image is brought to 9 x 9 grey pixels; each bit tells whether a pixel of the first eight
     rows is darker than its right neighbour ("dHash", N. Krawetz, 2013, which takes 9 x 8).
 
     Raises
     ------
-    PictureError
-        If the picture cannot be decoded.
+    ImageError
+        If the image cannot be decoded.
     """
     grey = decode(data, _THUMBNAIL).pixels[0].astype(np.int32).sum(axis=2)
     bits = grey[:8, :-1] < grey[:8, 1:]
@@ -160,7 +160,7 @@ def straddling(
     Parameters
     ----------
     hashes
-        Name, part and 64-bit hash of each picture.
+        Name, part and 64-bit hash of each image.
     distance
         Most bits in which the hashes of a pair differ.
 

@@ -28,9 +28,7 @@ app = typer.Typer(
 Store = Annotated[Path, typer.Option("--store", metavar="STORE", help="The object store.")]
 Labels = Annotated[Path, typer.Argument(metavar="LABELS", help="CSV: objectId,value.")]
 Split = Annotated[Path, typer.Argument(metavar="SPLIT", help="CSV: objectId,value,type.")]
-SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave out pictures that cannot be used.")
-]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used.")]
 Cache = Annotated[
     Path | None, typer.Option("--cache", metavar="FOLDER", help="The default is STORE/cache.")
 ]
@@ -94,7 +92,7 @@ def variants() -> None:
 
 @app.command("import")
 def import_(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Pictures of one label.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Images of one label.")],
     store: Store,
     label: Annotated[
         int, typer.Option("--label", metavar="0|1", min=0, max=1, help="0 decent, 1 indecent.")
@@ -103,7 +101,7 @@ def import_(
         bool, typer.Option("--link", help="Hard-link the files where possible, do not copy.")
     ] = False,
 ) -> None:
-    """Add the pictures of a folder to a store; exit 1 if some conflict or cannot be used."""
+    """Add the images of a folder to a store; exit 1 if some conflict or cannot be used."""
     with errors_as_exit_codes(PROGRAM):
         from nsfwtrain.store import import_folder
 
@@ -113,9 +111,9 @@ def import_(
         typer.echo(f"already there: {done.known:,}")
         _list("already there under the other label, left as they are", done.conflicts)
         _list("unusable, left out", (f"{path}: {why}" for path, why in done.unusable))
-        if done.left_alone:
-            kinds = ", ".join(kind.counted(n) for kind, n in done.left_alone.most_common())
-            typer.echo(f"left alone: {kinds}")
+        if done.skipped:
+            kinds = ", ".join(kind.counted(n) for kind, n in done.skipped.most_common())
+            typer.echo(f"skipped: {kinds}")
         if done.conflicts or done.unusable:
             raise typer.Exit(1)
 
@@ -133,7 +131,7 @@ def audit(
             metavar="BITS",
             min=0,
             max=64,
-            help="Near-duplicates are pictures whose 64-bit hashes differ in no more; default: 4.",
+            help="Near-duplicates are images whose 64-bit hashes differ in no more; default: 4.",
         ),
     ] = None,
 ) -> None:
@@ -149,7 +147,7 @@ def audit(
             "repeated": "repeated rows",
             "missing": "missing objects",
             "renamed": "objects whose bytes are not those of their ID",
-            "undecodable": "undecodable pictures",
+            "undecodable": "undecodable images",
             "straddling": "near-duplicates in different parts of the split",
         }
         for name, heading in headings.items():
@@ -192,7 +190,7 @@ def split(
         for (part, value), n in counts.items():
             if not n:
                 typer.echo(
-                    f"{PROGRAM}: {part} has no picture of label {value}; a training needs some",
+                    f"{PROGRAM}: {part} has no image of label {value}; a training needs some",
                     err=True,
                 )
         totals = [sum(counts[part, value] for part in PARTS) for value in LABELS]

@@ -1,4 +1,4 @@
-"""From a split and a store to arrays: each picture is decoded once, and its features made once."""
+"""From a split and a store to arrays: each image is decoded once, and its features made once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nsfwscan import PictureError, Preprocess, decode
+from nsfwscan import ImageError, Preprocess, decode
 from nsfwscan.dataset.labels import LABELS, PARTS, Assigned, Label, Part
 from nsfwscan.dataset.objects import read_object
 from nsfwscan.decoding.pixels import Pixels
@@ -28,7 +28,7 @@ def no_progress(_label: str, _total: int) -> AbstractContextManager[Callable[[in
 
 @dataclass(frozen=True)
 class Examples:
-    """The usable pictures of one part of a split.
+    """The usable images of one part of a split.
 
     Attributes
     ----------
@@ -49,20 +49,20 @@ class Examples:
 def features_cache(
     root: Path, backbone: str, preprocess: Preprocess, feature_dim: int
 ) -> ArrayCache:
-    """Open the cache of the features that a backbone makes of pictures."""
+    """Open the cache of the features that a backbone makes of images."""
     key = {"kind": "features", "backbone": backbone, "preprocess": asdict(preprocess)}
     return ArrayCache(root, key, (feature_dim,), np.float32)
 
 
 def pixels_cache(root: Path, preprocess: Preprocess) -> ArrayCache:
-    """Open the cache of decoded and resized pictures."""
+    """Open the cache of decoded and resized images."""
     key = {"kind": "pixels", "preprocess": asdict(preprocess)}
     side = preprocess.size
     return ArrayCache(root, key, (side, side, 3), np.uint8)
 
 
 def missing(rows: Sequence[Assigned], cache: ArrayCache) -> list[Label]:
-    """List the pictures of which a cache has nothing yet."""
+    """List the images of which a cache has nothing yet."""
     return [row.label for row in rows if row.label.sha1 not in cache]
 
 
@@ -84,17 +84,17 @@ def fill(
     cache
         Where the arrays go.
     store, labels
-        The pictures, none of which is in the cache.
+        The images, none of which is in the cache.
     preprocess
         From bytes to pixels.
     make
         From uint8 (N, S, S, 3) to N arrays. It runs on several threads at once.
     batch_size
-        Pictures that a core decodes, and gives to `make`, at a time.
+        Images that a core decodes, and gives to `make`, at a time.
     skip_bad
         Leave out what cannot be read or decoded, instead of raising.
     progress
-        Shows how many pictures are done.
+        Shows how many images are done.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def fill(
     Raises
     ------
     StoreError
-        If a picture cannot be read or decoded, unless `skip_bad`.
+        If an image cannot be read or decoded, unless `skip_bad`.
     CacheError
         If the cache cannot be written.
     """
@@ -125,7 +125,7 @@ def fill(
 
     chunks = [labels[i : i + batch_size] for i in range(0, len(labels), batch_size)]
     results = map_ahead(work, chunks, workers=cores, window=2 * cores)
-    with cache, closing(results), progress("preparing pictures", len(labels)) as advance:
+    with cache, closing(results), progress("preparing images", len(labels)) as advance:
         for chunk, (sha1s, arrays, failed) in zip(chunks, results, strict=True):
             if arrays is not None:
                 cache.add(sha1s, arrays)
@@ -144,8 +144,8 @@ def _load(store: Path, preprocess: Preprocess, object_id: str) -> Pixels | str:
         pixels: Pixels = decode(read_object(store, object_id), preprocess).pixels[0]
     except StoreError as error:
         return str(error)
-    except PictureError as error:
-        return f"object {object_id} is no picture that can be used: {error.detail}"
+    except ImageError as error:
+        return f"object {object_id} is no image that can be used: {error.detail}"
     return pixels
 
 
@@ -157,7 +157,7 @@ def examples(
     Raises
     ------
     StoreError
-        If a part has no picture of one of the labels.
+        If a part has no image of one of the labels.
     """
     found: dict[Part, Examples] = {}
     for part in parts:
@@ -165,7 +165,7 @@ def examples(
         for value in LABELS:
             if not any(label.value == value for label in labels):
                 raise StoreError(
-                    f"the part {part} of the split has no usable picture of label {value}; "
+                    f"the part {part} of the split has no usable image of label {value}; "
                     "add some, or split anew"
                 )
         values = np.array([label.value for label in labels], np.float32)

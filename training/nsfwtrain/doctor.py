@@ -104,13 +104,13 @@ def _convolution(about: str, place: str, expected: Any) -> Look[Any]:
         return None
     tf.config.set_soft_device_placement(False)
     dice = np.random.default_rng(0)
-    pictures = dice.random((8, 112, 112, 3), np.float32)
+    images = dice.random((8, 112, 112, 3), np.float32)
     kernels = dice.random((3, 3, 3, 32), np.float32)
     times = []
     for _ in range(4):  # the first is slower
         started = time.perf_counter()
         with tf.device(f"/{place}"):
-            sums = tf.nn.conv2d(pictures, kernels, 2, "SAME").numpy()
+            sums = tf.nn.conv2d(images, kernels, 2, "SAME").numpy()
         times.append(time.perf_counter() - started)
     said = f"{1000 * min(times):.1f} ms"
     if expected is None:

@@ -1,7 +1,6 @@
 """Evaluate a finished run once more, from the files, by its own model."""
 
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +35,11 @@ def evaluate_run(
     run
         The run's folder; ``scores.csv``, ``metrics.json`` and the plots in it are written anew.
     store, split_file
-        The labelled pictures.
+        The labelled images.
     cache
-        Folder of the caches; decoded pictures are kept there.
+        Folder of the caches; decoded images are kept there.
     skip_bad
-        Leave out pictures that cannot be used, instead of stopping.
+        Leave out images that cannot be used, instead of stopping.
     say
         Told in lines what goes on.
     progress
@@ -57,11 +56,10 @@ def evaluate_run(
         If the run, the split, the store or the cache cannot be used.
     """
     facts = runs.read_facts(run)
-    known = {field.name for field in fields(Preprocess)}
     try:
-        preprocess = Preprocess(**{k: v for k, v in facts["preprocess"].items() if k in known})
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{run}: run.json does not say how pictures are prepared") from error
+        preprocess = Preprocess.from_facts(facts["preprocess"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise RunError(f"{run}: run.json does not say how images are prepared") from error
     model = load_model(run)
     rows = [row for row in read_split(split_file) if row.part == "test"]
     arrays = data.pixels_cache(cache, preprocess)

@@ -64,7 +64,7 @@ class Options:
     mixed_precision
         Compute in float16 where that is safe, on a GPU that gains from it.
     skip_bad
-        Leave out pictures that cannot be used, instead of stopping before the training.
+        Leave out images that cannot be used, instead of stopping before the training.
     """
 
     mode: Mode = "features"
@@ -114,7 +114,7 @@ def fit(
     variant
         Its row.
     store, split_file
-        The labelled pictures.
+        The labelled images.
     out
         The run's folder; it must not hold another run.
     options
@@ -231,7 +231,7 @@ def fit(
 
 
 def _forward_batch() -> int:
-    """Give how many pictures the backbone takes at a time where no gradient passes it.
+    """Give how many images the backbone takes at a time where no gradient passes it.
 
     On a CPU each core has its own few: more would not stay in its cache (B0 on two cores: 93 a
     second by 4, 79 by 16).

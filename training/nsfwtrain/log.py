@@ -4,7 +4,7 @@ import csv
 from dataclasses import asdict
 from pathlib import Path
 
-from nsfwscan.util.files import replacing
+from nsfwscan.util.files import atomic_write
 from nsfwtrain.keras import tf
 from nsfwtrain.state import State
 
@@ -32,7 +32,7 @@ class Log:
             If ``history.csv`` cannot be written.
         """
         row, head = state.history[-1], state.head
-        with replacing(self._path) as stream:
+        with atomic_write(self._path) as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(asdict(row))
             writer.writerows(asdict(epoch).values() for epoch in state.history)

@@ -37,7 +37,7 @@ class BatchSize:
         Raises
         ------
         RunError
-            If memory does not do for a single picture.
+            If memory does not do for a single image.
         """
         while True:
             size = self.size
@@ -47,7 +47,7 @@ class BatchSize:
                 with self._lock:
                     if size == 1:
                         raise RunError(
-                            "there is not enough memory for a single picture; choose a smaller "
+                            "there is not enough memory for a single image; choose a smaller "
                             "variant, or close what else uses the device"
                         ) from error
                     if size == self.size:

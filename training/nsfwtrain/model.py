@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from nsfwscan.util.files import beside
+from nsfwscan.util.files import atomic_path
 from nsfwtrain.errors import RunError
 from nsfwtrain.keras import freeze, hub, tf, tf_keras
 from nsfwtrain.state import Weights
@@ -84,7 +84,7 @@ def save_model(out: Path, model: Any) -> None:
         model.save(beside_it, save_format="tf", include_optimizer=False)
         shutil.rmtree(out / "model", ignore_errors=True)
         beside_it.rename(out / "model")
-        with beside(out / "model.h5") as temporary:
+        with atomic_path(out / "model.h5") as temporary:
             temporary.write_bytes(in_memory.getbuffer())
     except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
         said = " ".join(str(error).split())[-200:]  # the cause comes last

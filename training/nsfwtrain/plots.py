@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from nsfwscan.util.files import beside
+from nsfwscan.util.files import atomic_path
 
 Scores = NDArray[np.float32]
 
@@ -62,7 +62,7 @@ def save_png(figure: Figure, path: Path) -> None:
     OutputError
         If it cannot be written.
     """
-    with beside(path) as temporary:
+    with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
 
 

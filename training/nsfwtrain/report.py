@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from nsfwscan.util.files import replacing
+from nsfwscan.util.files import atomic_write
 from nsfwtrain import runs
 from nsfwtrain.errors import RunError
 from nsfwtrain.plots import save_png
@@ -129,9 +129,9 @@ def write_report(folder: Path) -> list[Path]:
         "report.html": _html(rows, plots),
     }
     for name, text in texts.items():
-        with replacing(folder / name) as stream:
+        with atomic_write(folder / name) as stream:
             stream.write(text)
-    with replacing(folder / "report.csv") as stream:
+    with atomic_write(folder / "report.csv") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerows([HEADINGS, *rows])
     return [*(folder / name for name in texts), folder / "report.csv", *plots]

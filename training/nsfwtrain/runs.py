@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan.dataset.labels import LABEL_HEADER
-from nsfwscan.util.files import replacing
+from nsfwscan.util.files import atomic_write
 from nsfwtrain.data import Examples
 from nsfwtrain.errors import RunError
 from nsfwtrain.plots import plot_evaluation
@@ -55,7 +55,7 @@ def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
             )
         if not trained or not begun.exists():
             out.mkdir(parents=True, exist_ok=True)
-            with replacing(begun) as stream:
+            with atomic_write(begun) as stream:
                 json.dump(facts, stream, indent=2)
             return None
         before = json.loads(begun.read_text(encoding="utf-8"))
@@ -85,11 +85,11 @@ def save_evaluation(
     NsfwScanError
         If a file cannot be written.
     """
-    with replacing(out / "metrics.json") as stream:
+    with atomic_write(out / "metrics.json") as stream:
         json.dump(metrics, stream, indent=2)
         stream.write("\n")
     plot_evaluation(examples.values, scores, metrics["threshold"], out)
-    with replacing(out / "scores.csv") as stream:
+    with atomic_write(out / "scores.csv") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([*LABEL_HEADER, "score"])
         writer.writerows(
@@ -112,7 +112,7 @@ def finish(out: Path, facts: dict[str, Any]) -> None:
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
         "platform": sys.platform,
     }
-    with replacing(out / _FACTS) as stream:
+    with atomic_write(out / _FACTS) as stream:
         json.dump(facts, stream, indent=2)
         stream.write("\n")
 

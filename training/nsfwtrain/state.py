@@ -63,11 +63,11 @@ def save_state(out: Path, state: State) -> None:
     names = [field.name for field in fields(Epoch)]
     arrays["seconds"] = np.array(json.dumps(state.seconds))
     arrays["history"] = np.array([[getattr(row, name) for name in names] for row in state.history])
-    beside = out / f".{STATE}"
+    atomic_path = out / f".{STATE}"
     try:
-        with beside.open("wb") as stream:
+        with atomic_path.open("wb") as stream:
             np.savez(stream, allow_pickle=False, **arrays)
-        beside.replace(out / STATE)
+        atomic_path.replace(out / STATE)
     except OSError as error:
         raise RunError(f"cannot write {out / STATE}: {error.strerror}") from error
 

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from nsfwscan import PictureError, Preprocess, Selection, decode
+from nsfwscan import ImageError, Preprocess, Selection, decode
 from nsfwscan.dataset.labels import Label, read_labels, write_labels
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import StoreError
-from nsfwscan.sources.entry import Found, LeftAlone, Problem, problem_of
+from nsfwscan.sources.entry import Found, Problem, Skipped, problem_of
 from nsfwscan.sources.filetype import (
     HEAD_BYTES,
     Kind,
@@ -28,7 +28,7 @@ from nsfwscan.util.parallel import available_cores, map_ahead
 
 LABEL_FILE = "label.csv"
 
-# Whether a picture decodes is learned at the size of the smallest variant.
+# Whether an image decodes is learned at the size of the smallest variant.
 _TRIAL = Preprocess(size=224)
 
 
@@ -46,7 +46,7 @@ class Imported:
         Files whose bytes are there under the other label: left as they are.
     unusable
         Files that cannot be decoded or read, and why: left out.
-    left_alone
+    skipped
         What else was found, by kind.
     """
 
@@ -54,13 +54,13 @@ class Imported:
     known: int = 0
     conflicts: list[str] = field(default_factory=list)
     unusable: list[tuple[str, str]] = field(default_factory=list)
-    left_alone: Counter[Kind] = field(default_factory=Counter)
+    skipped: Counter[Kind] = field(default_factory=Counter)
 
 
 def import_folder(
     folder: Path, store: Path, label: Literal[0, 1], *, link: bool = False
 ) -> Imported:
-    """Add the pictures of a folder to a store, under one label.
+    """Add the images of a folder to a store, under one label.
 
     The labels are written at the end, whole or not at all, also when the import is interrupted;
     objects that were copied and have no label yet do no harm, and get it when it is run again.
@@ -84,7 +84,7 @@ def import_folder(
         If the store's label file does not hold.
     """
     if not folder.is_dir():
-        raise StoreError(f"{folder} is no folder; name one that holds pictures of one label")
+        raise StoreError(f"{folder} is no folder; name one that holds images of one label")
     label_file = store / LABEL_FILE
     labels = read_labels(label_file) if label_file.exists() else []
     values = {row.sha1: row.value for row in labels}
@@ -95,7 +95,7 @@ def import_folder(
     try:
         for path, result in map_ahead(take, found, workers=cores, window=4 * cores):
             if isinstance(result, Kind):
-                done.left_alone[result] += 1
+                done.skipped[result] += 1
             elif isinstance(result, str):
                 done.unusable.append((path, result))
             elif result.sha1 not in values:
@@ -124,8 +124,8 @@ class _Taken:
 def _take(
     entry: Found, *, store: Path, link: bool, known: Mapping[str, str]
 ) -> tuple[str, _Taken | Kind | str]:
-    """Put one file into the store, if it is a picture; else say what it is or what is wrong."""
-    if isinstance(entry, LeftAlone):
+    """Put one file into the store, if it is an image; else say what it is or what is wrong."""
+    if isinstance(entry, Skipped):
         return entry.path, entry.kind
     if isinstance(entry, Problem):
         return entry.path, entry.detail
@@ -142,7 +142,7 @@ def _take(
         return entry.path, _Taken(known[sha1], sha1)
     try:
         decode(data, _TRIAL)
-    except PictureError as error:
+    except ImageError as error:
         return entry.path, error.detail
     own = extension_of(path.name)
     usual = format_.extensions if format_ is not None else (own,)
@@ -161,19 +161,19 @@ def _is_there(data: bytes, path: Path) -> bool:
 
 def _put(data: bytes, source: Path | None, target: Path) -> None:
     """Bring an object to its place: whole, or not at all."""
-    beside = target.with_name(f".{target.name}.{threading.get_ident()}.tmp")
+    atomic_path = target.with_name(f".{target.name}.{threading.get_ident()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             if source is not None:
-                beside.hardlink_to(source)
+                atomic_path.hardlink_to(source)
         except OSError:
             source = None  # another file system, or one without links
         if source is None:
-            beside.write_bytes(data)
-        beside.replace(target)
+            atomic_path.write_bytes(data)
+        atomic_path.replace(target)
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror}") from error
     finally:
         with suppress(OSError):  # it is gone already, if all went well
-            beside.unlink()
+            atomic_path.unlink()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nsfwscan.cli.framework import Terminated
-from nsfwscan.util.files import replacing
+from nsfwscan.util.files import atomic_write
 from nsfwtrain.errors import RunError, VariantError
 from nsfwtrain.variants import VARIANTS, Variant, by_name
 
@@ -115,5 +115,5 @@ def _same_options(out: Path, told: dict[str, Any]) -> None:
             f"{out} holds runs of a sweep with other options "
             f"({' '.join(before.get('arguments', []))}); name another folder"
         )
-    with replacing(path) as stream:
+    with atomic_write(path) as stream:
         json.dump(told, stream, indent=2)

@@ -79,7 +79,7 @@ def open_cache(path: Path | None) -> tuple[sqlite3.Connection, bytes]:
     try:
         if path is not None:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Verdicts on pictures are nobody else's business.
+            # Verdicts on images are nobody else's business.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o600))
             if not stat.S_ISREG(path.stat().st_mode):
                 raise CacheError(f"cannot use the cache {path}: it is no regular file")

@@ -25,7 +25,7 @@ _SETTLED_NS = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a model said of a picture.
+    """What a model said of an image.
 
     Attributes
     ----------
@@ -181,7 +181,7 @@ class Cache:
         Parameters
         ----------
         verdicts
-            SHA-256 and verdict of each picture.
+            SHA-256 and verdict of each image.
         question
             What they answer.
         """

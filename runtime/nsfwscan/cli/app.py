@@ -34,7 +34,7 @@ from nsfwscan.cli.framework import (
     checked_defaults,
     end_at_once,
     errors_as_exit_codes,
-    is_named_nearer,
+    overrides,
     run,
     silent_libraries,
 )
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from nsfwscan.inference.classifier import Classifier
     from nsfwscan.reports.report import Report
     from nsfwscan.scanner import Scan
-    from nsfwscan.sources.entry import LeftAlone
+    from nsfwscan.sources.entry import Skipped
     from nsfwscan.sources.walk import ByteStream
 
 _OPTIONS_FILE = "nsfwscan options file"
@@ -105,7 +105,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Find indecent pictures in files and folders, on this machine.
+    """Find indecent images in files and folders, on this machine.
 
     Exit codes: 0 all safe, 1 something flagged, 2 wrong usage or something that could not be
     scored, 130 interrupted, 143 ended by SIGTERM.
@@ -219,7 +219,7 @@ def scan(
             classifier = loading.result()
             verdicts = (
                 None
-                if no_cache and not is_named_nearer(context, "cache", "no_cache")
+                if no_cache and not overrides(context, "cache", "no_cache")
                 else stack.enter_context(closing(_open_cache(cache, say)))
             )
             out = stack.enter_context(open_output(output, format_.value, raw=bare_paths))
@@ -240,9 +240,9 @@ def scan(
                 total = None if files_from else lambda: discover(named, selection)
                 bar = progress(terminal, "scanning", total)
 
-            def pass_by(entry: "LeftAlone") -> None:
+            def pass_by(entry: "Skipped") -> None:
                 if verbose:
-                    say(f"nsfwscan: left alone, {entry.kind}: {printable(entry.path)}")
+                    say(f"nsfwscan: skipped, {entry.kind}: {printable(entry.path)}")
                 advance(under_way.examined)
 
             under_way = stack.enter_context(
@@ -263,7 +263,7 @@ def scan(
                         cache=verdicts,
                         rehash=rehash,
                         selection=selection,
-                        on_left_alone=pass_by,
+                        on_skipped=pass_by,
                     )
                 )
             )
@@ -288,9 +288,9 @@ def _loading(
     model: Path | None, manifest: Path | None, device: str
 ) -> "Iterator[Future[Classifier]]":
     """Load the model on a thread, and have a worker come up, while others are imported."""
-    from nsfwscan.decoding.worker_pool import dismiss, hire
+    from nsfwscan.decoding.worker_pool import acquire, release
 
-    dismiss(hire())
+    release(acquire())
 
     from nsfwscan.inference.session import engine
 
@@ -303,7 +303,7 @@ def _drive(
     under_way: "Scan", report: "Report", advance: Callable[[int], None]
 ) -> tuple[Summary, NsfwScanError | None]:
     """Hand record after record to the report; tell why it ended early, if it did."""
-    summary, failure = Summary(left_alone=under_way.left_alone), None
+    summary, failure = Summary(skipped=under_way.skipped), None
     started = time.monotonic()
     try:
         for record in under_way:

@@ -126,7 +126,7 @@ class GroupWithDefault(TyperGroup):
         return self.get_command(ctx, self.list_commands(ctx)[0])
 
 
-def is_named_nearer(context: typer.Context, one: str, other: str) -> bool:
+def overrides(context: typer.Context, one: str, other: str) -> bool:
     """Tell whether an option is named nearer: flag before variable before file before default."""
     order = ("COMMANDLINE", "ENVIRONMENT", "DEFAULT_MAP", "DEFAULT")
     near, far = (getattr(context.get_parameter_source(name), "name", "") for name in (one, other))

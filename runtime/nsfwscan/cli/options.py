@@ -81,7 +81,7 @@ MaxPixels = Annotated[
         panel=_INPUT,
         metavar="N",
         min=1,
-        help="A picture of more pixels is an error.",
+        help="An image of more pixels is an error.",
     ),
 ]
 MaxFilesize = Annotated[
@@ -91,7 +91,7 @@ MaxFilesize = Annotated[
         panel=_INPUT,
         metavar="BYTES",
         min=1,
-        help="A picture file of more bytes is an error.",
+        help="An image file of more bytes is an error.",
     ),
 ]
 Timeout = Annotated[
@@ -111,7 +111,7 @@ MaxMemory = Annotated[
         panel=_INPUT,
         metavar="BYTES",
         min=LEAST_MEMORY,
-        help="A picture that takes a decoding process more memory is an error.",
+        help="An image that takes a decoding process more memory is an error.",
     ),
 ]
 Threshold = Annotated[
@@ -123,7 +123,7 @@ Threshold = Annotated[
         metavar="SCORE",
         min=0.0,
         max=1.0,
-        help="Flag pictures from this score on; the default is the model's own.",
+        help="Flag images from this score on; the default is the model's own.",
     ),
 ]
 Model = Annotated[
@@ -174,7 +174,7 @@ BatchSize = Annotated[
         panel=_SCORING,
         metavar="N",
         min=1,
-        help="Pictures scored at a time; the default depends on the device.",
+        help="Images scored at a time; the default depends on the device.",
     ),
 ]
 Workers = Annotated[
@@ -256,7 +256,7 @@ Verbose = Annotated[
         "-v",
         "--verbose",
         panel=_OUTPUT,
-        help="Also say which settings are in use and what is left alone.",
+        help="Also say which settings are in use and what is skipped.",
     ),
 ]
 NoProgress = Annotated[bool, option("--no-progress", panel=_OUTPUT, help="Show no progress bar.")]

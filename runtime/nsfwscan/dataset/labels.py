@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from nsfwscan.errors import LabelError
-from nsfwscan.util.files import replacing
+from nsfwscan.util.files import atomic_write
 
 Part = Literal["train", "validation", "test"]
 
@@ -153,7 +153,7 @@ def write_split(path: Path, assigned: Iterable[Assigned]) -> None:
 
 
 def _write(path: Path, header: Sequence[str], cells: Iterable[tuple[object, ...]]) -> None:
-    with replacing(path) as stream:
+    with atomic_write(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(cells)

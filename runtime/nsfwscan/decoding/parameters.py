@@ -1,6 +1,7 @@
 """The parameters of preprocessing, as data; the steps are in `nsfwscan.decoding.preprocess`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
 REVISION = 1
@@ -29,7 +30,7 @@ class Preprocess:
         resizes the shorter side to it.
     interpolation
         Pillow's filter of that name; all of these take in every source pixel (antialiasing).
-    draft_margin
+    jpeg_draft_margin
         Let the JPEG decoder scale down as long as both sides keep at least this many times
         `resize`, 1 or more. None: decode in full.
 
@@ -45,7 +46,7 @@ class Preprocess:
     resize: int | None = None
     fit: Fit = "stretch"
     interpolation: Interpolation = "bilinear"
-    draft_margin: int | None = 2
+    jpeg_draft_margin: int | None = 2
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -57,10 +58,24 @@ class Preprocess:
             raise ValueError(
                 f"resize must be from size ({self.size}) to {MAX_SIZE}, got {self.resize}"
             )
-        if self.draft_margin is not None and self.draft_margin < 1:
-            raise ValueError(f"draft_margin must be 1 or more, got {self.draft_margin}")
+        if self.jpeg_draft_margin is not None and self.jpeg_draft_margin < 1:
+            raise ValueError(f"jpeg_draft_margin must be 1 or more, got {self.jpeg_draft_margin}")
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> "Preprocess":
+        """Read the parameters that a run has stored; fields of other versions are passed over.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is missing, or a value is out of its range.
+        """
+        named = {"jpeg_draft_margin" if k == "draft_margin" else k: v for k, v in facts.items()}
+        return cls(
+            **{field.name: named[field.name] for field in fields(cls) if field.name in named}
+        )
 
     @property
     def target(self) -> int:
-        """The side in pixels that pictures are resized to, before any crop."""
+        """The side in pixels that images are resized to, before any crop."""
         return self.size if self.resize is None else self.resize

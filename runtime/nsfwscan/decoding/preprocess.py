@@ -6,7 +6,7 @@ it is asked about. The steps, in order:
 1. identify the format by content, never by name;
 2. refuse what has more pixels than the limit, by the header, before decoding;
 3. JPEG: let the decoder scale down by 2, 4 or 8 while it decodes, as far as both sides keep
-   `Preprocess.draft_margin` times what they are resized to;
+   `Preprocess.jpeg_draft_margin` times what they are resized to;
 4. apply the EXIF orientation;
 5. flatten transparency onto white, and turn any mode into 8-bit RGB;
 6. resize, antialiased, and crop the centre if the model wants it.
@@ -25,28 +25,28 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.decoding.parameters import Preprocess
-from nsfwscan.errors import PictureError, Reason
+from nsfwscan.errors import ImageError, Reason
 from nsfwscan.limits import MAX_PIXELS
 from nsfwscan.sources.filetype import FORMATS, HEAD_BYTES, Format, sniff
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from nsfwscan.decoding.pixels import Picture, Pixels
+    from nsfwscan.decoding.pixels import DecodedImage, Pixels
 
 _SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
 
 
 @dataclass(frozen=True, slots=True)
-class Squares:
-    """A decoded picture, still in Pillow's hands: most that decode it have no use for NumPy.
+class DecodedFrames:
+    """A decoded image, still in Pillow's hands: most that decode it have no use for NumPy.
 
     Attributes
     ----------
     frames
         In mode RGB, S x S.
     width, height, format
-        As in `nsfwscan.decoding.pixels.Picture`.
+        As in `nsfwscan.decoding.pixels.DecodedImage`.
     """
 
     frames: list[Image.Image]
@@ -57,8 +57,8 @@ class Squares:
 
 def decode(
     data: bytes, preprocess: Preprocess, *, frames: int = 1, max_pixels: int = MAX_PIXELS
-) -> "Picture":
-    """Decode a picture and bring it to the shape a model takes.
+) -> "DecodedImage":
+    """Decode an image and bring it to the shape a model takes.
 
     Parameters
     ----------
@@ -75,35 +75,37 @@ def decode(
 
     Returns
     -------
-    Picture
+    Image
         With ``pixels`` uint8, (k, S, S, 3), RGB, 0-255, where 1 <= k <= `frames`.
 
     Raises
     ------
-    PictureError
-        If the data is no picture, of a format that is not decoded, damaged, or too large.
+    ImageError
+        If the data is no image, of a format that is not decoded, damaged, or too large.
     ValueError
         If `frames` or `max_pixels` is below 1.
     """
     import numpy as np  # slow to import, and the workers do without
 
-    from nsfwscan.decoding.pixels import Picture
+    from nsfwscan.decoding.pixels import DecodedImage
 
-    found = squares(data, preprocess, frames=frames, max_pixels=max_pixels)
+    found = decode_frames(data, preprocess, frames=frames, max_pixels=max_pixels)
     pixels = np.stack([np.asarray(frame) for frame in found.frames])
-    return Picture(pixels, found.width, found.height, found.format)
+    return DecodedImage(pixels, found.width, found.height, found.format)
 
 
-def squares(data: bytes, preprocess: Preprocess, *, frames: int, max_pixels: int) -> Squares:
+def decode_frames(
+    data: bytes, preprocess: Preprocess, *, frames: int, max_pixels: int
+) -> DecodedFrames:
     """Do what `decode` does, short of making an array of it."""
     if frames < 1 or max_pixels < 1:
         raise ValueError(f"frames and max_pixels must be 1 or more, got {frames}, {max_pixels}")
     row = sniff(data[:HEAD_BYTES])
     if row is None:
-        raise PictureError(Reason.NOT_A_PICTURE, "the content is no picture")
+        raise ImageError(Reason.NOT_AN_IMAGE, "the content is no image")
     if row.plugin is None:
-        raise PictureError(
-            Reason.UNSUPPORTED, f"{row.name} pictures are not decoded; convert it to PNG or JPEG"
+        raise ImageError(
+            Reason.UNSUPPORTED, f"{row.name} images are not decoded; convert it to PNG or JPEG"
         )
     try:
         if row.plugin == "HEIF":
@@ -114,11 +116,11 @@ def squares(data: bytes, preprocess: Preprocess, *, frames: int, max_pixels: int
             size, first = _first(next(chosen), preprocess)
             made = [_square(first, preprocess)]
             made += [_square(_upright(frame), preprocess) for frame in chosen]
-    except PictureError:
+    except ImageError:
         raise
     except Exception as error:
-        raise _picture_error(error, row, data) from error
-    return Squares(made, *size, row.name)
+        raise _image_error(error, row, data) from error
+    return DecodedFrames(made, *size, row.name)
 
 
 @cache
@@ -147,7 +149,7 @@ def spread(count: int, most: int) -> list[int]:
 def _limit(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
-        raise PictureError(
+        raise ImageError(
             Reason.TOO_LARGE,
             f"{width:,} x {height:,} pixels are more than the limit of {max_pixels:,}",
         )
@@ -156,7 +158,7 @@ def _limit(size: tuple[int, int], max_pixels: int) -> None:
 def _frames(image: Image.Image, row: Format, most: int, max_pixels: int) -> Iterator[Image.Image]:
     """Yield the frames to score, each the image itself with another frame on show."""
     if not row.animated or most == 1:
-        yield image  # of a HEIF collection this is the primary picture
+        yield image  # of a HEIF collection this is the primary image
         return
     for index in spread(getattr(image, "n_frames", 1), most):
         if index != image.tell():
@@ -166,12 +168,12 @@ def _frames(image: Image.Image, row: Format, most: int, max_pixels: int) -> Iter
 
 
 def _first(image: Image.Image, preprocess: Preprocess) -> tuple[tuple[int, int], Image.Image]:
-    """Give the size of a picture as displayed, and the picture upright, maybe scaled down."""
-    if preprocess.draft_margin is None or not isinstance(image, JpegImageFile):
+    """Give the size of an image as displayed, and the image upright, maybe scaled down."""
+    if preprocess.jpeg_draft_margin is None or not isinstance(image, JpegImageFile):
         upright = _upright(image)
         return upright.size, upright
     width, height = image.size
-    least = preprocess.draft_margin * preprocess.target
+    least = preprocess.jpeg_draft_margin * preprocess.target
     image.draft(None, (least, least))
     if _orientation(image) in _SWAPPING_ORIENTATIONS:
         width, height = height, width
@@ -187,7 +189,7 @@ _TO_UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings a picture of each EXIF orientation upright (Exif 2.32, tag 0x0112)."""
+"""What brings an image of each EXIF orientation upright (Exif 2.32, tag 0x0112)."""
 
 
 def _orientation(image: Image.Image) -> int:
@@ -211,7 +213,7 @@ def _square(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     size, target = preprocess.size, preprocess.target
     interpolation = Image.Resampling[preprocess.interpolation.upper()]
     if preprocess.fit == "shorter-side":
-        # Crop and resize in one step: of a picture a thousand times as wide as high, the whole
+        # Crop and resize in one step: of an image a thousand times as wide as high, the whole
         # would not fit into memory at that scale.
         width, height = rgb.size
         side = min(width, height) * size / target
@@ -304,30 +306,28 @@ _TRUNCATED_WORDS = (
 )
 
 
-def _picture_error(error: Exception, row: Format, data: bytes) -> PictureError:
-    """Say in one sentence what a decoder's exception means for the picture."""
+def _image_error(error: Exception, row: Format, data: bytes) -> ImageError:
+    """Say in one sentence what a decoder's exception means for the image."""
     if isinstance(error, Image.DecompressionBombError):
-        return PictureError(Reason.TOO_LARGE, f"Pillow refuses it: {_one_line(error)}")
+        return ImageError(Reason.TOO_LARGE, f"Pillow refuses it: {_one_line(error)}")
     if isinstance(error, MemoryError):
-        return PictureError(Reason.TOO_LARGE, "there is not enough memory to decode it")
+        return ImageError(Reason.TOO_LARGE, "there is not enough memory to decode it")
     if isinstance(error, UnidentifiedImageError):
         error = _why_unidentified(row, data)
     said = _one_line(error)
     lowered = said.lower()
     if "out of memory" in lowered or "memory allocation" in lowered:
-        return _picture_error(MemoryError(), row, data)
+        return _image_error(MemoryError(), row, data)
     if any(words in lowered for words in _UNPACKING_WORDS):
-        return PictureError(
+        return ImageError(
             Reason.TOO_LARGE, f"text or a colour profile in it unpacks to too much ({said})"
         )
     if any(word in lowered for word in _UNSUPPORTED_WORDS):
-        return PictureError(
-            Reason.UNSUPPORTED, f"this variety of {row.name} is not decoded ({said})"
-        )
+        return ImageError(Reason.UNSUPPORTED, f"this variety of {row.name} is not decoded ({said})")
     ended = isinstance(error, (EOFError, struct.error))
     if ended or any(word in lowered for word in _TRUNCATED_WORDS):
-        return PictureError(Reason.TRUNCATED, f"the {row.name} data ends too early")
-    return PictureError(Reason.CORRUPT, f"the {row.name} data is damaged ({said})")
+        return ImageError(Reason.TRUNCATED, f"the {row.name} data ends too early")
+    return ImageError(Reason.CORRUPT, f"the {row.name} data is damaged ({said})")
 
 
 def _why_unidentified(row: Format, data: bytes) -> Exception:

@@ -1,4 +1,4 @@
-"""Processes that read and decode pictures, each spoken to by one thread at a time.
+"""Processes that read and decode images, each spoken to by one thread at a time.
 
 A decoder that crashes takes its own process with it, and not the scan. The processes are started
 as programs of their own rather than through `multiprocessing`, which would run the caller's main
@@ -24,13 +24,13 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 
-from nsfwscan.errors import EngineError, PictureError, Reason
-from nsfwscan.sources.entry import Candidate, LeftAlone, Problem
+from nsfwscan.errors import EngineError, ImageError, Reason
+from nsfwscan.sources.entry import Candidate, Problem, Skipped
 from nsfwscan.sources.filetype import Kind
 
 if TYPE_CHECKING:
     from nsfwscan.decoding.parameters import Preprocess
-    from nsfwscan.decoding.pixels import Picture
+    from nsfwscan.decoding.pixels import DecodedImage
 
 _PIPE_BYTES = 1 << 20
 _ANSWER_BYTES = 1 << 16
@@ -39,7 +39,7 @@ _ANSWER_BYTES = 1 << 16
 _START_SECONDS = 60.0
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
-    # glibc gives the memory of each picture back to the system, and has it handed out and cleared
+    # glibc gives the memory of each image back to the system, and has it handed out and cleared
     # anew for the next one; to keep some saves a tenth of the time (see mallopt(3)).
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
@@ -53,7 +53,7 @@ _BOOTSTRAP = (
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """How pictures are to be read and decoded.
+    """How images are to be read and decoded.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Job:
     frames
         Most frames of an animation, 1 or more.
     max_pixels, max_filesize
-        Most pixels (width x height) and bytes that a picture may have.
+        Most pixels (width x height) and bytes that an image may have.
     max_memory
         Most bytes of memory that the process may take.
     timeout
@@ -166,12 +166,12 @@ class Worker:
                 self._overdue = True
                 self.kill()
 
-    def read(self, entry: Candidate, job: Job) -> Digests | LeftAlone | Problem:
+    def read(self, entry: Candidate, job: Job) -> Digests | Skipped | Problem:
         """Read a file, and hold its bytes until the next request.
 
         Raises
         ------
-        PictureError
+        ImageError
             If the process ended over it.
         EngineError
             If the process did not come up.
@@ -189,25 +189,25 @@ class Worker:
                     case [str(sha256), str(sha1), stamp]:
                         return Digests(sha256, sha1, None if stamp is None else tuple(stamp))
                     case str(kind):
-                        return LeftAlone(path, Kind(kind))
+                        return Skipped(path, Kind(kind))
                     case _:
                         return Problem(path, *self._failure(**answer))
 
-    def decode(self, job: Job) -> "Picture":
+    def decode(self, job: Job) -> "DecodedImage":
         """Decode the file that was read last.
 
         Raises
         ------
-        PictureError
+        ImageError
             If it cannot be decoded, or the process ended over it.
         """
         with self._request(_decoding(job)):
             answer = self._receive()
             with self._understanding():
                 if "reason" not in answer:
-                    return self._receive_picture(job, **answer)
+                    return self._receive_image(job, **answer)
                 failure = self._failure(**answer)
-        raise PictureError(*failure)
+        raise ImageError(*failure)
 
     def kill(self) -> None:
         """End the process at once, whatever it is doing. May be called from another thread."""
@@ -245,7 +245,7 @@ class Worker:
         self._ready = True
 
     def _widen(self) -> None:
-        """Have a picture fit into the pipe at once, if the system has room for that."""
+        """Have an image fit into the pipe at once, if the system has room for that."""
         if sys.platform == "linux":
             import fcntl
 
@@ -297,27 +297,27 @@ class Worker:
         self._spent = bool(spent)
         return Reason(reason), str(detail)
 
-    def _receive_picture(
+    def _receive_image(
         self,
         job: Job,
         frames: int,
         width: int,
         height: int,
         format: str,  # noqa: A002 - its name
-    ) -> "Picture":
+    ) -> "DecodedImage":
         if not (1 <= frames <= job.frames and min(width, height) >= 1):
             raise ValueError(f"{frames} frames of {width} x {height}")
         size = job.preprocess.size
         # The process is to be started before such imports are waited for.
         import numpy as np
 
-        from nsfwscan.decoding.pixels import Picture
+        from nsfwscan.decoding.pixels import DecodedImage
 
         pixels = np.empty((frames, size, size, 3), np.uint8)
         stream: Any = self._stream("stdout")
         if stream.readinto(pixels.data.cast("B")) != pixels.nbytes:
             raise self._crashed()
-        return Picture(pixels, width, height, format)
+        return DecodedImage(pixels, width, height, format)
 
     def _receive(self) -> Any:
         line = self._stream("stdout").readline(_ANSWER_BYTES)
@@ -326,7 +326,7 @@ class Worker:
         with self._understanding():
             return json.loads(line)
 
-    def _crashed(self, ended: str | None = None) -> PictureError | EngineError:
+    def _crashed(self, ended: str | None = None) -> ImageError | EngineError:
         with contextlib.suppress(subprocess.TimeoutExpired):  # it has closed its end already
             self._process.wait(timeout=1)
         self._process.kill()
@@ -340,10 +340,10 @@ class Worker:
         if not self._ready:
             return _no_start(f"it ended with {ended}")
         if self._overdue:
-            return PictureError(
+            return ImageError(
                 Reason.TIMEOUT, f"it took longer than {self._seconds:g} s to read and decode"
             )
-        return PictureError(Reason.CRASHED, f"the decoder crashed on it ({ended})")
+        return ImageError(Reason.CRASHED, f"the decoder crashed on it ({ended})")
 
 
 def _flags() -> Iterator[str]:
@@ -384,6 +384,6 @@ def _line(message: object) -> bytes:
 
 def _no_start(why: str) -> EngineError:
     return EngineError(
-        f"the process that decodes pictures does not start ({why}); "
+        f"the process that decodes images does not start ({why}); "
         f"try: {shlex.quote(sys.executable)} -P -c 'import nsfwscan.decoding.worker_main'"
     )

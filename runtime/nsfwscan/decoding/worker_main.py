@@ -11,9 +11,9 @@ from typing import IO, Any
 from PIL import Image
 
 from nsfwscan.decoding.parameters import Preprocess
-from nsfwscan.decoding.preprocess import squares
-from nsfwscan.errors import PictureError, Reason
-from nsfwscan.sources.entry import Candidate, LeftAlone
+from nsfwscan.decoding.preprocess import decode_frames
+from nsfwscan.errors import ImageError, Reason
+from nsfwscan.sources.entry import Candidate, Skipped
 from nsfwscan.sources.reader import Contents, read
 
 if sys.platform != "win32":
@@ -68,7 +68,7 @@ def _read(
         return None, _short_of_memory("read")
     if isinstance(found, Contents):
         return found.data, [found.sha256, found.sha1, found.stamp]
-    if isinstance(found, LeftAlone):
+    if isinstance(found, Skipped):
         return None, found.kind
     return None, _failure(found.reason, found.detail, spent=False)
 
@@ -80,11 +80,11 @@ def _decoded(
         # Pillow's own guard refuses what has twice its limit.
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels // 2 + 1)
     try:
-        found = squares(data, Preprocess(**preprocess), frames=frames, max_pixels=max_pixels)
+        found = decode_frames(data, Preprocess(**preprocess), frames=frames, max_pixels=max_pixels)
         pixels = b"".join(frame.tobytes() for frame in found.frames)
     except MemoryError:
         return _short_of_memory("decode"), b""
-    except PictureError as error:
+    except ImageError as error:
         # A decoder that is refused memory says anything, mostly that the data is damaged.
         cause = error.__cause__
         if isinstance(cause, MemoryError) or (cause is not None and _is_at_its_limit()):

@@ -15,7 +15,7 @@ _idle: list[Worker] = []
 _idle_lock = threading.Lock()
 
 
-def hire() -> Worker:
+def acquire() -> Worker:
     """Give a worker that has nothing to do, or start one.
 
     Raises
@@ -33,8 +33,8 @@ def hire() -> Worker:
     return Worker()
 
 
-def dismiss(worker: Worker) -> None:
-    """Keep a worker for whoever hires next; one too many, or one that is gone, is let go."""
+def release(worker: Worker) -> None:
+    """Keep a worker for whoever acquires next; one too many, or one that is gone, is let go."""
     with _idle_lock:
         if worker.fit and len(_idle) < _most_idle():
             _idle.append(worker)

@@ -64,7 +64,7 @@ def examine(device: str = "auto", cache: Path | None = None) -> Iterator[Finding
 
 def _providers() -> Look[int | None]:
     """Tell what the engine was built with; give the line of CUDA among it."""
-    from nsfwscan.inference.session import cuda_line, engine
+    from nsfwscan.inference.session import cuda_major, engine
 
     try:
         runtime = engine()
@@ -75,7 +75,7 @@ def _providers() -> Look[int | None]:
         return None
     found = ", ".join(runtime.get_available_providers())
     yield Finding("providers", State.OK, f"compiled in: {found}")
-    return cuda_line(runtime)
+    return cuda_major(runtime)
 
 
 def _graphics(line: int | None, device: str) -> Look[int]:
@@ -149,7 +149,7 @@ def _inference(device: str, expected: float | None) -> Look[float]:
         started = time.perf_counter()
         score = float(model.predict(pixels)[0])
         times.append(time.perf_counter() - started)
-    said = f"{1000 * min(times):.1f} ms a picture on {model.device}, score {score:.6f}"
+    said = f"{1000 * min(times):.1f} ms an image on {model.device}, score {score:.6f}"
     apart = 0.0 if expected is None else abs(score - expected)
     yield Finding(
         f"inference on {device}",

@@ -98,7 +98,7 @@ def driven(
         capability = ".".join(map(str, gpu.capability))
         said = f"{gpu.name}, compute capability {capability}, {gpu.memory / 2**30:.1f} GiB"
         faults = [] if loaded is None else misfits(gpu, found, loaded)
-        state = lacking if is_too_old(gpu) else wrong  # beside a newer one it only shows pictures
+        state = lacking if is_too_old(gpu) else wrong  # beside a newer one it only shows images
         for fault, advice in faults:
             yield Finding(f"GPU {index}", state, f"{said}: {fault}", advice)
         if not faults:

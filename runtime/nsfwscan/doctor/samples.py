@@ -1,4 +1,4 @@
-"""A tiny picture of each format that is decoded, to see whether it really is."""
+"""A tiny image of each format that is decoded, to see whether it really is."""
 
 import base64
 import io
@@ -40,7 +40,7 @@ def sample(row: Format) -> bytes:
 
 
 def _photoshop() -> bytes:
-    """Write a document of one flat picture (Adobe Photoshop File Formats Specification)."""
+    """Write a document of one flat image (Adobe Photoshop File Formats Specification)."""
     sizes = (3).to_bytes(2, "big") + SIDE.to_bytes(4, "big") * 2
     header = b"8BPS\0\1" + bytes(6) + sizes + b"\0\x08" + b"\0\3"  # 8 bits, RGB
     planes = b"".join(bytes([level]) * SIDE**2 for level in COLOUR)

@@ -172,7 +172,7 @@ class Classifier:
             raise DeviceError(f"{self.device} does not compute: {why}{SEE_DOCTOR}") from error
 
     def predict(self, pixels: Pixels) -> Probabilities:
-        """Score pictures.
+        """Score images.
 
         Parameters
         ----------
@@ -197,14 +197,14 @@ class Classifier:
     def bound(self, batch_size: int) -> Callable[[Pixels], Probabilities]:
         """Make a `predict` of its own for one thread, which keeps its buffers on the device.
 
-        Pictures go through in batches of one size, the last one padded, so that a GPU plans its
+        Images go through in batches of one size, the last one padded, so that a GPU plans its
         work once; this call has that done. While one thread's batch runs, another one's is
         uploaded.
 
         Parameters
         ----------
         batch_size
-            Pictures in a batch; a graph with a fixed batch keeps its own.
+            Images in a batch; a graph with a fixed batch keeps its own.
 
         Returns
         -------
@@ -251,7 +251,7 @@ class Classifier:
         rows, columns = len(pixels), spec.column + 1
         if out.shape[:1] != (rows,) or out.ndim > 2 or (out.ndim == 2 and out.shape[1] < columns):
             raise ModelError(
-                f"{self.path} gave an output of shape {out.shape} for {rows} pictures, expected "
+                f"{self.path} gave an output of shape {out.shape} for {rows} images, expected "
                 f"({rows},) or ({rows}, columns) with a column {spec.column}"
             )
         scores = to_probability(out, spec)

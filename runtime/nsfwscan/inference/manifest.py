@@ -6,6 +6,7 @@ elsewhere the same JSON lies in a file beside it; and models known by their SHA-
 """
 
 import math
+import re
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 METADATA_KEY = "nsfwscan"
 SCHEMA = 1
 _MAX_BYTES = 1 << 20
+
+_FORMER_FIELD = re.compile(rb'(?<!\\)"draft_margin"(?=\s*:)')
+"""How manifests of version 0.1.0 spell `Preprocess.jpeg_draft_margin`."""
 
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
 
@@ -121,7 +125,7 @@ class Manifest:
     labels
         The two classes: label 0, then label 1, whose probability the score is.
     threshold
-        Score in [0, 1] from which a picture is flagged.
+        Score in [0, 1] from which an image is flagged.
     threshold_choice
         How that threshold was chosen, in a sentence.
     preprocess
@@ -204,8 +208,10 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         raise ManifestError(f"{where}: a manifest of more than {_MAX_BYTES:,} bytes is not read")
     from pydantic import ValidationError  # noqa: PLC0415 - as above
 
+    if isinstance(text, str):
+        text = text.encode("utf-8", "surrogatepass")
     try:
-        return _adapter().validate_json(text)
+        return _adapter().validate_json(_FORMER_FIELD.sub(b'"jpeg_draft_margin"', text))
     except ValidationError as error:
         first = error.errors()[0]
         fieldname = ".".join(str(part) for part in first["loc"])

@@ -65,7 +65,7 @@ def engine() -> Any:
     return onnxruntime
 
 
-def cuda_line(runtime: Any) -> int | None:
+def cuda_major(runtime: Any) -> int | None:
     """Give the line of CUDA, such as 12, that the engine was built for; None if for none."""
     version = getattr(runtime, "cuda_version", "")
     has_cuda = _CUDA in runtime.get_available_providers() and version

@@ -20,14 +20,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nsfwscan.cache.store import Cache, Question, Verdict
-from nsfwscan.decoding.pixels import Picture, Pixels
+from nsfwscan.decoding.pixels import DecodedImage, Pixels
 from nsfwscan.decoding.worker import Digests, Job, Worker
-from nsfwscan.decoding.worker_pool import dismiss, hire
-from nsfwscan.errors import EngineError, PictureError, Reason
+from nsfwscan.decoding.worker_pool import acquire, release
+from nsfwscan.errors import EngineError, ImageError, Reason
 from nsfwscan.inference.tensors import Probabilities
 from nsfwscan.limits import LEAST_TIMEOUT
 from nsfwscan.pipeline.inflight import Flights, Outcome, Result
-from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem
+from nsfwscan.sources.entry import Candidate, Found, Problem, Skipped
 from nsfwscan.sources.reader import stamp_of
 
 WINDOW = 256
@@ -38,7 +38,7 @@ _CHANCES = 3
 """Workers that may fail to come up, one after the other, before the scan ends."""
 
 _PATIENCE = 0.02
-"""Seconds without a picture after which a batch that is not full is scored as it is."""
+"""Seconds without an image after which a batch that is not full is scored as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Engine:
     Parameters
     ----------
     job
-        How pictures are read and decoded.
+        How images are read and decoded.
     scorer
         Makes, for one thread, what gives the probabilities for pixels.
     cache
@@ -106,7 +106,7 @@ class Engine:
         self._entries: queue.SimpleQueue[tuple[Candidate, Future[Result]] | None]
         self._entries = queue.SimpleQueue()
         ahead = 2 * max(plan.threads, plan.batch_size)
-        self._decoded: queue.Queue[tuple[str, Picture] | None] = queue.Queue(ahead)
+        self._decoded: queue.Queue[tuple[str, DecodedImage] | None] = queue.Queue(ahead)
         self._flights = Flights(cache, question)
         self._gathering = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -196,13 +196,13 @@ class Engine:
                 except EngineError:
                     if chance == _CHANCES - 1:
                         raise
-        except PictureError as error:
+        except ImageError as error:
             result.set_result(Outcome(entry.path, error=error))
         except BaseException as error:  # noqa: BLE001 - it is raised where the results are taken
             result.set_exception(error)
 
     def _with_worker(self, entry: Candidate, result: "Future[Result]") -> None:
-        with self._busy_with(hire()) as worker:
+        with self._busy_with(acquire()) as worker:
             decoded = self._decode(worker, entry, result)
             if decoded is not None:
                 self._hand_on(decoded)
@@ -217,7 +217,7 @@ class Engine:
             yield worker
         finally:
             self._busy.discard(worker)
-            dismiss(worker)
+            release(worker)
 
     def _recall(self, entry: Candidate) -> Outcome | None:
         if self._rehash:
@@ -239,7 +239,7 @@ class Engine:
 
     def _decode(
         self, worker: Worker, entry: Candidate, result: "Future[Result]"
-    ) -> tuple[str, Picture] | None:
+    ) -> tuple[str, DecodedImage] | None:
         """Give what is to be scored, and the digest it belongs to, if there is anything."""
         seen = worker.read(entry, self._job)
         if worker.used_up:
@@ -258,10 +258,10 @@ class Engine:
             self._flights.land(seen.sha256, error)
             return None
 
-    def _pixels(self, worker: Worker, entry: Candidate, seen: Digests) -> Picture:
+    def _pixels(self, worker: Worker, entry: Candidate, seen: Digests) -> DecodedImage:
         try:
             return worker.decode(self._job)
-        except PictureError:
+        except ImageError:
             if not worker.used_up:
                 raise
             with self._busy_with(Worker()) as fresh:
@@ -270,7 +270,7 @@ class Engine:
                     return fresh.decode(self._job)
             raise
 
-    def _hand_on(self, decoded: tuple[str, Picture]) -> None:
+    def _hand_on(self, decoded: tuple[str, DecodedImage]) -> None:
         while not self._stopped.is_set():
             with contextlib.suppress(queue.Full):
                 self._decoded.put(decoded, timeout=0.1)
@@ -289,11 +289,11 @@ class Engine:
     def _score_batches(self) -> None:
         score: Callable[[Pixels], Probabilities] | None = None
         while (batch := self._gather()) and not self._stopped.is_set():
-            digests, pictures = zip(*batch, strict=True)
+            digests, images = zip(*batch, strict=True)
             verdicts: Sequence[Verdict | BaseException]
             try:
                 score = score or self._scorer()
-                verdicts = _verdicts(pictures, score, self._plan.batch_size)
+                verdicts = _verdicts(images, score, self._plan.batch_size)
                 good = [
                     (sha256, verdict)
                     for sha256, verdict in zip(digests, verdicts, strict=True)
@@ -307,9 +307,9 @@ class Engine:
         with contextlib.suppress(queue.Full):
             self._decoded.put_nowait(None)  # wake the next thread: it is over for all
 
-    def _gather(self) -> list[tuple[str, Picture]]:
+    def _gather(self) -> list[tuple[str, DecodedImage]]:
         """Wait for a batch; nothing at the end. One thread at a time, so that batches fill up."""
-        batch: list[tuple[str, Picture]] = []
+        batch: list[tuple[str, DecodedImage]] = []
         frames = 0
         with self._gathering, contextlib.suppress(queue.Empty):
             while frames < self._plan.batch_size:
@@ -322,32 +322,32 @@ class Engine:
         return batch
 
 
-def _as_result(entry: LeftAlone | Problem) -> Result:
-    if isinstance(entry, LeftAlone):
+def _as_result(entry: Skipped | Problem) -> Result:
+    if isinstance(entry, Skipped):
         return entry
-    return Outcome(entry.path, error=PictureError(entry.reason, entry.detail))
+    return Outcome(entry.path, error=ImageError(entry.reason, entry.detail))
 
 
 def _verdicts(
-    pictures: tuple[Picture, ...],
+    images: tuple[DecodedImage, ...],
     score: Callable[[Pixels], Probabilities],
     batch_size: int,
-) -> list[Verdict | PictureError]:
-    pixels = [picture.pixels for picture in pictures]
+) -> list[Verdict | ImageError]:
+    pixels = [image.pixels for image in images]
     together = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
     # An animation may have more frames than are to be scored at a time.
     starts = range(0, len(together), batch_size)
     scores = np.concatenate([score(together[start : start + batch_size]) for start in starts])
     remaining = iter(scores)
-    verdicts: list[Verdict | PictureError] = []
-    for picture in pictures:
-        frames = [float(next(remaining)) for _ in picture.pixels]
+    verdicts: list[Verdict | ImageError] = []
+    for image in images:
+        frames = [float(next(remaining)) for _ in image.pixels]
         if any(map(math.isnan, frames)):
-            verdicts.append(PictureError(Reason.UNSCORED, "the model gave no number for it"))
+            verdicts.append(ImageError(Reason.UNSCORED, "the model gave no number for it"))
             continue
         # Rounded before it is compared, so that a record agrees with itself.
         best = round(max(frames), _DECIMALS)
-        verdicts.append(Verdict(best, picture.width, picture.height, len(frames)))
+        verdicts.append(Verdict(best, image.width, image.height, len(frames)))
     return verdicts
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.decoding.worker import Digests
-from nsfwscan.errors import PictureError
-from nsfwscan.sources.entry import LeftAlone
+from nsfwscan.errors import ImageError
+from nsfwscan.sources.entry import Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class Outcome:
 
     path: str
     verdict: Verdict | None = None
-    error: PictureError | None = None
+    error: ImageError | None = None
     sha256: str | None = None
     sha1: str | None = None
     cached: bool = False
 
 
-Result = Outcome | LeftAlone
+Result = Outcome | Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class _Waiting:
     digests: Digests
     result: "Future[Result]"
 
-    def resolve(self, found: Verdict | PictureError, *, cached: bool) -> None:
+    def resolve(self, found: Verdict | ImageError, *, cached: bool) -> None:
         verdict, error = (found, None) if isinstance(found, Verdict) else (None, found)
         digests = self.digests
         self.result.set_result(
@@ -98,13 +98,13 @@ class Flights:
         sha256
             The digest of the bytes.
         found
-            The verdict or the `PictureError` that they all get; any other exception is raised where
+            The verdict or the `ImageError` that they all get; any other exception is raised where
             their results are taken.
         """
         with self._lock:
             flight = self._waiting.pop(sha256)
         for waiting in flight:
-            if isinstance(found, (Verdict, PictureError)):
+            if isinstance(found, (Verdict, ImageError)):
                 waiting.resolve(found, cached=False)
             else:
                 waiting.result.set_exception(found)

@@ -17,7 +17,7 @@ from nsfwscan.errors import OutputError
 from nsfwscan.record import FIELDS, Record
 from nsfwscan.reports.summary import Summary
 from nsfwscan.util.escape import printable, to_json
-from nsfwscan.util.files import replacing
+from nsfwscan.util.files import atomic_write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -164,7 +164,7 @@ class CsvReport:
 
 
 class PathsReport:
-    """The paths of flagged pictures, byte for byte; what failed is told to `say`."""
+    """The paths of flagged images, byte for byte; what failed is told to `say`."""
 
     def __init__(
         self, out: TextIO, clean: Callable[[str], str], end: str, say: Callable[[str], None]
@@ -175,7 +175,7 @@ class PathsReport:
         self._say = say
 
     def add(self, record: Record) -> None:
-        """Write the path of a flagged picture."""
+        """Write the path of a flagged image."""
         if record.status == "flagged":
             self._out.write(self._clean(record.path) + self._end)
             self._out.flush()
@@ -205,7 +205,7 @@ def open_report(
     format_
         Its format.
     paths
-        Print bare paths of flagged pictures instead, each ended by this; empty: do not.
+        Print bare paths of flagged images instead, each ended by this; empty: do not.
     color
         Whether text is coloured.
     quiet
@@ -253,7 +253,7 @@ def open_output(target: Path | None, format_: Format, *, raw: bool) -> Iterator[
     errors = sys.getfilesystemencodeerrors() if raw else "backslashreplace"
     if target is not None:
         stream = format_ == "jsonl"
-        with replacing(target, stream=stream, encoding=encoding, errors=errors) as file:
+        with atomic_write(target, stream=stream, encoding=encoding, errors=errors) as file:
             yield file
         return
     if sys.stdout is None:

@@ -20,8 +20,8 @@ class ExitCode(IntEnum):
 
 
 EXIT_CODES = {
-    ExitCode.SAFE: "every picture found is safe",
-    ExitCode.FLAGGED: "at least one picture is flagged, and there were no errors",
+    ExitCode.SAFE: "every image found is safe",
+    ExitCode.FLAGGED: "at least one image is flagged, and there were no errors",
     ExitCode.ERROR: "wrong usage, or something could not be scored; findings are printed all the "
     "same",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; what was found until then is printed",
@@ -40,8 +40,8 @@ class Summary:
         Records by status.
     cached
         Records whose score is an earlier scan's.
-    left_alone
-        Entries that were found and are no picture, or were not wanted, by kind.
+    skipped
+        Entries that were found and are no image, or were not wanted, by kind.
     seconds
         Wall-clock time of the scan.
     interrupted
@@ -54,7 +54,7 @@ class Summary:
     flagged: int = 0
     errors: int = 0
     cached: int = 0
-    left_alone: Counter[Kind] = field(default_factory=Counter)
+    skipped: Counter[Kind] = field(default_factory=Counter)
     seconds: float = 0.0
     interrupted: bool = False
     failed: bool = False
@@ -76,11 +76,11 @@ class Summary:
 
     @property
     def found(self) -> int:
-        """How many entries there are: records and what was left alone."""
-        return self.records + self.left_alone.total()
+        """How many entries there are: records and what was skipped."""
+        return self.records + self.skipped.total()
 
     def exit_code(self, *, exit_zero: bool = False) -> ExitCode:
-        """Give the exit code; `exit_zero` makes a flagged picture no reason for another than 0."""
+        """Give the exit code; `exit_zero` makes a flagged image no reason for another than 0."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
         if self.errors or self.failed:
@@ -92,11 +92,11 @@ class Summary:
         errors = f"{self.errors:,} error" + ("" if self.errors == 1 else "s")
         parts = [f"{self.safe:,} safe", f"{self.flagged:,} flagged", errors]
         said = ", ".join(parts)
-        if self.left_alone:
-            kinds = ", ".join(kind.counted(count) for kind, count in self.left_alone.most_common())
-            said += f", {self.left_alone.total():,} left alone ({kinds})"
+        if self.skipped:
+            kinds = ", ".join(kind.counted(count) for kind, count in self.skipped.most_common())
+            said += f", {self.skipped.total():,} skipped ({kinds})"
         rate = self.records / self.seconds if self.seconds > 0 else 0.0
         known = f", {self.cached:,} from the cache" if self.cached else ""
         early = "Interrupted: " if self.interrupted else "Incomplete: " if self.failed else ""
-        took = f"{self.seconds:.1f} s, {rate:.1f} pictures/s{known}"
+        took = f"{self.seconds:.1f} s, {rate:.1f} images/s{known}"
         return f"{early}{self.found:,} found: {said}; {took}"

@@ -1,4 +1,4 @@
-"""What a walk comes upon: files to look into, entries to leave alone, and problems."""
+"""What a walk comes upon: files to look into, entries to skip, and problems."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftAlone:
+class Skipped:
     """An entry that is passed by, and what it is."""
 
     path: str
@@ -34,7 +34,7 @@ class Problem:
     detail: str
 
 
-Found = Candidate | LeftAlone | Problem
+Found = Candidate | Skipped | Problem
 
 
 def problem_of(path: str, error: OSError | ValueError, *, named: bool) -> Problem:

@@ -1,7 +1,7 @@
 """What a file is, by its first bytes; its name is only a promise.
 
-Two questions are answered here: in which picture format the content is (`sniff`), and, where it
-is none, what kind of file it is (`kind_of`), so that a summary can say what a scan left alone.
+Two questions are answered here: in which image format the content is (`sniff`), and, where it
+is none, what kind of file it is (`kind_of`), so that a summary can say what a scan skipped.
 """
 
 import re
@@ -15,7 +15,7 @@ HEAD_BYTES = 512
 
 
 class Kind(StrEnum):
-    """What was found and left alone; each word takes an "s" for its plural."""
+    """What was found and skipped; each word takes an "s" for its plural."""
 
     VIDEO = "video"
     AUDIO = "audio file"
@@ -42,7 +42,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A picture format.
+    """An image format.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Format:
     matches
         Whether a file's first `HEAD_BYTES` bytes are of this format.
     animated
-        Whether further frames are pictures in their own right. They are not where they are
+        Whether further frames are images in their own right. They are not where they are
         layers, thumbnails, other sizes or gain maps of the first.
     """
 
@@ -200,12 +200,12 @@ def extension_of(name: str) -> str:
 
 
 def promised_format(name: str) -> Format | None:
-    """Give the picture format that a file's name promises, or None."""
+    """Give the image format that a file's name promises, or None."""
     return _PROMISED.get(extension_of(name))
 
 
 def sniff(head: bytes, name: str = "") -> Format | None:
-    """Tell the picture format of a file.
+    """Tell the image format of a file.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def sniff(head: bytes, name: str = "") -> Format | None:
     Returns
     -------
     Format or None
-        None if the content is no picture in a format that is known.
+        None if the content is no image in a format that is known.
     """
     for row in FORMATS:
         if row.matches(head):
@@ -232,7 +232,7 @@ def _by_extension(name: str) -> Kind | None:
 
 
 def kind_of(head: bytes, name: str = "") -> Kind:
-    """Tell what a file is that is no picture: by content where that is certain, then by name.
+    """Tell what a file is that is no image: by content where that is certain, then by name.
 
     Parameters
     ----------

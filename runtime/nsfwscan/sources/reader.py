@@ -1,4 +1,4 @@
-"""From a path to the bytes of a picture and their digests, if a picture is what lies there."""
+"""From a path to the bytes of an image and their digests, if an image is what lies there."""
 
 import errno
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import BinaryIO
 
 from nsfwscan.errors import Reason
-from nsfwscan.sources.entry import Candidate, LeftAlone, Problem, problem_of, special_file
+from nsfwscan.sources.entry import Candidate, Problem, Skipped, problem_of, special_file
 from nsfwscan.sources.filetype import HEAD_BYTES, Kind, kind_of, promised_format, sniff
 
 _PIECE_BYTES = 1 << 24
@@ -17,7 +17,7 @@ _PIECE_BYTES = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A picture file that was read.
+    """An image file that was read.
 
     Attributes
     ----------
@@ -49,20 +49,20 @@ def stamp_of(status: os.stat_result) -> tuple[int, ...]:
     )  # fmt: skip
 
 
-def read(entry: Candidate, max_filesize: int) -> Contents | LeftAlone | Problem:
-    """Read a file, if it is a picture or claims to be one.
+def read(entry: Candidate, max_filesize: int) -> Contents | Skipped | Problem:
+    """Read a file, if it is an image or claims to be one.
 
     Parameters
     ----------
     entry
         The file.
     max_filesize
-        Most bytes that a picture file may have.
+        Most bytes that an image file may have.
 
     Returns
     -------
-    Contents, LeftAlone or Problem
-        What is in it; or that it is no picture; or why it cannot be looked into.
+    Contents, Skipped or Problem
+        What is in it; or that it is no image; or why it cannot be looked into.
 
     Raises
     ------
@@ -95,15 +95,15 @@ def read(entry: Candidate, max_filesize: int) -> Contents | LeftAlone | Problem:
     )
 
 
-def _refusal(path: str, head: bytes, size: int, max_filesize: int) -> LeftAlone | Problem | None:
+def _refusal(path: str, head: bytes, size: int, max_filesize: int) -> Skipped | Problem | None:
     """Decide by its first bytes what becomes of a file that is not worth reading; else None."""
     name = PurePath(path).name
     if sniff(head, name) is not None:
         return _too_large(path, size, max_filesize) if size > max_filesize else None
     promised, kind = promised_format(name), kind_of(head, name)
     if promised is None:
-        return LeftAlone(path, kind)
-    named = f"named like a {promised.name} picture"
+        return Skipped(path, kind)
+    named = f"named like a {promised.name} image"
     if kind is Kind.EMPTY:
         return Problem(path, Reason.EMPTY, f"{named}, but empty")
     if promised.plugin is None and kind is Kind.OTHER:
@@ -111,7 +111,7 @@ def _refusal(path: str, head: bytes, size: int, max_filesize: int) -> LeftAlone 
         return Problem(path, Reason.UNSUPPORTED, detail)
     looks = "" if kind is Kind.OTHER else f"; it looks like a {kind}"
     detail = f"{named}, but the content is none{looks}"
-    return Problem(path, Reason.NOT_A_PICTURE, detail)
+    return Problem(path, Reason.NOT_AN_IMAGE, detail)
 
 
 def _too_large(path: str, size: int, most: int) -> Problem:

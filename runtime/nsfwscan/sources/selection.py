@@ -163,10 +163,10 @@ def parse_ignore_file(data: bytes) -> tuple[list[str], str | None]:
     return usable, complaint
 
 
-def left_alone(
+def skipped(
     name: str, relative: str, *, is_folder: bool, by: Selection, ignores: tuple[Ignore, ...]
 ) -> Kind | None:
-    """Tell as what an entry is left alone by the user's wish; None if it is wanted."""
+    """Tell as what an entry is skipped by the user's wish; None if it is wanted."""
     if name.startswith(".") and not by.hidden:
         return Kind.HIDDEN_FOLDER if is_folder else Kind.HIDDEN_FILE
     # As git has it: the nearest file that says something about the entry decides.

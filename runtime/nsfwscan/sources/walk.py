@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from nsfwscan.errors import InputError, Reason
-from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem, problem_of, special_file
+from nsfwscan.sources.entry import Candidate, Found, Problem, Skipped, problem_of, special_file
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.selection import (
     BYTE_ORDER_MARK,
     Ignore,
     Selection,
-    left_alone,
     parse_ignore_file,
+    skipped,
 )
 
 IGNORE_FILE = ".nsfwscanignore"
@@ -47,7 +47,7 @@ def discover(paths: Iterable[str | os.PathLike[str]], selection: Selection) -> I
 
     Yields
     ------
-    Candidate, LeftAlone or Problem
+    Candidate, Skipped or Problem
         One for each entry. Folders that are entered are not entries themselves.
     """
     named = _entries(paths) if isinstance(paths, Sequence) else set[str]()
@@ -166,13 +166,13 @@ def _walk(root: str, selection: Selection, skip: Collection[str]) -> Iterator[Fo
             if skip and os.path.normpath(os.path.join(real_root, relative)) in skip:
                 continue  # it is named too, and has its turn there
             is_folder = kind == "folder"
-            left = left_alone(name, relative, is_folder=is_folder, by=selection, ignores=ignores)
+            left = skipped(name, relative, is_folder=is_folder, by=selection, ignores=ignores)
             if left is not None:
-                yield LeftAlone(path, left)
+                yield Skipped(path, left)
             elif not is_folder:
                 yield _entry(path, kind)
             elif selection.max_depth is not None and folder.depth >= selection.max_depth:
-                yield LeftAlone(path, Kind.DEEPER_FOLDER)
+                yield Skipped(path, Kind.DEEPER_FOLDER)
             else:
                 below.append(_Folder(path, f"{relative}/", folder.depth + 1, ignores))
         pending.extend(reversed(below))
@@ -184,7 +184,7 @@ def _entry(path: str, kind: _Type) -> Found:
     try:
         if kind == "link":
             os.stat(path)
-            return LeftAlone(path, Kind.LINK)
+            return Skipped(path, Kind.LINK)
         return special_file(path, os.lstat(path).st_mode)
     except OSError as error:
         return problem_of(path, error, named=False)

@@ -11,7 +11,7 @@ from nsfwscan.errors import OutputError
 
 
 @contextmanager
-def beside(target: Path) -> Iterator[Path]:
+def atomic_path(target: Path) -> Iterator[Path]:
     """Give a path to write to; what is there at the end of the ``with`` block gets the final name.
 
     If the block ends by an exception, what was there before stays. A link stays a link.
@@ -35,7 +35,7 @@ def beside(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing(
+def atomic_write(
     target: Path, *, stream: bool = False, encoding: str = "utf-8", errors: str = "strict"
 ) -> Iterator[TextIO]:
     """Open a text file for writing beside its final name, and rename it at the end.
@@ -64,7 +64,7 @@ def replacing(
                 yield file
             return
         with (
-            beside(target) as temporary,
+            atomic_path(target) as temporary,
             temporary.open("w", encoding=encoding, errors=errors, newline="") as file,
         ):
             yield file

@@ -35,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Make a folder: two red pictures, one dark, one broken, a text."""
+    """Make a folder: two red images, one dark, one broken, a text."""
     folder = tmp_path / "photos"
     (folder / "deep").mkdir(parents=True)
     for name, level in (("red.png", 255), ("deep/reddish.png", 200), ("dark.png", 20)):
@@ -54,7 +54,7 @@ def test_a_folder_is_scanned_out_of_the_box(run: Run, tmp_path: Path) -> None:
     done = run("./photos")
     assert done.returncode == 0
     assert re.fullmatch(
-        r"2 found: 2 safe, 0 flagged, 0 errors; [\d.]+ s, [\d.]+ pictures/s\n", done.stdout
+        r"2 found: 2 safe, 0 flagged, 0 errors; [\d.]+ s, [\d.]+ images/s\n", done.stdout
     )
     assert done.stderr == "nsfwscan: open_nsfw on cpu, flagging scores from 0.5 on\n"
 
@@ -68,7 +68,7 @@ def test_text_lists_flagged_errors_and_the_sum(run: Run, photos: Path, model: Pa
     ]
     assert lines[2].startswith("error    corrupt  photos/broken.jpg: the JPEG ")
     assert len(lines) == 3
-    assert last.startswith("5 found: 1 safe, 2 flagged, 1 error, 1 left alone (1 text file); ")
+    assert last.startswith("5 found: 1 safe, 2 flagged, 1 error, 1 skipped (1 text file); ")
     assert done.stderr == "nsfwscan: redness on cpu, flagging scores from 0.6 on\n"
     assert done.returncode == 2
 
@@ -182,8 +182,8 @@ def test_selection_options(run: Run, photos: Path, model: Path) -> None:
     assert flagged("--no-ignore", "-g", "!red.png") == ["reddish.png"]
     assert flagged("--no-ignore", "-g", "deep/*", "-g", "!*.jpg") == ["reddish.png"]
     verbose = run("photos", "-m", model, "-v").stderr
-    assert "left alone, ignored folder: photos/deep\n" in verbose
-    assert "left alone, text file: photos/notes.txt\n" in verbose
+    assert "skipped, ignored folder: photos/deep\n" in verbose
+    assert "skipped, text file: photos/notes.txt\n" in verbose
 
 
 def test_options_come_from_flag_then_variable_then_file_then_default(
@@ -231,7 +231,7 @@ def test_an_options_file_says_that_it_is_in_use_and_what_is_wrong_with_it(
     done = run("photos")
     assert done.returncode == 0
     assert done.stderr.startswith("nsfwscan: options from nsfwscan.toml\n")
-    assert "1 left alone" not in done.stdout
+    assert "1 skipped" not in done.stdout
     config.write_text("treshold = 0.5\n")
     done = run("photos")
     assert done.returncode == 2
@@ -317,7 +317,7 @@ def test_ugly_names_survive_and_never_reach_the_terminal(
 
 
 def test_the_image_libraries_print_nothing(run: Run, tmp_path: Path, model: Path) -> None:
-    """A damaged TIFF makes libtiff talk, a picture near the limit makes Pillow warn."""
+    """A damaged TIFF makes libtiff talk, an image near the limit makes Pillow warn."""
     data = bytearray(encoded(load_photo("chelsea.png"), "TIFF", compression="tiff_lzw"))
     data[5000:5100] = b"\xff" * 100
     (tmp_path / "a.tif").write_bytes(data)

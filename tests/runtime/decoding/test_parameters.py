@@ -10,7 +10,7 @@ from nsfwscan.decoding.parameters import MAX_SIZE
         ({"size": 0}, "size must be 1 to 4096, got 0"),
         ({"size": 5000}, "size must be"),
         ({"size": 224, "resize": 200}, "resize must be from size"),
-        ({"size": 224, "draft_margin": 0}, "draft_margin must be 1 or more"),
+        ({"size": 224, "jpeg_draft_margin": 0}, "jpeg_draft_margin must be 1 or more"),
     ],
 )
 def test_parameters_out_of_range_are_refused(values: dict[str, int], message: str) -> None:
@@ -22,3 +22,9 @@ def test_the_target_is_what_is_resized_to() -> None:
     assert Preprocess(size=224).target == 224
     assert Preprocess(size=224, resize=256).target == 256
     assert Preprocess(size=MAX_SIZE).target == MAX_SIZE
+
+
+def test_stored_parameters_are_read_by_their_former_names_too() -> None:
+    assert Preprocess.from_facts({"size": 8, "draft_margin": None, "new": 1}) == Preprocess(
+        size=8, jpeg_draft_margin=None
+    )

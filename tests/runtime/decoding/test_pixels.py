@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from nsfwscan import Picture
+from nsfwscan import DecodedImage
 
 
-def test_a_picture_is_what_it_is() -> None:
-    picture = Picture(np.zeros((1, 8, 8, 3), np.uint8), width=30, height=20, format="PNG")
+def test_an_image_is_what_it_is() -> None:
+    image = DecodedImage(np.zeros((1, 8, 8, 3), np.uint8), width=30, height=20, format="PNG")
     with pytest.raises(AttributeError):
-        picture.width = 31  # type: ignore[misc]
+        image.width = 31  # type: ignore[misc]

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nsfwscan import PictureError, Preprocess, decode
+from nsfwscan import ImageError, Preprocess, decode
 from nsfwscan.decoding.preprocess import spread, to_rgb
 from nsfwscan.errors import Reason
 from nsfwscan.sources.filetype import FORMATS
 
 SMALL = Preprocess(size=32)
-EXACT = replace(SMALL, draft_margin=None)
+EXACT = replace(SMALL, jpeg_draft_margin=None)
 
 
 def solid(mode: str, color: object) -> Image.Image:
@@ -43,17 +43,17 @@ PLUGINS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP", "JPEG2000", "PPM
 
 
 @pytest.mark.parametrize("plugin", [*PLUGINS, "HEIC"])
-def test_every_format_decodes_to_the_same_picture(plugin: str) -> None:
+def test_every_format_decodes_to_the_same_image(plugin: str) -> None:
     photo = load_photo("chelsea.png").resize((240, 160))
     data = heic(photo) if plugin == "HEIC" else encoded(photo, plugin)
-    picture = decode(data, EXACT)
-    assert picture.pixels.shape == (1, 32, 32, 3)
-    assert picture.pixels.dtype == np.uint8
+    image = decode(data, EXACT)
+    assert image.pixels.shape == (1, 32, 32, 3)
+    assert image.pixels.dtype == np.uint8
     reference = np.asarray(photo.resize((32, 32), Image.Resampling.BILINEAR)).astype(int)
     if plugin != "ICO":  # an icon is square and small
-        assert np.abs(picture.pixels[0].astype(int) - reference).mean() < 4
-        assert (picture.width, picture.height) == (240, 160)
-    assert picture.format in {row.name for row in FORMATS}
+        assert np.abs(image.pixels[0].astype(int) - reference).mean() < 4
+        assert (image.width, image.height) == (240, 160)
+    assert image.format in {row.name for row in FORMATS}
 
 
 def test_without_reduction_the_pixels_are_pillow_s() -> None:
@@ -131,9 +131,9 @@ def test_exif_orientation_is_applied(orientation: int, format_: str) -> None:
     upright.paste("black", (0, 0, 48, 24))  # the dark corner tells which way is up
     stored, exif = turned(upright, orientation)
     data = heic(stored, exif) if format_ == "HEIC" else encoded(stored, format_, exif=exif)
-    picture = decode(data, SMALL)
-    assert (picture.width, picture.height) == (96, 48)
-    tile = picture.pixels[0].astype(int)
+    image = decode(data, SMALL)
+    assert (image.width, image.height) == (96, 48)
+    tile = image.pixels[0].astype(int)
     assert tile[4, 4].max() < 40
     assert min(tile[4, 28].min(), tile[28, 4].min(), tile[28, 28].min()) > 215
 
@@ -148,10 +148,10 @@ def test_jpeg_reduction_keeps_the_margin() -> None:
             image.draft(None, (margin * 32, margin * 32))
             assert image.size == (side, side)
             expected = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR))
-        picture = decode(data, replace(SMALL, draft_margin=margin))
-        assert np.array_equal(picture.pixels[0], expected)
-        assert (picture.width, picture.height) == (512, 512)
-    assert np.array_equal(exact.pixels, decode(data, replace(SMALL, draft_margin=16)).pixels)
+        decoded = decode(data, replace(SMALL, jpeg_draft_margin=margin))
+        assert np.array_equal(decoded.pixels[0], expected)
+        assert (decoded.width, decoded.height) == (512, 512)
+    assert np.array_equal(exact.pixels, decode(data, replace(SMALL, jpeg_draft_margin=16)).pixels)
 
 
 @given(st.integers(1, 500), st.integers(1, 40))
@@ -179,14 +179,14 @@ def test_animations_give_several_frames(format_: str) -> None:
 
 def test_a_gain_map_is_no_frame() -> None:
     data = encoded(solid("RGB", "red"), "MPO", save_all=True, append_images=[solid("RGB", "white")])
-    picture = decode(data, SMALL, frames=8)
-    assert picture.format == "JPEG"
-    assert len(picture.pixels) == 1
-    assert picture.pixels[0, 0, 0, 0] > 240
-    assert picture.pixels[0, 0, 0, 1] < 20
+    image = decode(data, SMALL, frames=8)
+    assert image.format == "JPEG"
+    assert len(image.pixels) == 1
+    assert image.pixels[0, 0, 0, 0] > 240
+    assert image.pixels[0, 0, 0, 1] < 20
 
 
-def test_the_primary_picture_of_a_collection_is_the_first_choice() -> None:
+def test_the_primary_image_of_a_collection_is_the_first_choice() -> None:
     collection = pillow_heif.HeifFile()
     for color in ("red", "lime"):
         collection.add_from_pillow(solid("RGB", color))
@@ -207,8 +207,8 @@ def png_header(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", Reason.NOT_A_PICTURE),
-        (b"hello", Reason.NOT_A_PICTURE),
+        (b"", Reason.NOT_AN_IMAGE),
+        (b"hello", Reason.NOT_AN_IMAGE),
         (b"\xff\x0a" + bytes(40), Reason.UNSUPPORTED),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), Reason.CORRUPT),
         (png_header(60_000, 60_000), Reason.TOO_LARGE),
@@ -218,7 +218,7 @@ def png_header(width: int, height: int) -> bytes:
     ],
 )
 def test_what_cannot_be_decoded_has_a_reason(data: bytes, reason: Reason) -> None:
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         decode(data, SMALL)
     assert caught.value.reason is reason
     assert "\n" not in caught.value.detail
@@ -228,28 +228,28 @@ def test_what_cannot_be_decoded_has_a_reason(data: bytes, reason: Reason) -> Non
 @pytest.mark.parametrize(
     "format_", ["JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP", "JPEG2000"]
 )
-def test_a_picture_cut_short_is_an_error_never_a_score(format_: str) -> None:
+def test_an_image_cut_short_is_an_error_never_a_score(format_: str) -> None:
     data = encoded(load_photo("chelsea.png"), format_)
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         decode(data[: len(data) // 2], SMALL)
     assert caught.value.reason in {Reason.TRUNCATED, Reason.CORRUPT}
 
 
 @given(st.binary(max_size=200), st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP"]))
-def test_damage_is_a_picture_error_or_a_picture(noise: bytes, format_: str) -> None:
+def test_damage_is_an_image_error_or_an_image(noise: bytes, format_: str) -> None:
     data = bytearray(encoded(Image.new("RGB", (20, 20), "teal"), format_))
     data[20 : 20 + len(noise)] = noise
     try:
-        picture = decode(bytes(data), SMALL, frames=3)
-    except PictureError:
+        image = decode(bytes(data), SMALL, frames=3)
+    except ImageError:
         return
-    assert picture.pixels.shape[1:] == (32, 32, 3)
+    assert image.pixels.shape[1:] == (32, 32, 3)
 
 
 def test_the_limit_on_pixels_is_the_caller_s() -> None:
     data = encoded(solid("RGB", "red"), "PNG")
     assert decode(data, SMALL, max_pixels=2400).width == 60
-    with pytest.raises(PictureError, match=r"60 x 40 pixels are more than the limit of 2,399"):
+    with pytest.raises(ImageError, match=r"60 x 40 pixels are more than the limit of 2,399"):
         decode(data, SMALL, max_pixels=2399)
 
 
@@ -272,7 +272,7 @@ def test_an_orientation_that_makes_no_sense_is_none(kind: str) -> None:
     assert np.array_equal(decode(odd, SMALL).pixels, decode(plain, SMALL).pixels)
 
 
-def test_damaged_exif_data_spoils_no_picture() -> None:
+def test_damaged_exif_data_spoils_no_image() -> None:
     """Only the orientation is asked for; what else there is may be as wrong as it likes."""
     sideways = struct.pack("<HHII", 0x0112, 3, 1, 6)
     resolution = struct.pack("<HHI4s", 0x011A, 2, 4, b"none")  # a text where numbers belong
@@ -290,7 +290,7 @@ def test_wrong_calls_are_the_caller_s_errors() -> None:
         Preprocess(size=8, interpolation="nearest")  # type: ignore[arg-type]
 
 
-def test_large_deep_pictures_are_converted_in_strips() -> None:
+def test_large_deep_images_are_converted_in_strips() -> None:
     ramp = np.linspace(0, 65535, 3000 * 700).astype(np.uint16).reshape(3000, 700)
     grey = np.asarray(to_rgb(Image.fromarray(ramp)))[..., 0]
     assert np.array_equal(grey, np.rint(ramp / 257).astype(np.uint8))

@@ -16,9 +16,9 @@ from PIL import Image
 
 from nsfwscan import Manifest, Preprocess, decode
 from nsfwscan.decoding.worker import Digests, Job, Worker
-from nsfwscan.errors import EngineError, PictureError, Reason
+from nsfwscan.errors import EngineError, ImageError, Reason
 from nsfwscan.limits import LEAST_MEMORY, MAX_MEMORY
-from nsfwscan.sources.entry import Candidate, LeftAlone, Problem
+from nsfwscan.sources.entry import Candidate, Problem, Skipped
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.reader import stamp_of
 
@@ -52,26 +52,26 @@ def test_a_worker_decodes_as_this_process_does(tmp_path: Path, worker: Worker) -
         data = Path(entry.path).read_bytes()
         assert isinstance(seen, Digests)
         assert seen.stamp == stamp_of(Path(entry.path).stat())
-        picture = worker.decode(JOB)
+        image = worker.decode(JOB)
         own = decode(data, JOB.preprocess, frames=JOB.frames, max_pixels=JOB.max_pixels)
-        assert np.array_equal(picture.pixels, own.pixels)
-        assert (picture.width, picture.height, picture.format) == (
+        assert np.array_equal(image.pixels, own.pixels)
+        assert (image.width, image.height, image.format) == (
             own.width, own.height, own.format,
         )  # fmt: skip
 
 
-def test_what_is_no_picture_comes_back_as_such(tmp_path: Path, worker: Worker) -> None:
+def test_what_is_no_image_comes_back_as_such(tmp_path: Path, worker: Worker) -> None:
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / "b.jpg").write_text("b")
     (tmp_path / "c.jpg").write_bytes(b"\xff\xd8\xff" + bytes(50))
-    assert worker.read(Candidate(str(tmp_path / "a.txt"), named=False), JOB) == LeftAlone(
+    assert worker.read(Candidate(str(tmp_path / "a.txt"), named=False), JOB) == Skipped(
         str(tmp_path / "a.txt"), Kind.TEXT
     )
     problem = worker.read(Candidate(str(tmp_path / "b.jpg"), named=False), JOB)
     assert isinstance(problem, Problem)
-    assert problem.reason is Reason.NOT_A_PICTURE
+    assert problem.reason is Reason.NOT_AN_IMAGE
     assert isinstance(worker.read(Candidate(str(tmp_path / "c.jpg"), named=False), JOB), Digests)
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageError):
         worker.decode(JOB)
 
 
@@ -95,7 +95,7 @@ def test_more_memory_than_allowed_is_the_file_s_and_the_worker_is_let_go(
 ) -> None:
     entry = large(tmp_path / "a.png")
     worker.read(entry, replace(JOB, max_memory=LEAST_MEMORY))
-    with pytest.raises(PictureError, match=r"not enough memory .* 268,435,456 bytes") as e:
+    with pytest.raises(ImageError, match=r"not enough memory .* 268,435,456 bytes") as e:
         worker.decode(JOB)
     assert e.value.reason is Reason.TOO_LARGE
     assert not worker.fit
@@ -105,7 +105,7 @@ def test_what_takes_too_long_is_ended(tmp_path: Path, worker: Worker) -> None:
     entry = large(tmp_path / "a.png")
     threading.Timer(0.3, worker.end_if_overdue).start()
     worker.read(entry, replace(JOB, timeout=0.1))
-    with pytest.raises(PictureError, match=r"longer than 0\.1 s to read and decode") as caught:
+    with pytest.raises(ImageError, match=r"longer than 0\.1 s to read and decode") as caught:
         worker.decode(JOB)
     assert caught.value.reason is Reason.TIMEOUT
     assert not worker.fit
@@ -130,7 +130,7 @@ def test_a_crash_is_the_file_s(tmp_path: Path, worker: Worker) -> None:
     assert worker.fit
     worker._process.send_signal(signal.SIGSEGV if os.name != "nt" else signal.SIGTERM)
     worker._process.wait()
-    with pytest.raises(PictureError, match="the decoder crashed on it") as caught:
+    with pytest.raises(ImageError, match="the decoder crashed on it") as caught:
         worker.decode(JOB)
     assert caught.value.reason is Reason.CRASHED
     assert not worker.fit
@@ -230,14 +230,14 @@ def test_an_answer_that_makes_no_sense_is_a_crash(
     )
     monkeypatch.setattr("nsfwscan.decoding.worker._BOOTSTRAP", speaks)
     with closing(Worker()) as odd:
-        with pytest.raises(PictureError, match="it answers nonsense") as caught:
+        with pytest.raises(ImageError, match="it answers nonsense") as caught:
             odd.read(photo(tmp_path / "a.jpg"), JOB)
         assert caught.value.reason is Reason.CRASHED
         assert not odd.fit
 
 
 @pytest.mark.parametrize("frames", ["1000000000", "0", "-1", '"many"', "null"])
-def test_nor_is_a_picture_taken_that_nobody_asked_for(
+def test_nor_is_an_image_taken_that_nobody_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: str
 ) -> None:
     head = f'{{"frames": {frames}, "width": 1, "height": 1, "format": "PNG"}}'
@@ -250,7 +250,7 @@ def test_nor_is_a_picture_taken_that_nobody_asked_for(
     monkeypatch.setattr("nsfwscan.decoding.worker._BOOTSTRAP", speaks)
     with closing(Worker()) as odd:
         odd.read(photo(tmp_path / "a.jpg"), JOB)
-        with pytest.raises(PictureError, match="it answers nonsense"):
+        with pytest.raises(ImageError, match="it answers nonsense"):
             odd.decode(JOB)
 
 

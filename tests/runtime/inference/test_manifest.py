@@ -16,7 +16,7 @@ preprocesses = st.builds(
     resize=st.none() | st.integers(512, 600),
     fit=st.sampled_from(["stretch", "shorter-side"]),
     interpolation=st.sampled_from(["box", "bilinear", "hamming", "bicubic", "lanczos"]),
-    draft_margin=st.none() | st.integers(1, 8),
+    jpeg_draft_margin=st.none() | st.integers(1, 8),
 )
 channels = st.tuples(*[st.floats(-1e6, 1e6)] * 3)
 inputs = st.builds(
@@ -122,3 +122,8 @@ def test_a_manifest_file(tmp_path: Path) -> None:
         read_manifest(path)
     path.write_text(MINIMAL, encoding="utf-8")
     assert read_manifest(path).name == "mine"
+
+
+def test_a_manifest_of_version_0_1_is_read() -> None:
+    text = '{"name": "a", "preprocess": {"size": 8, "draft_margin" : 4}}'
+    assert parse_manifest(text, "here").preprocess.jpeg_draft_margin == 4

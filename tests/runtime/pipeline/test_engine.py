@@ -21,7 +21,7 @@ from nsfwscan.inference.tensors import Probabilities
 from nsfwscan.limits import MAX_MEMORY
 from nsfwscan.pipeline.engine import WINDOW, Engine, Plan
 from nsfwscan.pipeline.inflight import Outcome, Result
-from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem
+from nsfwscan.sources.entry import Candidate, Found, Problem, Skipped
 from nsfwscan.sources.filetype import Kind
 
 JOB = Job(
@@ -67,13 +67,13 @@ def results(
             return list(run)
 
 
-def picture(path: Path, level: int) -> Found:
+def image(path: Path, level: int) -> Found:
     Image.new("RGB", (9, 9), (level, 0, 0)).save(path)
     return Candidate(str(path), named=False)
 
 
-def pictures(folder: Path, count: int) -> list[Found]:
-    return [picture(folder / f"{i}.png", i) for i in range(count)]
+def images(folder: Path, count: int) -> list[Found]:
+    return [image(folder / f"{i}.png", i) for i in range(count)]
 
 
 def score_of(result: Result) -> float:
@@ -87,12 +87,12 @@ def score_of(result: Result) -> float:
     [plan(), plan(workers=1, threads=1), plan(workers=4, threads=3, batch_size=7, full=True)],
 )
 def test_results_come_in_the_order_of_the_entries(tmp_path: Path, division: Plan) -> None:
-    entries = pictures(tmp_path, 40)
-    entries[3] = LeftAlone("left", Kind.TEXT)
+    entries = images(tmp_path, 40)
+    entries[3] = Skipped("left", Kind.TEXT)
     entries[5] = Problem("problem", Reason.UNREADABLE, "no")
     (tmp_path / "7.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99))
     found = results(entries, Redness().make, division)
-    assert found[3] == LeftAlone("left", Kind.TEXT)
+    assert found[3] == Skipped("left", Kind.TEXT)
     errors = {i: r.error.reason for i, r in enumerate(found) if isinstance(r, Outcome) and r.error}
     assert errors == {5: "unreadable", 7: "corrupt"}
     for i in set(range(40)) - {3, 5, 7}:
@@ -103,7 +103,7 @@ def test_identical_files_are_scored_once(tmp_path: Path) -> None:
     score = Redness()
     entries: list[Found] = []
     for i in range(30):
-        picture(tmp_path / f"{i}.png", i % 3)
+        image(tmp_path / f"{i}.png", i % 3)
         entries.append(Candidate(str(tmp_path / f"{i}.png"), named=False))
     found = results(entries, score.make, plan(workers=3))
     assert sum(score.calls) == 3
@@ -113,7 +113,7 @@ def test_identical_files_are_scored_once(tmp_path: Path) -> None:
 
 def test_batches_fill_up_where_they_are_to_be_full(tmp_path: Path) -> None:
     score = Redness()
-    results(pictures(tmp_path, 50), score.make, plan(batch_size=8, threads=2, full=True))
+    results(images(tmp_path, 50), score.make, plan(batch_size=8, threads=2, full=True))
     assert sum(score.calls) == 50
     assert score.made <= 2
     assert score.calls.count(8) >= 4
@@ -129,7 +129,7 @@ def test_all_frames_of_an_animation_count(tmp_path: Path) -> None:
 
 def test_entries_are_taken_a_window_ahead_and_no_more(tmp_path: Path) -> None:
     taken = 0
-    one = picture(tmp_path / "a.png", 1)
+    one = image(tmp_path / "a.png", 1)
 
     def endless() -> Iterator[Found]:
         nonlocal taken
@@ -149,7 +149,7 @@ def test_entries_are_taken_a_window_ahead_and_no_more(tmp_path: Path) -> None:
 def test_results_are_there_before_the_list_goes_on(tmp_path: Path) -> None:
     """A list that comes through a pipe is followed file by file."""
     more = threading.Event()
-    entries = pictures(tmp_path, 2)
+    entries = images(tmp_path, 2)
 
     def slowly() -> Iterator[Found]:
         yield entries[0]
@@ -165,7 +165,7 @@ def test_results_are_there_before_the_list_goes_on(tmp_path: Path) -> None:
 
 def test_what_ends_the_list_is_raised_behind_its_entries(tmp_path: Path) -> None:
     def broken() -> Iterator[Found]:
-        yield picture(tmp_path / "a.png", 51)
+        yield image(tmp_path / "a.png", 51)
         raise ModelError("the list broke")
 
     with closing(Cache()) as cache:
@@ -175,7 +175,7 @@ def test_what_ends_the_list_is_raised_behind_its_entries(tmp_path: Path) -> None
             next(run)
 
 
-def test_a_model_that_fails_is_raised_at_its_picture(tmp_path: Path) -> None:
+def test_a_model_that_fails_is_raised_at_its_image(tmp_path: Path) -> None:
     def fails(pixels: Pixels) -> Probabilities:
         if pixels[0, 0, 0, 0] == 2:
             raise ModelError("no")
@@ -183,18 +183,18 @@ def test_a_model_that_fails_is_raised_at_its_picture(tmp_path: Path) -> None:
 
     with closing(Cache()) as cache:
         engine = Engine(JOB, lambda: fails, cache, QUESTION, plan(), rehash=False)
-        run = engine.run(iter(pictures(tmp_path, 5)))
+        run = engine.run(iter(images(tmp_path, 5)))
         assert [score_of(next(run)), score_of(next(run))] == [0, 0]
         with pytest.raises(ModelError, match="no"):
             next(run)
     assert not [thread for thread in enumerate_threads() if thread.name.startswith("lane")]
 
 
-def test_a_picture_without_a_number_has_no_verdict_and_is_not_kept(tmp_path: Path) -> None:
+def test_an_image_without_a_number_has_no_verdict_and_is_not_kept(tmp_path: Path) -> None:
     def nothing(pixels: Pixels) -> Probabilities:
         return np.full(len(pixels), np.nan, np.float32)
 
-    entries = pictures(tmp_path, 1)
+    entries = images(tmp_path, 1)
     path = tmp_path / "cache"
     (found,) = results(entries, lambda: nothing, plan(), Cache(path))
     assert isinstance(found, Outcome)
@@ -205,7 +205,7 @@ def test_a_picture_without_a_number_has_no_verdict_and_is_not_kept(tmp_path: Pat
 
 
 def test_closing_ends_all_work_at_once(tmp_path: Path) -> None:
-    entries = pictures(tmp_path, 60)
+    entries = images(tmp_path, 60)
     with closing(Cache()) as cache:
         engine = Engine(JOB, Redness().make, cache, QUESTION, plan(workers=4), rehash=False)
         run = engine.run(iter(entries))
@@ -231,20 +231,20 @@ def test_a_worker_killed_while_it_starts_costs_nothing(
 ) -> None:
     started: list[Worker] = []
 
-    def hire_doomed() -> Worker:
+    def acquire_doomed() -> Worker:
         worker = Worker()
         started.append(worker)
         if len(started) == 1:
             worker._process.kill()
         return worker
 
-    monkeypatch.setattr("nsfwscan.pipeline.engine.hire", hire_doomed)
-    found = results(pictures(tmp_path, 3), Redness().make, plan(workers=1))
+    monkeypatch.setattr("nsfwscan.pipeline.engine.acquire", acquire_doomed)
+    found = results(images(tmp_path, 3), Redness().make, plan(workers=1))
     assert [score_of(result) for result in found] == pytest.approx([0, 1 / 255, 2 / 255], abs=1e-6)
 
 
 def test_a_script_may_leave_a_scan_unfinished(tmp_path: Path) -> None:
-    pictures(tmp_path, 40)
+    images(tmp_path, 40)
     model = mean_model(tmp_path / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
     script = (
         "import sys; from nsfwscan import Classifier, scan\n"

@@ -5,7 +5,7 @@ import pytest
 
 from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.decoding.worker import Digests
-from nsfwscan.errors import PictureError, Reason
+from nsfwscan.errors import ImageError, Reason
 from nsfwscan.pipeline.inflight import Flights, Outcome, Result
 
 QUESTION = Question(b"q" * 32, "c" * 64, scan=1)
@@ -53,13 +53,13 @@ def test_a_known_verdict_comes_at_once(tmp_path: Path) -> None:
     cache.close()
 
 
-@pytest.mark.parametrize("found", [PictureError(Reason.CORRUPT, "cut short"), OSError("no")])
+@pytest.mark.parametrize("found", [ImageError(Reason.CORRUPT, "cut short"), OSError("no")])
 def test_what_goes_wrong_is_told_to_all(found: Exception) -> None:
     flights = Flights(Cache(), QUESTION)
     results = [boarded(flights, path)[1] for path in "ab"]
     flights.land(ONE.sha256, found)
     for result in results:
-        if isinstance(found, PictureError):
+        if isinstance(found, ImageError):
             assert outcome(result).error is found
         else:
             assert result.exception(timeout=0) is found

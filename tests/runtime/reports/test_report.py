@@ -57,7 +57,7 @@ def test_text_shows_the_worst_first_then_errors_then_the_sum() -> None:
         "flagged  0.900  =cmd|' /C calc'!A0\\x1b[2J\\xff\\n,\".jpg",
         "flagged  0.600  low.jpg",
         "error    truncated  bad.jpg: it ends",
-        "4 found: 1 safe, 2 flagged, 1 error; 1.0 s, 4.0 pictures/s",
+        "4 found: 1 safe, 2 flagged, 1 error; 1.0 s, 4.0 images/s",
     ]
     assert "found" not in written(RECORDS, "text", quiet=True)
 

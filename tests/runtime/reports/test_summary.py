@@ -28,11 +28,11 @@ def test_every_code_is_documented(code: ExitCode) -> None:
 
 
 def test_the_line_adds_up() -> None:
-    left_alone = Counter({Kind.VIDEO: 3, Kind.HIDDEN_FILE: 1})
-    summary = Summary(safe=1200, flagged=2, errors=1, left_alone=left_alone, seconds=10.0)
+    skipped = Counter({Kind.VIDEO: 3, Kind.HIDDEN_FILE: 1})
+    summary = Summary(safe=1200, flagged=2, errors=1, skipped=skipped, seconds=10.0)
     assert summary.line() == (
-        "1,207 found: 1,200 safe, 2 flagged, 1 error, 4 left alone (3 videos, 1 hidden file); "
-        "10.0 s, 120.3 pictures/s"
+        "1,207 found: 1,200 safe, 2 flagged, 1 error, 4 skipped (3 videos, 1 hidden file); "
+        "10.0 s, 120.3 images/s"
     )
 
 

@@ -67,7 +67,7 @@ def test_headers_are_recognised(head: bytes, name: str) -> None:
         (b"\x7fELF\2\1\1\0", "x", Kind.OTHER),
     ],
 )
-def test_what_is_no_picture_has_a_kind(head: bytes, name: str, kind: Kind) -> None:
+def test_what_is_no_image_has_a_kind(head: bytes, name: str, kind: Kind) -> None:
     assert sniff(head, name) is None
     assert kind_of(head, name) is kind
 
@@ -80,7 +80,7 @@ def test_a_tiff_named_like_a_camera_raw_file_is_one() -> None:
 
 
 @pytest.mark.parametrize("text", [b"BMW is a maker of cars", b"P1 is a runway", b"GIF is a format"])
-def test_prose_that_begins_like_a_picture_is_none(text: bytes) -> None:
+def test_prose_that_begins_like_an_image_is_none(text: bytes) -> None:
     assert sniff(text) is None
 
 

@@ -8,7 +8,7 @@ import pytest
 from helpers import encoded, load_photo
 
 from nsfwscan.sources import reader
-from nsfwscan.sources.entry import Candidate, LeftAlone, Problem
+from nsfwscan.sources.entry import Candidate, Problem, Skipped
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.reader import Contents, read, stamp_of
 
@@ -22,7 +22,7 @@ def reason_of(path: Path | str, *, named: bool = False) -> str:
     return found.reason
 
 
-def test_a_picture_is_read_with_its_digests(tmp_path: Path) -> None:
+def test_an_image_is_read_with_its_digests(tmp_path: Path) -> None:
     data = encoded(load_photo("chelsea.png"), "JPEG")
     path = tmp_path / "a.jpg"
     path.write_bytes(data)
@@ -63,10 +63,10 @@ def test_a_file_that_changes_while_it_is_read_has_no_stamp(
     assert found.stamp is None
 
 
-def test_what_is_no_picture_is_not_read(tmp_path: Path) -> None:
+def test_what_is_no_image_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     found = read(Candidate(str(tmp_path / "a.txt"), named=True), MOST)
-    assert found == LeftAlone(str(tmp_path / "a.txt"), Kind.TEXT)
+    assert found == Skipped(str(tmp_path / "a.txt"), Kind.TEXT)
 
 
 def test_sizes_are_limited(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from nsfwscan import Selection
 from nsfwscan.errors import InputError
 from nsfwscan.sources.filetype import Kind
-from nsfwscan.sources.selection import Ignore, left_alone, parse_ignore_file
+from nsfwscan.sources.selection import Ignore, parse_ignore_file, skipped
 
 
 @pytest.mark.parametrize("glob", ["", "!", "# photos", "   "])
@@ -30,7 +30,7 @@ def test_the_nearest_ignore_file_decides() -> None:
 
     def left(relative: str, *ignores: Ignore) -> Kind | None:
         name = relative.rpartition("/")[2]
-        return left_alone(name, relative, is_folder=False, by=wanted, ignores=ignores)
+        return skipped(name, relative, is_folder=False, by=wanted, ignores=ignores)
 
     assert left("a/c.jpg", outer) is Kind.IGNORED_FILE
     assert left("a/c.jpg", outer, inner) is None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nsfwscan import Selection
 from nsfwscan.errors import InputError, Reason
-from nsfwscan.sources.entry import Candidate, Found, LeftAlone, Problem
+from nsfwscan.sources.entry import Candidate, Found, Problem, Skipped
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.walk import discover, read_list
 
@@ -39,7 +39,7 @@ def candidates(root: Path, selection: Selection | None = None) -> list[str]:
 
 
 def kind(entry: Found) -> Kind:
-    assert isinstance(entry, LeftAlone)
+    assert isinstance(entry, Skipped)
     return entry.kind
 
 

@@ -5,23 +5,23 @@ from pathlib import Path
 import pytest
 
 from nsfwscan import OutputError
-from nsfwscan.util.files import replacing
+from nsfwscan.util.files import atomic_write
 
 
 def test_a_file_is_whole_or_as_it_was(target: Path) -> None:
-    with suppress(ZeroDivisionError), replacing(target) as out:
+    with suppress(ZeroDivisionError), atomic_write(target) as out:
         out.write("half")
         out.flush()
         raise ZeroDivisionError
     assert target.read_text() == "before"
-    with replacing(target) as out:
+    with atomic_write(target) as out:
         out.write("all\n")
         assert target.read_text() == "before"
     assert target.read_bytes() == b"all\n"
 
 
 def test_a_stream_is_there_as_it_is_written(target: Path) -> None:
-    with replacing(target, stream=True) as out:
+    with atomic_write(target, stream=True) as out:
         out.write("one")
         out.flush()
         assert target.read_text() == "one"
@@ -34,10 +34,10 @@ def test_a_device_or_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        with replacing(pipe) as out:
+        with atomic_write(pipe) as out:
             out.write("x")
         assert os.read(reader, 10) == b"x"
-        with replacing(Path(f"/dev/fd/{os.dup(1)}") if Path("/dev/fd").exists() else pipe):
+        with atomic_write(Path(f"/dev/fd/{os.dup(1)}") if Path("/dev/fd").exists() else pipe):
             pass
     finally:
         os.close(reader)
@@ -48,7 +48,7 @@ def test_a_device_or_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
 def test_a_link_keeps_being_one(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("before")
     (tmp_path / "link").symlink_to("real")
-    with replacing(tmp_path / "link") as out:
+    with atomic_write(tmp_path / "link") as out:
         out.write("all")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "all"
@@ -56,7 +56,7 @@ def test_a_link_keeps_being_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gone/report", ".", ""])
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(OutputError, match=r"cannot write .*: "), replacing(tmp_path / name):
+    with pytest.raises(OutputError, match=r"cannot write .*: "), atomic_write(tmp_path / name):
         pass
 
 
@@ -65,6 +65,6 @@ def test_a_full_disk_is_one_sentence() -> None:
         pytest.skip("needs /dev/full")
     with (
         pytest.raises(OutputError, match="cannot write /dev/full: No space left on device"),
-        replacing(Path("/dev/full")) as out,
+        atomic_write(Path("/dev/full")) as out,
     ):
         out.write("x")

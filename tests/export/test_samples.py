@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nsfwexport import pictures
+from nsfwexport import samples
 from nsfwscan import InputError, Preprocess, decode
 from nsfwscan.dataset.labels import Assigned, Label, write_split
 from nsfwscan.dataset.objects import object_path
 
 
-def test_made_pictures_are_always_the_same_and_varied(tmp_path: Path) -> None:
+def test_made_images_are_always_the_same_and_varied(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-    first, second = (pictures.make(tmp_path / name, 24) for name in ("a", "b"))
+    first, second = (samples.make(tmp_path / name, 24) for name in ("a", "b"))
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
     modes = set()
     for path in first:
@@ -24,17 +24,17 @@ def test_made_pictures_are_always_the_same_and_varied(tmp_path: Path) -> None:
     assert np.ptp(means) > 100
 
 
-def test_a_folder_s_pictures(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no picture"):
-        pictures.in_folder(tmp_path)
-    made = pictures.make(tmp_path, 3)
-    assert sorted(pictures.in_folder(tmp_path)) == sorted(made)
+def test_a_folder_s_images(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no image"):
+        samples.in_folder(tmp_path)
+    made = samples.make(tmp_path, 3)
+    assert sorted(samples.in_folder(tmp_path)) == sorted(made)
 
 
 def test_a_part_of_a_split(tmp_path: Path) -> None:
     rows = [Assigned(Label(f"{i:040}.png", 1), "test" if i < 2 else "train") for i in range(5)]
     write_split(tmp_path / "split.csv", rows)
-    found = pictures.in_store(tmp_path, tmp_path / "split.csv", "test")
+    found = samples.in_store(tmp_path, tmp_path / "split.csv", "test")
     assert found == [object_path(tmp_path, f"{i:040}.png") for i in range(2)]
     with pytest.raises(InputError, match="has no row of type validation"):
-        pictures.in_store(tmp_path, tmp_path / "split.csv", "validation")
+        samples.in_store(tmp_path, tmp_path / "split.csv", "validation")

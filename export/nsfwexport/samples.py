@@ -1,4 +1,4 @@
-"""Pictures to compare two models on: named ones, a store's, or some that are made here."""
+"""Images to compare two models on: named ones, a store's, or some that are made here."""
 
 import io
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _ORIENTATION_TAG = 0x0112
 
 
 def in_folder(folder: Path) -> list[Path]:
-    """List the files below a folder that may be pictures, or name the one file.
+    """List the files below a folder that may be images, or name the one file.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def in_folder(folder: Path) -> list[Path]:
     """
     found = [Path(e.path) for e in discover([folder], Selection()) if isinstance(e, Candidate)]
     if not found:
-        raise InputError(f"{folder} holds no picture; name a folder of photos")
+        raise InputError(f"{folder} holds no image; name a folder of photos")
     return found
 
 
@@ -47,7 +47,7 @@ def in_store(store: Path, split: Path, part: Part) -> list[Path]:
 
 
 def make(folder: Path, count: int = 64) -> list[Path]:
-    """Write varied pictures, always the same: colours, blots and noise of all scales.
+    """Write varied images, always the same: colours, blots and noise of all scales.
 
     They are of many sizes, JPEG and PNG, grey, transparent and turned ones among them.
 
@@ -68,18 +68,18 @@ def _write(path: Path, rng: np.random.Generator, i: int) -> Path:
     colours = rng.integers(0, 256, (detail, detail, 3)) * rng.uniform(0.2, 1, 3)
     lightness = rng.uniform(0, 255 - colours.max())
     pixels = (colours + lightness).astype(np.uint8)
-    picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
     if i % 3 == 0:
         mode: Sequence[str] = ("RGB", "L", "RGBA", "P")
-        picture = picture.convert(mode[i // 3 % len(mode)])
-        return _save(picture, path.with_suffix(".png"))
+        image = image.convert(mode[i // 3 % len(mode)])
+        return _save(image, path.with_suffix(".png"))
     exif = Image.Exif()
     exif[_ORIENTATION_TAG] = i % 8 + 1
-    return _save(picture, path.with_suffix(".jpg"), quality=85, exif=exif)
+    return _save(image, path.with_suffix(".jpg"), quality=85, exif=exif)
 
 
-def _save(picture: Image.Image, path: Path, **options: object) -> Path:
+def _save(image: Image.Image, path: Path, **options: object) -> Path:
     data = io.BytesIO()
-    picture.save(data, Image.registered_extensions()[path.suffix], **options)
+    image.save(data, Image.registered_extensions()[path.suffix], **options)
     path.write_bytes(data.getvalue())
     return path
