@@ -327,7 +327,7 @@ def _load_images(
             pixels.append(decode(path.read_bytes(), preprocess).pixels)
             used.append(str(path))
         except OSError as error:
-            failed[str(path)] = problem_of(str(path), error, named=True).detail
+            failed[str(path)] = problem_of(str(path), error, explicit=True).detail
         except ImageError as error:
             failed[str(path)] = error.detail
     return used, np.concatenate(pixels) if pixels else None, failed

@@ -10,7 +10,7 @@ from PIL import Image
 from nsfwscan import InputError, Selection
 from nsfwscan.dataset.labels import Part, read_split
 from nsfwscan.dataset.objects import object_path
-from nsfwscan.sources.entry import Candidate
+from nsfwscan.sources.entry import Entry
 from nsfwscan.sources.walk import discover
 
 _ORIENTATION_TAG = 0x0112
@@ -24,7 +24,7 @@ def in_folder(folder: Path) -> list[Path]:
     InputError
         If there is none.
     """
-    found = [Path(e.path) for e in discover([folder], Selection()) if isinstance(e, Candidate)]
+    found = [Path(e.location) for e in discover([folder], Selection()) if isinstance(e, Entry)]
     if not found:
         raise InputError(f"{folder} holds no image; name a folder of photos")
     return found

@@ -21,7 +21,7 @@ from nsfwscan.decoding.worker import Digests, Job, Worker
 from nsfwscan.decoding.worker_pool import close_idle
 from nsfwscan.limits import LEAST_MEMORY
 from nsfwscan.pipeline.engine import WINDOW
-from nsfwscan.sources.entry import Candidate, Skipped
+from nsfwscan.sources.entry import Entry, Skipped
 from nsfwscan.sources.filetype import Kind
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
@@ -522,7 +522,7 @@ def test_a_verdict_cannot_be_borrowed_by_a_forged_sha1(
     """As if somebody had made all of these collide, as can be done with SHA-1 since 2017."""
     honest = Worker.read
 
-    def forged(self: Worker, entry: Candidate, job: Job) -> object:
+    def forged(self: Worker, entry: Entry, job: Job) -> object:
         seen = honest(self, entry, job)
         return replace(seen, sha1="f" * 40) if isinstance(seen, Digests) else seen
 

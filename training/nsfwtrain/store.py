@@ -126,29 +126,29 @@ def _take(
 ) -> tuple[str, _Taken | Kind | str]:
     """Put one file into the store, if it is an image; else say what it is or what is wrong."""
     if isinstance(entry, Skipped):
-        return entry.path, entry.kind
+        return entry.location, entry.kind
     if isinstance(entry, Problem):
-        return entry.path, entry.detail
-    path = Path(entry.path)
+        return entry.location, entry.detail
+    path = Path(entry.location)
     try:
         data = path.read_bytes()
     except OSError as error:
-        return entry.path, problem_of(entry.path, error, named=False).detail
+        return entry.location, problem_of(entry.location, error, explicit=False).detail
     format_ = sniff(data[:HEAD_BYTES], path.name)
     if format_ is None and promised_format(path.name) is None:
-        return entry.path, kind_of(data[:HEAD_BYTES], path.name)
+        return entry.location, kind_of(data[:HEAD_BYTES], path.name)
     sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     if sha1 in known and _is_there(data, object_path(store, known[sha1])):
-        return entry.path, _Taken(known[sha1], sha1)
+        return entry.location, _Taken(known[sha1], sha1)
     try:
         decode(data, _TRIAL)
     except ImageError as error:
-        return entry.path, error.detail
+        return entry.location, error.detail
     own = extension_of(path.name)
     usual = format_.extensions if format_ is not None else (own,)
     object_id = known.get(sha1) or sha1 + (own if own in usual else usual[0])
     _put(data, path if link else None, object_path(store, object_id))
-    return entry.path, _Taken(object_id, sha1)
+    return entry.location, _Taken(object_id, sha1)
 
 
 def _is_there(data: bytes, path: Path) -> bool:

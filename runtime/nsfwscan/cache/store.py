@@ -144,7 +144,7 @@ class Cache:
         path
             The file.
         stamp
-            Gives its `nsfwscan.sources.reader.stamp_of`, or None; asked only if the path is known.
+            Gives its `nsfwscan.sources.entry.stamp_of`, or None; asked only if the path is known.
         question
             What is asked.
         """
@@ -216,8 +216,7 @@ class Cache:
         return Info(size, places, dict(by_model))
 
     def _place(self, path: str) -> bytes:
-        absolute = os.fsencode(os.path.abspath(path))
-        return hashlib.blake2b(absolute, key=self._salt, digest_size=16).digest()
+        return hashlib.blake2b(os.fsencode(path), key=self._salt, digest_size=16).digest()
 
     def _row(self, query: str, values: tuple[bytes, ...]) -> Sequence[Any] | None:
         with self._guarded():

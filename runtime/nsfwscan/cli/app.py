@@ -242,7 +242,7 @@ def scan(
 
             def pass_by(entry: "Skipped") -> None:
                 if verbose:
-                    say(f"nsfwscan: skipped, {entry.kind}: {printable(entry.path)}")
+                    say(f"nsfwscan: skipped, {entry.kind}: {printable(entry.location)}")
                 advance(under_way.examined)
 
             under_way = stack.enter_context(

@@ -25,7 +25,7 @@ from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 
 from nsfwscan.errors import EngineError, ImageError, Reason
-from nsfwscan.sources.entry import Candidate, Problem, Skipped
+from nsfwscan.sources.entry import Entry, Problem, Skipped
 from nsfwscan.sources.filetype import Kind
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Worker:
                 self._overdue = True
                 self.kill()
 
-    def read(self, entry: Candidate, job: Job) -> Digests | Skipped | Problem:
+    def read(self, entry: Entry, job: Job) -> Digests | Skipped | Problem:
         """Read a file, and hold its bytes until the next request.
 
         Raises
@@ -179,9 +179,9 @@ class Worker:
         self._come_up()
         self._seconds = self._left = job.timeout
         self._files += 1
-        path = entry.path
+        path = entry.location
         limits = {"max_filesize": job.max_filesize, "max_memory": job.max_memory}
-        request = {"path": _absolute(path), "named": entry.named, **limits}
+        request = {"path": _absolute(path), "named": entry.explicit, **limits}
         with self._request(_line({"read": request})):
             answer = self._receive()
             with self._understanding():

@@ -13,7 +13,7 @@ from PIL import Image
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.preprocess import decode_frames
 from nsfwscan.errors import ImageError, Reason
-from nsfwscan.sources.entry import Candidate, Skipped
+from nsfwscan.sources.entry import Entry, Skipped
 from nsfwscan.sources.reader import Contents, read
 
 if sys.platform != "win32":
@@ -63,7 +63,7 @@ def _read(
 ) -> tuple[bytes | None, object]:
     _limit_memory(max_memory)
     try:
-        found = read(Candidate(path, named), max_filesize)
+        found = read(Entry(path, named), max_filesize)
     except MemoryError:
         return None, _short_of_memory("read")
     if isinstance(found, Contents):

@@ -8,7 +8,6 @@ which the entries were found. How far anything may run ahead is bounded, and so 
 import atexit
 import contextlib
 import math
-import os
 import queue
 import threading
 import time
@@ -27,8 +26,7 @@ from nsfwscan.errors import EngineError, ImageError, Reason
 from nsfwscan.inference.tensors import Probabilities
 from nsfwscan.limits import LEAST_TIMEOUT
 from nsfwscan.pipeline.inflight import Flights, Outcome, Result
-from nsfwscan.sources.entry import Candidate, Found, Problem, Skipped
-from nsfwscan.sources.reader import stamp_of
+from nsfwscan.sources.entry import Entry, Found, Problem, Skipped
 
 WINDOW = 256
 """Most entries that are taken ahead of the result that is due: what waits is small by then."""
@@ -103,7 +101,7 @@ class Engine:
         self._results: queue.SimpleQueue[Result | Future[Result] | BaseException | None]
         self._results = queue.SimpleQueue()
         self._busy: set[Worker] = set()
-        self._entries: queue.SimpleQueue[tuple[Candidate, Future[Result]] | None]
+        self._entries: queue.SimpleQueue[tuple[Entry, Future[Result]] | None]
         self._entries = queue.SimpleQueue()
         ahead = 2 * max(plan.threads, plan.batch_size)
         self._decoded: queue.Queue[tuple[str, DecodedImage] | None] = queue.Queue(ahead)
@@ -173,7 +171,7 @@ class Engine:
 
     def _begin(self, entry: Found) -> "Result | Future[Result]":
         """Give the result that is known already, or the promise of one."""
-        if not isinstance(entry, Candidate):
+        if not isinstance(entry, Entry):
             return _as_result(entry)
         known = self._recall(entry)
         if known is not None:
@@ -186,7 +184,7 @@ class Engine:
         while (item := self._entries.get()) is not None and not self._stopped.is_set():
             self._examine(*item)
 
-    def _examine(self, entry: Candidate, result: "Future[Result]") -> None:
+    def _examine(self, entry: Entry, result: "Future[Result]") -> None:
         """Find out what a file is; resolve its result, or have it scored."""
         try:
             for chance in range(_CHANCES):
@@ -197,11 +195,11 @@ class Engine:
                     if chance == _CHANCES - 1:
                         raise
         except ImageError as error:
-            result.set_result(Outcome(entry.path, error=error))
+            result.set_result(Outcome(entry.location, error=error))
         except BaseException as error:  # noqa: BLE001 - it is raised where the results are taken
             result.set_exception(error)
 
-    def _with_worker(self, entry: Candidate, result: "Future[Result]") -> None:
+    def _with_worker(self, entry: Entry, result: "Future[Result]") -> None:
         with self._busy_with(acquire()) as worker:
             decoded = self._decode(worker, entry, result)
             if decoded is not None:
@@ -219,26 +217,20 @@ class Engine:
             self._busy.discard(worker)
             release(worker)
 
-    def _recall(self, entry: Candidate) -> Outcome | None:
+    def _recall(self, entry: Entry) -> Outcome | None:
         if self._rehash:
             return None
-
-        def stamp() -> tuple[int, ...] | None:
-            try:
-                status = os.stat(entry.path, follow_symlinks=entry.named)
-            except (OSError, ValueError):
-                return None  # reading it will say what is wrong
-            return stamp_of(status) if status.st_size <= self._job.max_filesize else None
-
-        known = self._cache.recall(entry.path, stamp, self._question)
+        known = self._cache.recall(
+            entry.address, lambda: entry.stamp(self._job.max_filesize), self._question
+        )
         if known is None:
             return None
         return Outcome(
-            entry.path, known.verdict, None, known.sha256, known.sha1, cached=known.earlier
+            entry.location, known.verdict, None, known.sha256, known.sha1, cached=known.earlier
         )
 
     def _decode(
-        self, worker: Worker, entry: Candidate, result: "Future[Result]"
+        self, worker: Worker, entry: Entry, result: "Future[Result]"
     ) -> tuple[str, DecodedImage] | None:
         """Give what is to be scored, and the digest it belongs to, if there is anything."""
         seen = worker.read(entry, self._job)
@@ -249,8 +241,8 @@ class Engine:
             result.set_result(_as_result(seen))
             return None
         if seen.stamp is not None and self._cache.path is not None:
-            self._cache.remember(entry.path, seen.stamp, seen.sha256, seen.sha1)
-        if not self._flights.board(entry.path, seen, result):
+            self._cache.remember(entry.address, seen.stamp, seen.sha256, seen.sha1)
+        if not self._flights.board(entry.location, seen, result):
             return None
         try:
             return seen.sha256, self._pixels(worker, entry, seen)
@@ -258,7 +250,7 @@ class Engine:
             self._flights.land(seen.sha256, error)
             return None
 
-    def _pixels(self, worker: Worker, entry: Candidate, seen: Digests) -> DecodedImage:
+    def _pixels(self, worker: Worker, entry: Entry, seen: Digests) -> DecodedImage:
         try:
             return worker.decode(self._job)
         except ImageError:
@@ -325,7 +317,7 @@ class Engine:
 def _as_result(entry: Skipped | Problem) -> Result:
     if isinstance(entry, Skipped):
         return entry
-    return Outcome(entry.path, error=ImageError(entry.reason, entry.detail))
+    return Outcome(entry.location, error=ImageError(entry.reason, entry.detail))
 
 
 def _verdicts(

@@ -1,58 +1,116 @@
-"""What a walk comes upon: files to look into, entries to skip, and problems."""
+"""What a source yields: entries to score, entries it skips, and problems.
+
+Everything behind a source (reader, engine, cache, record) knows an entry by its location, its
+stamp, and its bytes. Only this module and the reader know that most entries are files.
+"""
 
 import errno
 import os
 import stat
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from nsfwscan.errors import Reason
 from nsfwscan.sources.filetype import Kind
 
+Stamp = tuple[int, ...]
+"""Numbers that change when the content changes, short of deliberate disguise."""
+
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A regular file, to be looked into. `named`: by the user, not found in a folder."""
+class Entry:
+    """Something that may be an image: a regular file, or bytes from elsewhere.
 
-    path: str
-    named: bool
+    Attributes
+    ----------
+    location
+        What the record calls ``path``.
+    explicit
+        Whether the user gave this location; otherwise a walk found it.
+    open
+        Opens the bytes. None for a file, which the worker process opens by its location.
+    """
+
+    location: str
+    explicit: bool = False
+    open: Callable[[], AbstractContextManager[BinaryIO]] | None = None
+
+    @property
+    def address(self) -> str:
+        """The location in a form that holds in any working directory; a cache keys on it."""
+        return os.path.abspath(self.location) if self.open is None else self.location
+
+    def stamp(self, max_filesize: int) -> Stamp | None:
+        """Give the stamp of an unopened file.
+
+        Returns
+        -------
+        tuple of int or None
+            As `stamp_of`. None if there is no such file, if it has more than `max_filesize`
+            bytes, or if the entry is not a file: then only its bytes tell.
+        """
+        if self.open is not None:
+            return None
+        try:
+            status = os.stat(self.location, follow_symlinks=self.explicit)
+        except (OSError, ValueError):
+            return None  # reading it reports the problem
+        return stamp_of(status) if status.st_size <= max_filesize else None
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An entry that is passed by, and what it is."""
+    """An entry that is not scored, and what it is."""
 
-    path: str
+    location: str
     kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An entry that cannot be looked into, and why."""
+    """An entry that cannot be read, and why."""
 
-    path: str
+    location: str
     reason: Reason
     detail: str
 
 
-Found = Candidate | Skipped | Problem
+Found = Entry | Skipped | Problem
 
 
-def problem_of(path: str, error: OSError | ValueError, *, named: bool) -> Problem:
-    """Turn what the operating system said of a path into a `Problem`.
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Give the stamp of a file.
+
+    Returns
+    -------
+    tuple of int
+        Device, inode, size in bytes, and the times of the last modification and status change in
+        nanoseconds.
+    """
+    return (
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
+    )  # fmt: skip
+
+
+def problem_of(path: str, error: OSError | ValueError, *, explicit: bool) -> Problem:
+    """Turn an error of the operating system into a `Problem`.
 
     Parameters
     ----------
     path
         The file or folder.
     error
-        What was raised; ValueError stands for a path that no system call takes.
-    named
-        Whether the user named the path. Then its absence is the user's, not a change under way.
+        The error. No system call takes a path that raises ValueError.
+    explicit
+        Whether the user gave the path. Then a missing file is the user's mistake, and not a
+        change during the scan.
     """
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         if os.path.islink(path):
             return Problem(path, Reason.DANGLING_LINK, "the link's target does not exist")
-        if named:
+        if explicit:
             return Problem(path, Reason.NOT_FOUND, "no such file or folder")
         return Problem(path, Reason.VANISHED, "it was gone when it was opened")
     if isinstance(error, PermissionError):

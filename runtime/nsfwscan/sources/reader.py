@@ -9,7 +9,15 @@ from pathlib import PurePath
 from typing import BinaryIO
 
 from nsfwscan.errors import Reason
-from nsfwscan.sources.entry import Candidate, Problem, Skipped, problem_of, special_file
+from nsfwscan.sources.entry import (
+    Entry,
+    Problem,
+    Skipped,
+    Stamp,
+    problem_of,
+    special_file,
+    stamp_of,
+)
 from nsfwscan.sources.filetype import HEAD_BYTES, Kind, kind_of, promised_format, sniff
 
 _PIECE_BYTES = 1 << 24
@@ -32,24 +40,10 @@ class Contents:
     data: bytes
     sha256: str
     sha1: str
-    stamp: tuple[int, ...] | None
+    stamp: Stamp | None
 
 
-def stamp_of(status: os.stat_result) -> tuple[int, ...]:
-    """Give what changes with a file's content, short of a deliberate disguise.
-
-    Returns
-    -------
-    tuple of int
-        Device, inode, size in bytes, and the times of the last modification and status change in
-        nanoseconds.
-    """
-    return (
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
-    )  # fmt: skip
-
-
-def read(entry: Candidate, max_filesize: int) -> Contents | Skipped | Problem:
+def read(entry: Entry, max_filesize: int) -> Contents | Skipped | Problem:
     """Read a file, if it is an image or claims to be one.
 
     Parameters
@@ -69,9 +63,9 @@ def read(entry: Candidate, max_filesize: int) -> Contents | Skipped | Problem:
     MemoryError
         If there is none for its bytes.
     """
-    path = entry.path
+    path = entry.location
     try:
-        with _open(path, follow=entry.named) as stream:
+        with _open(path, follow=entry.explicit) as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 return special_file(path, status.st_mode)
@@ -84,7 +78,7 @@ def read(entry: Candidate, max_filesize: int) -> Contents | Skipped | Problem:
             stamp = stamp_of(status)
             unchanged = stamp == stamp_of(os.fstat(stream.fileno()))
     except (OSError, ValueError) as error:
-        return problem_of(path, error, named=entry.named)
+        return problem_of(path, error, explicit=entry.explicit)
     if len(data) > max_filesize:  # it has grown since its size was asked for
         return _too_large(path, len(data), max_filesize)
     return Contents(

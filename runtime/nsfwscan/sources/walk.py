@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from nsfwscan.errors import InputError, Reason
-from nsfwscan.sources.entry import Candidate, Found, Problem, Skipped, problem_of, special_file
+from nsfwscan.sources.entry import Entry, Found, Problem, Skipped, problem_of, special_file
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.selection import (
     BYTE_ORDER_MARK,
@@ -47,7 +47,7 @@ def discover(paths: Iterable[str | os.PathLike[str]], selection: Selection) -> I
 
     Yields
     ------
-    Candidate, Skipped or Problem
+    Entry, Skipped or Problem
         One for each entry. Folders that are entered are not entries themselves.
     """
     named = _entries(paths) if isinstance(paths, Sequence) else set[str]()
@@ -58,7 +58,7 @@ def discover(paths: Iterable[str | os.PathLike[str]], selection: Selection) -> I
         try:
             mode, identity = os.stat(path).st_mode, os.path.realpath(path)
         except (OSError, ValueError) as error:
-            mode, identity, problem = 0, path, problem_of(path, error, named=True)
+            mode, identity, problem = 0, path, problem_of(path, error, explicit=True)
         if named:
             if identity in done:
                 continue
@@ -68,7 +68,7 @@ def discover(paths: Iterable[str | os.PathLike[str]], selection: Selection) -> I
         elif stat.S_ISDIR(mode):
             yield from _walk(path, selection, skip=named)
         elif stat.S_ISREG(mode):
-            yield Candidate(path, named=True)
+            yield Entry(path, explicit=True)
         else:
             yield special_file(path, mode)
 
@@ -150,7 +150,7 @@ def _walk(root: str, selection: Selection, skip: Collection[str]) -> Iterator[Fo
         try:
             entries = _list(folder.path)
         except OSError as error:
-            yield problem_of(folder.path, error, named=False)
+            yield problem_of(folder.path, error, explicit=False)
             continue
         ignores = folder.ignores
         if selection.ignore and (IGNORE_FILE, "file") in entries:
@@ -180,14 +180,14 @@ def _walk(root: str, selection: Selection, skip: Collection[str]) -> Iterator[Fo
 
 def _entry(path: str, kind: _Type) -> Found:
     if kind == "file":
-        return Candidate(path, named=False)
+        return Entry(path, explicit=False)
     try:
         if kind == "link":
             os.stat(path)
             return Skipped(path, Kind.LINK)
         return special_file(path, os.lstat(path).st_mode)
     except OSError as error:
-        return problem_of(path, error, named=False)
+        return problem_of(path, error, explicit=False)
 
 
 def _list(path: str) -> list[tuple[str, _Type]]:
@@ -219,7 +219,7 @@ def _read_ignore_file(path: str) -> tuple[list[str], Problem | None]:
         with open(path, "rb", opener=_open_file) as stream:
             data = stream.read(_IGNORE_FILE_BYTES + 1)
     except OSError as error:
-        return [], problem_of(path, error, named=False)
+        return [], problem_of(path, error, explicit=False)
     if len(data) > _IGNORE_FILE_BYTES:
         detail = f"an ignore file of more than {_IGNORE_FILE_BYTES:,} bytes is not used"
         return [], Problem(path, Reason.TOO_LARGE, detail)

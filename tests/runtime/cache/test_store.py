@@ -61,14 +61,6 @@ def test_the_stamp_of_a_path_that_is_not_known_is_not_asked_for(tmp_path: Path) 
         assert cache.recall("a.jpg", lambda: None, QUESTION) is None
 
 
-def test_a_path_is_known_by_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with closing(Cache(filled(tmp_path / "c"))) as cache:
-        assert cache.recall(str(tmp_path / "a.jpg"), lambda: OLD, QUESTION) is not None
-        monkeypatch.chdir("/")
-        assert cache.recall("a.jpg", lambda: OLD, QUESTION) is None
-
-
 def test_a_young_file_is_not_remembered_by_its_stamp() -> None:
     now = time.time_ns()
     with closing(Cache()) as cache:

@@ -18,9 +18,8 @@ from nsfwscan import Manifest, Preprocess, decode
 from nsfwscan.decoding.worker import Digests, Job, Worker
 from nsfwscan.errors import EngineError, ImageError, Reason
 from nsfwscan.limits import LEAST_MEMORY, MAX_MEMORY
-from nsfwscan.sources.entry import Candidate, Problem, Skipped
+from nsfwscan.sources.entry import Entry, Problem, Skipped, stamp_of
 from nsfwscan.sources.filetype import Kind
-from nsfwscan.sources.reader import stamp_of
 
 MOST = 1 << 20
 JOB = Job(
@@ -39,19 +38,19 @@ def worker() -> Iterator[Worker]:
         yield one
 
 
-def photo(path: Path) -> Candidate:
+def photo(path: Path) -> Entry:
     path.write_bytes(encoded(load_photo("coffee.png"), "JPEG"))
-    return Candidate(str(path), named=False)
+    return Entry(str(path), explicit=False)
 
 
 def test_a_worker_decodes_as_this_process_does(tmp_path: Path, worker: Worker) -> None:
     frames = [Image.new("RGB", (40, 30), (i, 0, 0)) for i in range(9)]
     frames[0].save(tmp_path / "b.png", save_all=True, append_images=frames[1:])
-    for entry in (photo(tmp_path / "a.jpg"), Candidate(str(tmp_path / "b.png"), named=True)):
+    for entry in (photo(tmp_path / "a.jpg"), Entry(str(tmp_path / "b.png"), explicit=True)):
         seen = worker.read(entry, JOB)
-        data = Path(entry.path).read_bytes()
+        data = Path(entry.location).read_bytes()
         assert isinstance(seen, Digests)
-        assert seen.stamp == stamp_of(Path(entry.path).stat())
+        assert seen.stamp == stamp_of(Path(entry.location).stat())
         image = worker.decode(JOB)
         own = decode(data, JOB.preprocess, frames=JOB.frames, max_pixels=JOB.max_pixels)
         assert np.array_equal(image.pixels, own.pixels)
@@ -64,13 +63,13 @@ def test_what_is_no_image_comes_back_as_such(tmp_path: Path, worker: Worker) -> 
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / "b.jpg").write_text("b")
     (tmp_path / "c.jpg").write_bytes(b"\xff\xd8\xff" + bytes(50))
-    assert worker.read(Candidate(str(tmp_path / "a.txt"), named=False), JOB) == Skipped(
+    assert worker.read(Entry(str(tmp_path / "a.txt"), explicit=False), JOB) == Skipped(
         str(tmp_path / "a.txt"), Kind.TEXT
     )
-    problem = worker.read(Candidate(str(tmp_path / "b.jpg"), named=False), JOB)
+    problem = worker.read(Entry(str(tmp_path / "b.jpg"), explicit=False), JOB)
     assert isinstance(problem, Problem)
     assert problem.reason is Reason.NOT_AN_IMAGE
-    assert isinstance(worker.read(Candidate(str(tmp_path / "c.jpg"), named=False), JOB), Digests)
+    assert isinstance(worker.read(Entry(str(tmp_path / "c.jpg"), explicit=False), JOB), Digests)
     with pytest.raises(ImageError):
         worker.decode(JOB)
 
@@ -80,13 +79,13 @@ def test_names_of_any_bytes_reach_the_worker(tmp_path: Path, worker: Worker) -> 
     path = os.fsdecode(os.fsencode(tmp_path) + b"/new\nline \xff.jpg")
     photo(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").rename(path)
-    assert isinstance(worker.read(Candidate(path, named=False), JOB), Digests)
+    assert isinstance(worker.read(Entry(path, explicit=False), JOB), Digests)
 
 
-def large(path: Path) -> Candidate:
+def large(path: Path) -> Entry:
     """Write a small file of which decoding takes a second and hundreds of megabytes."""
     Image.new("1", (15_000, 15_000)).save(path)
-    return Candidate(str(path), named=False)
+    return Entry(str(path), explicit=False)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to it")
@@ -205,9 +204,9 @@ def test_a_worker_looks_where_the_program_is_now(
     monkeypatch.chdir(tmp_path)
     photo(tmp_path / "a.jpg")
     (tmp_path / "sub" / "a.jpg").write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
-    here = worker.read(Candidate("a.jpg", named=False), JOB)
+    here = worker.read(Entry("a.jpg", explicit=False), JOB)
     monkeypatch.chdir(tmp_path / "sub")
-    there = worker.read(Candidate("a.jpg", named=False), JOB)
+    there = worker.read(Entry("a.jpg", explicit=False), JOB)
     assert isinstance(here, Digests)
     assert isinstance(there, Digests)
     assert here.sha256 != there.sha256
@@ -260,14 +259,14 @@ def test_a_worker_ends_with_its_scan_even_while_it_decodes(tmp_path: Path) -> No
     code = (
         "import sys, threading; from nsfwscan.decoding.parameters import Preprocess\n"
         "from nsfwscan.decoding.worker import Job, Worker\n"
-        "from nsfwscan.sources.entry import Candidate\n"
+        "from nsfwscan.sources.entry import Entry\n"
         "worker = Worker(); job = Job(Preprocess(size=32), 4, 1 << 28, 1 << 28, 6 << 30, 1000)\n"
-        "worker.read(Candidate(sys.argv[1], True), job)\n"
+        "worker.read(Entry(sys.argv[1], True), job)\n"
         "threading.Thread(target=worker.decode, args=[job], daemon=True).start()\n"
         "print(worker._process.pid, flush=True); sys.stdin.read()\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, entry.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, entry.location], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as scan:
         assert scan.stdout is not None
         pid = int(scan.stdout.readline())

@@ -50,14 +50,14 @@ def test_after_a_fork_the_child_starts_workers_of_its_own(tmp_path: Path) -> Non
     photo.write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
     code = (
         "import os, sys; from nsfwscan.decoding import worker_pool as p, worker as w\n"
-        "from nsfwscan.sources.entry import Candidate\n"
+        "from nsfwscan.sources.entry import Entry\n"
         "one = p.acquire(); pid = one._process.pid; p.release(one); p._idle_lock.acquire()\n"
         "job = w.Job(None, 1, 1, 10**6, 10**9, 30)\n"
         "child = os.fork()\n"
         "if not child:\n"
         "    other = p.acquire()\n"
         "    ok = other._process.pid != pid\n"
-        "    ok &= type(other.read(Candidate(sys.argv[1], False), job)) is w.Digests\n"
+        "    ok &= type(other.read(Entry(sys.argv[1], False), job)) is w.Digests\n"
         "    other.close(); os._exit(0 if ok else 1)\n"
         "p._idle_lock.release()\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), p.acquire() is one)\n"

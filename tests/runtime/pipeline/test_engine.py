@@ -21,7 +21,7 @@ from nsfwscan.inference.tensors import Probabilities
 from nsfwscan.limits import MAX_MEMORY
 from nsfwscan.pipeline.engine import WINDOW, Engine, Plan
 from nsfwscan.pipeline.inflight import Outcome, Result
-from nsfwscan.sources.entry import Candidate, Found, Problem, Skipped
+from nsfwscan.sources.entry import Entry, Found, Problem, Skipped
 from nsfwscan.sources.filetype import Kind
 
 JOB = Job(
@@ -69,7 +69,7 @@ def results(
 
 def image(path: Path, level: int) -> Found:
     Image.new("RGB", (9, 9), (level, 0, 0)).save(path)
-    return Candidate(str(path), named=False)
+    return Entry(str(path), explicit=False)
 
 
 def images(folder: Path, count: int) -> list[Found]:
@@ -104,7 +104,7 @@ def test_identical_files_are_scored_once(tmp_path: Path) -> None:
     entries: list[Found] = []
     for i in range(30):
         image(tmp_path / f"{i}.png", i % 3)
-        entries.append(Candidate(str(tmp_path / f"{i}.png"), named=False))
+        entries.append(Entry(str(tmp_path / f"{i}.png"), explicit=False))
     found = results(entries, score.make, plan(workers=3))
     assert sum(score.calls) == 3
     assert [score_of(result) for result in found[:3]] * 10 == [score_of(r) for r in found]
@@ -122,7 +122,7 @@ def test_batches_fill_up_where_they_are_to_be_full(tmp_path: Path) -> None:
 def test_all_frames_of_an_animation_count(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (9, 9), (10 * i, 0, 0)) for i in range(4)]
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
-    (found,) = results([Candidate(str(tmp_path / "a.png"), named=False)], Redness().make, plan())
+    (found,) = results([Entry(str(tmp_path / "a.png"), explicit=False)], Redness().make, plan())
     assert isinstance(found, Outcome)
     assert found.verdict == Verdict(round(30 / 255, 6), 9, 9, 4)
 
@@ -221,7 +221,7 @@ def test_no_call_scores_more_frames_than_a_batch(tmp_path: Path) -> None:
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
     score = Redness()
     division = plan(batch_size=3)
-    (found,) = results([Candidate(str(tmp_path / "a.png"), named=False)], score.make, division)
+    (found,) = results([Entry(str(tmp_path / "a.png"), explicit=False)], score.make, division)
     assert score_of(found) == round(30 / 255, 6)
     assert score.calls == [3, 1]
 

@@ -1,4 +1,5 @@
 import errno
+import io
 import os
 import stat
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nsfwscan.errors import Reason
-from nsfwscan.sources.entry import problem_of, special_file
+from nsfwscan.sources.entry import Entry, problem_of, special_file, stamp_of
 
 
 @pytest.mark.parametrize(
@@ -25,17 +26,48 @@ def test_what_the_system_says_has_a_reason(
     tmp_path: Path, error: OSError | ValueError, named: bool, reason: Reason
 ) -> None:
     path = str(tmp_path / "a")
-    problem = problem_of(path, error, named=named)
-    assert (problem.path, problem.reason) == (path, reason)
+    problem = problem_of(path, error, explicit=named)
+    assert (problem.location, problem.reason) == (path, reason)
     assert problem.detail
 
 
 def test_a_link_to_nowhere_is_one(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("nowhere")
     error = FileNotFoundError(errno.ENOENT, "x")
-    assert problem_of(str(tmp_path / "a"), error, named=True).reason is Reason.DANGLING_LINK
+    assert problem_of(str(tmp_path / "a"), error, explicit=True).reason is Reason.DANGLING_LINK
 
 
 def test_special_files_are_named() -> None:
     assert special_file("p", stat.S_IFIFO).detail == "a named pipe, which is never opened"
     assert special_file(os.devnull, Path(os.devnull).stat().st_mode).reason is Reason.SPECIAL_FILE
+
+
+def test_the_address_of_a_file_holds_in_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Entry("a.jpg").address == Entry(str(tmp_path / "a.jpg")).address
+    monkeypatch.chdir("/")
+    assert Entry("a.jpg").address != Entry(str(tmp_path / "a.jpg")).address
+
+
+def test_the_stamp_of_a_file_that_is_too_large_or_gone_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"1234")
+    assert Entry(str(path)).stamp(4) == stamp_of(path.stat())
+    assert Entry(str(path)).stamp(3) is None
+    assert Entry(str(tmp_path / "b")).stamp(4) is None
+    assert Entry("a\0b").stamp(4) is None
+
+
+def test_a_link_has_a_stamp_of_its_target_if_it_is_explicit(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1234")
+    (tmp_path / "link").symlink_to("a")
+    target = stamp_of((tmp_path / "a").stat())
+    assert Entry(str(tmp_path / "link"), explicit=True).stamp(99) == target
+    assert Entry(str(tmp_path / "link")).stamp(99) != target
+
+
+def test_bytes_from_elsewhere_have_no_stamp_and_keep_their_location(tmp_path: Path) -> None:
+    entry = Entry("-", explicit=True, open=lambda: io.BytesIO(b"x"))
+    assert (entry.address, entry.stamp(99)) == ("-", None)

@@ -8,17 +8,17 @@ import pytest
 from helpers import encoded, load_photo
 
 from nsfwscan.sources import reader
-from nsfwscan.sources.entry import Candidate, Problem, Skipped
+from nsfwscan.sources.entry import Entry, Problem, Skipped, stamp_of
 from nsfwscan.sources.filetype import Kind
-from nsfwscan.sources.reader import Contents, read, stamp_of
+from nsfwscan.sources.reader import Contents, read
 
 MOST = 1 << 20
 
 
 def reason_of(path: Path | str, *, named: bool = False) -> str:
-    found = read(Candidate(str(path), named), MOST)
+    found = read(Entry(str(path), named), MOST)
     assert isinstance(found, Problem)
-    assert found.path == str(path)
+    assert found.location == str(path)
     return found.reason
 
 
@@ -26,7 +26,7 @@ def test_an_image_is_read_with_its_digests(tmp_path: Path) -> None:
     data = encoded(load_photo("chelsea.png"), "JPEG")
     path = tmp_path / "a.jpg"
     path.write_bytes(data)
-    assert read(Candidate(str(path), named=False), MOST) == Contents(
+    assert read(Entry(str(path), explicit=False), MOST) == Contents(
         data, hashlib.sha256(data).hexdigest(), hashlib.sha1(data).hexdigest(),
         stamp_of(path.stat()),
     )  # fmt: skip
@@ -58,14 +58,14 @@ def test_a_file_that_changes_while_it_is_read_has_no_stamp(
         return data
 
     monkeypatch.setattr(reader, "_read_all", read_and_append)
-    found = read(Candidate(str(path), named=False), MOST)
+    found = read(Entry(str(path), explicit=False), MOST)
     assert isinstance(found, Contents)
     assert found.stamp is None
 
 
 def test_what_is_no_image_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
-    found = read(Candidate(str(tmp_path / "a.txt"), named=True), MOST)
+    found = read(Entry(str(tmp_path / "a.txt"), explicit=True), MOST)
     assert found == Skipped(str(tmp_path / "a.txt"), Kind.TEXT)
 
 
@@ -73,7 +73,7 @@ def test_sizes_are_limited(tmp_path: Path) -> None:
     photo = encoded(load_photo("chelsea.png"), "JPEG")
     for name, more in (("fits", MOST - len(photo)), ("large", MOST - len(photo) + 1)):
         (tmp_path / name).write_bytes(photo + bytes(more))
-    assert isinstance(read(Candidate(str(tmp_path / "fits"), named=False), MOST), Contents)
+    assert isinstance(read(Entry(str(tmp_path / "fits"), explicit=False), MOST), Contents)
     assert reason_of(tmp_path / "large") == "too-large"
 
 
@@ -98,5 +98,5 @@ def test_only_a_link_that_was_named_is_followed(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
     link = tmp_path / "link.jpg"
     link.symlink_to("a.jpg")
-    assert isinstance(read(Candidate(str(link), named=True), MOST), Contents)
-    assert isinstance(read(Candidate(str(link), named=False), MOST), Problem)
+    assert isinstance(read(Entry(str(link), explicit=True), MOST), Contents)
+    assert isinstance(read(Entry(str(link), explicit=False), MOST), Problem)

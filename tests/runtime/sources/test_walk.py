@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nsfwscan import Selection
 from nsfwscan.errors import InputError, Reason
-from nsfwscan.sources.entry import Candidate, Found, Problem, Skipped
+from nsfwscan.sources.entry import Entry, Found, Problem, Skipped
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.walk import discover, read_list
 
@@ -29,13 +29,13 @@ def touch(root: Path, *names: str) -> None:
 
 def found(root: Path, selection: Selection | None = None) -> dict[str, Found]:
     entries = list(discover([root], selection or Selection()))
-    names = [os.path.relpath(entry.path, root) for entry in entries]
+    names = [os.path.relpath(entry.location, root) for entry in entries]
     assert len(set(names)) == len(names), "an entry was found twice"
     return dict(zip(names, entries, strict=True))
 
 
 def candidates(root: Path, selection: Selection | None = None) -> list[str]:
-    return [name for name, e in found(root, selection).items() if isinstance(e, Candidate)]
+    return [name for name, e in found(root, selection).items() if isinstance(e, Entry)]
 
 
 def kind(entry: Found) -> Kind:
@@ -54,7 +54,7 @@ def test_paths_keep_the_form_they_were_named_in(
     touch(tmp_path, "a/b.jpg")
     monkeypatch.chdir(tmp_path)
     for given_path, expected in ((".", "./a/b.jpg"), ("a/", "a/b.jpg"), ("./a/b.jpg", "./a/b.jpg")):
-        assert [entry.path for entry in discover([given_path], Selection())] == [expected]
+        assert [entry.location for entry in discover([given_path], Selection())] == [expected]
 
 
 def test_hidden_entries_are_left_alone_and_counted(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_hidden_entries_are_left_alone_and_counted(tmp_path: Path) -> None:
 def test_what_is_named_is_taken_hidden_or_not(tmp_path: Path) -> None:
     touch(tmp_path, ".dir/.a.jpg", ".dir/b.jpg")
     named = [tmp_path / ".dir" / ".a.jpg", tmp_path / ".dir"]
-    paths = [entry.path for entry in discover(named, Selection()) if isinstance(entry, Candidate)]
+    paths = [entry.location for entry in discover(named, Selection()) if isinstance(entry, Entry)]
     assert [Path(path).name for path in paths] == [".a.jpg", "b.jpg"]
 
 
@@ -139,7 +139,7 @@ def test_links_are_not_followed_unless_named(tmp_path: Path) -> None:
         assert isinstance(entry, Problem)
         assert entry.reason is Reason.DANGLING_LINK
     named = discover([root / "folder", root / "file"], Selection())
-    assert [entry.path for entry in named] == [f"{root}/file"]  # the same file: once
+    assert [entry.location for entry in named] == [f"{root}/file"]  # the same file: once
 
 
 @posix_only
@@ -186,7 +186,7 @@ def test_overlapping_paths_yield_each_file_once(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.jpg", "a/b/2.jpg", "a/b/3.jpg")
     os.link(tmp_path / "a/1.jpg", tmp_path / "a/same-bytes.jpg")
     paths = [tmp_path / "a", tmp_path / "a/b", tmp_path / "a/b/2.jpg", f"{tmp_path}/a/../a/1.jpg"]
-    names = [Path(entry.path).name for entry in discover([*map(str, paths)], Selection())]
+    names = [Path(entry.location).name for entry in discover([*map(str, paths)], Selection())]
     assert sorted(names) == ["1.jpg", "2.jpg", "3.jpg", "same-bytes.jpg"]
 
 
@@ -280,7 +280,7 @@ def test_a_named_link_is_one_entry(tmp_path: Path) -> None:
     touch(tmp_path, "real.jpg", "folder/b.jpg")
     (tmp_path / "folder" / "link").symlink_to(tmp_path / "real.jpg")
     entries = list(discover([tmp_path / "folder", tmp_path / "folder" / "link"], Selection()))
-    assert [Path(entry.path).name for entry in entries] == ["b.jpg", "link"]
+    assert [Path(entry.location).name for entry in entries] == ["b.jpg", "link"]
 
 
 def test_a_list_that_cannot_be_read_is_said() -> None:
