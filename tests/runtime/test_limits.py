@@ -1,6 +1,10 @@
+import math
+
+import pytest
 from PIL import Image
 
 from nsfwscan import limits
+from nsfwscan.limits import ScanOptions
 
 
 def test_the_pixel_limit_is_where_pillow_refuses() -> None:
@@ -10,3 +14,23 @@ def test_the_pixel_limit_is_where_pillow_refuses() -> None:
 
 def test_an_image_of_the_pixel_limit_fits_into_the_size_limit() -> None:
     assert 3 * limits.MAX_PIXELS <= limits.MAX_FILESIZE
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "least"),
+    [
+        ("frames", 0, 1),
+        ("batch_size", 0, 1),
+        ("workers", -1, 1),
+        ("threads", 0, 1),
+        ("max_pixels", 0, 1),
+        ("max_filesize", 0, 1),
+        ("timeout", math.nan, limits.LEAST_TIMEOUT),
+        ("timeout", 0.01, limits.LEAST_TIMEOUT),
+        ("max_memory", 1, limits.LEAST_MEMORY),
+    ],
+)
+def test_an_option_out_of_range_is_refused_by_name(name: str, value: float, least: float) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be {least} or more, got {value}$"):
+        ScanOptions(**{name: value})  # type: ignore[arg-type]
+    ScanOptions(**{name: least})  # type: ignore[arg-type]
