@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from nsfwscan import Preprocess, decode
-from nsfwtrain.backbone import load_backbone
-from nsfwtrain.keras import tf, tf_keras
-from nsfwtrain.model import build_model, feature_function
+from nsfwtrain.model.backbone import load_backbone
+from nsfwtrain.model.classifier import build_model, feature_function
+from nsfwtrain.model.keras import tf, tf_keras
 from nsfwtrain.variants import by_name
 
 

@@ -8,8 +8,8 @@ from backbones import small_backbone
 from PIL import Image
 
 from nsfwscan.dataset.labels import read_labels, write_split
-from nsfwtrain.split import split
-from nsfwtrain.store import import_folder
+from nsfwtrain.data.split import split
+from nsfwtrain.data.store import import_folder
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def import_(
 ) -> None:
     """Add the images of a folder to a store; exit 1 if some conflict or cannot be used."""
     with errors_as_exit_codes(PROGRAM):
-        from nsfwtrain.store import import_folder
+        from nsfwtrain.data.store import import_folder
 
         value: Literal[0, 1] = 1 if label else 0
         done = import_folder(folder, store, value, link=link)
@@ -137,8 +137,8 @@ def audit(
 ) -> None:
     """Look for whatever would spoil a training run; exit 1 if there is anything."""
     with errors_as_exit_codes(PROGRAM):
-        from nsfwtrain.audit import NEAR
-        from nsfwtrain.audit import audit as look_through
+        from nsfwtrain.data.audit import NEAR
+        from nsfwtrain.data.audit import audit as look_through
 
         found = look_through(store, split_file, distance=NEAR if distance is None else distance)
         headings = {
@@ -174,8 +174,8 @@ def split(
     """Split a label file into train, validation and test, by hash, and print the counts."""
     with errors_as_exit_codes(PROGRAM):
         from nsfwscan.dataset.labels import LABELS, PARTS, read_labels, read_split, write_split
-        from nsfwtrain.split import count, moved
-        from nsfwtrain.split import split as assign
+        from nsfwtrain.data.split import count, moved
+        from nsfwtrain.data.split import split as assign
 
         before = None
         if previous is not None:
@@ -255,8 +255,8 @@ def fit(
         from nsfwtrain.variants import by_name
 
         row = by_name(variant)
-        from nsfwtrain.fit import Options
-        from nsfwtrain.fit import fit as train
+        from nsfwtrain.run.fit import Options
+        from nsfwtrain.run.fit import fit as train
 
         options = Options(
             mode="features" if mode == "features" else "end-to-end",
@@ -301,7 +301,7 @@ def evaluate(
 ) -> None:
     """Evaluate a run once more, on the test part of a split."""
     with _errors(), silent_libraries():
-        from nsfwtrain.evaluate import evaluate_run
+        from nsfwtrain.run.evaluate import evaluate_run
 
         metrics = evaluate_run(
             run_folder,
@@ -333,8 +333,8 @@ def sweep(
 ) -> None:
     """Train several variants, what is missing of them; all other options are those of fit."""
     with _errors():
-        from nsfwtrain.sweep import parse_variants
-        from nsfwtrain.sweep import sweep as run_all
+        from nsfwtrain.run.sweep import parse_variants
+        from nsfwtrain.run.sweep import sweep as run_all
 
         outcomes = run_all(parse_variants(variants), out, context.args, backbone=backbone)
         for name, outcome in outcomes.items():
@@ -349,7 +349,7 @@ def report(
 ) -> None:
     """Compare the finished runs of a sweep: Markdown, HTML, CSV and plots."""
     with _errors(), silent_libraries():
-        from nsfwtrain.report import write_report
+        from nsfwtrain.report.comparison import write_report
 
         for path in write_report(folder):
             typer.echo(printable(str(path)))
@@ -376,7 +376,7 @@ def link(
     """Lay a split out as FOLDER/<type>/<label>/<object ID>, links into the store."""
     with errors_as_exit_codes(PROGRAM):
         from nsfwscan.dataset.labels import read_split
-        from nsfwtrain.link import link_folders
+        from nsfwtrain.data.link import link_folders
 
         count = link_folders(store, read_split(split_file), output)
         typer.echo(f"{count:,} links in {output}")

@@ -60,7 +60,7 @@ def examine(device: str = "auto") -> Iterator[Finding]:
 
 def _build() -> Look[int | None]:
     """Tell what TensorFlow was built for; give the line of CUDA."""
-    from nsfwtrain.keras import tf
+    from nsfwtrain.model.keras import tf
 
     built = tf.sysconfig.get_build_info()
     if not built.get("is_cuda_build"):
@@ -73,7 +73,7 @@ def _build() -> Look[int | None]:
 
 def _graphics(line: int | None, device: str) -> Look[int]:
     """Look at driver, cards and libraries; give the number of cards that TensorFlow takes."""
-    from nsfwtrain.keras import gpus, tf
+    from nsfwtrain.model.keras import gpus, tf
 
     lacking, wrong = states(device)
     cards, seen = driver(), gpus()
@@ -97,7 +97,7 @@ def _graphics(line: int | None, device: str) -> Look[int]:
 
 def _convolution(about: str, place: str, expected: Any) -> Look[Any]:
     """Compute something on a device, compare it with the CPU's if that is known, and give it."""
-    from nsfwtrain.keras import tf
+    from nsfwtrain.model.keras import tf
 
     if f"/physical_device:{place}" not in {one.name for one in tf.config.list_physical_devices()}:
         yield Finding(about, State.FAILED, "TensorFlow has no such device")

@@ -1,0 +1,132 @@
+"""A run's folder: what is written there, and how it is read back.
+
+=====================  =========================================================
+``model/``             self-contained SavedModel: neither network nor backbone needed
+``model.h5``           the same as in the study; loading it needs the backbone again
+``history.csv``        loss and accuracy by epoch
+``logs/``              the same and histograms of the head, for TensorBoard
+``scores.csv``         score of each test image
+``metrics.json``       loss, accuracy and the rest on the whole test split
+``*.png``              ROC, precision and recall, reliability, confusion
+``state.npz``          what ``--resume`` goes on from
+``run.json``           everything else: options, counts, metrics, seconds, versions
+=====================  =========================================================
+"""
+
+import csv
+import importlib.metadata
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsfwscan.dataset.labels import LABEL_HEADER
+from nsfwscan.util.files import atomic_write
+from nsfwtrain.data.examples import Examples
+from nsfwtrain.errors import RunError
+from nsfwtrain.run.plots import plot_evaluation
+from nsfwtrain.run.state import STATE, State, load_state
+
+SCHEMA = 1
+_FACTS, _BEGUN = "run.json", "begun.json"
+_SAME = ("variant", "split_sha256", "backbone_fingerprint")
+_SAME_OPTIONS = ("mode", "batch_size", "learning_rate", "balanced", "seed", "mixed_precision")
+_PACKAGES = ("nsfwscan", "tensorflow", "tf-keras", "tensorflow-hub", "numpy", "pillow")
+
+
+def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
+    """Make a run's folder, or take up what an interrupted run left there.
+
+    Raises
+    ------
+    RunError
+        If the folder holds a run that is not to be resumed, or is another one's, or cannot be made.
+    """
+    begun = out / _BEGUN
+    try:
+        trained = any((out / name).exists() for name in (_FACTS, STATE))
+        if trained and not resume:
+            raise RunError(
+                f"{out} holds a run already; go on with it by --resume, or name another folder"
+            )
+        if not trained or not begun.exists():
+            out.mkdir(parents=True, exist_ok=True)
+            with atomic_write(begun) as stream:
+                json.dump(facts, stream, indent=2)
+            return None
+        before = json.loads(begun.read_text(encoding="utf-8"))
+        pairs = [(name, before.get(name), facts[name]) for name in _SAME]
+        options, asked = before.get("options", {}), facts["options"]
+        pairs += [(name, options.get(name), asked[name]) for name in _SAME_OPTIONS]
+        for name, was, now in pairs:
+            if was != now:
+                raise RunError(
+                    f"{out} cannot be resumed: its {name.replace('_', ' ')} was {was}, now it is "
+                    f"{now}"
+                )
+        state = load_state(out)
+        (out / _FACTS).unlink(missing_ok=True)  # from here on the run is not whole
+    except (OSError, json.JSONDecodeError) as error:
+        raise RunError(f"cannot use the run's folder {out}: {error}") from error
+    return state
+
+
+def save_evaluation(
+    out: Path, examples: Examples, scores: NDArray[np.float32], metrics: dict[str, Any]
+) -> None:
+    """Write the metrics, the score of each test image, and the plots.
+
+    Raises
+    ------
+    NsfwScanError
+        If a file cannot be written.
+    """
+    with atomic_write(out / "metrics.json") as stream:
+        json.dump(metrics, stream, indent=2)
+        stream.write("\n")
+    plot_evaluation(examples.values, scores, metrics["threshold"], out)
+    with atomic_write(out / "scores.csv") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([*LABEL_HEADER, "score"])
+        writer.writerows(
+            (label.object_id, label.value, f"{score:.6f}")
+            for label, score in zip(examples.rows, scores, strict=True)
+        )
+
+
+def finish(out: Path, facts: dict[str, Any]) -> None:
+    """Write ``run.json``: with it a run is whole."""
+    files = [path for path in (out / "model").rglob("*") if path.is_file()]
+    facts = {
+        "schema": SCHEMA,
+        **facts,
+        "bytes": {
+            "model": sum(path.stat().st_size for path in files),
+            "model.h5": (out / "model.h5").stat().st_size,
+        },
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "platform": sys.platform,
+    }
+    with atomic_write(out / _FACTS) as stream:
+        json.dump(facts, stream, indent=2)
+        stream.write("\n")
+
+
+def read_facts(out: Path) -> dict[str, Any]:
+    """Read ``run.json``.
+
+    Raises
+    ------
+    RunError
+        If there is none, or it is no JSON.
+    """
+    try:
+        facts: dict[str, Any] = json.loads((out / _FACTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{out} is no finished run: {error}") from error
+    return facts
