@@ -28,10 +28,11 @@ from typing import Any
 import numpy as np
 
 from nsfwscan import Preprocess, decode
-from nsfwscan.dataset.labels import PARTS, read_split
+from nsfwscan.dataset.labels import PARTS
 from nsfwscan.dataset.objects import read_object
 from nsfwscan.util.parallel import available_cores
 from nsfwtrain.data.link import link_folders
+from nsfwtrain.data.tables import read_split
 from nsfwtrain.variants import Variant, by_name
 
 _SAMPLE = 320  # images that the alone figures are taken over
@@ -123,7 +124,7 @@ def _alone(arguments: argparse.Namespace, variant: Variant) -> dict[str, float]:
     features = feature_function(variant.image_size, layer)
 
     def read() -> Any:
-        objects = (read_object(arguments.store, row.label.object_id) for row in rows)
+        objects = (read_object(arguments.store, name) for name in rows["objectId"])
         return np.concatenate([decode(data, preprocess).pixels for data in objects])
 
     def forward() -> None:

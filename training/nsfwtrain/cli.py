@@ -102,13 +102,13 @@ def import_(
     ] = False,
 ) -> None:
     """Add the images of a folder to a store; exit 1 if some conflict or cannot be used."""
-    with errors_as_exit_codes(PROGRAM):
+    with _errors():
         from nsfwtrain.data.store import import_folder
 
         value: Literal[0, 1] = 1 if label else 0
         done = import_folder(folder, store, value, link=link)
         typer.echo(f"added: {done.added:,}")
-        typer.echo(f"already there: {done.known:,}")
+        typer.echo(f"already there: {done.present:,}")
         _list("already there under the other label, left as they are", done.conflicts)
         _list("unusable, left out", (f"{path}: {why}" for path, why in done.unusable))
         if done.skipped:
@@ -136,23 +136,14 @@ def audit(
     ] = None,
 ) -> None:
     """Look for whatever would spoil a training run; exit 1 if there is anything."""
-    with errors_as_exit_codes(PROGRAM):
-        from nsfwtrain.data.audit import NEAR
-        from nsfwtrain.data.audit import audit as look_through
+    with _errors():
+        from nsfwtrain.data.audit import NEAR, PROBLEMS
+        from nsfwtrain.data.audit import audit as search
 
-        found = look_through(store, split_file, distance=NEAR if distance is None else distance)
-        headings = {
-            "malformed": "malformed rows",
-            "wrong_values": "rows with a wrong value or type",
-            "repeated": "repeated rows",
-            "missing": "missing objects",
-            "renamed": "objects whose bytes are not those of their ID",
-            "undecodable": "undecodable images",
-            "straddling": "near-duplicates in different parts of the split",
-        }
-        for name, heading in headings.items():
-            _list(heading, getattr(found, name))
-        if found:
+        found = search(store, split_file, distance=NEAR if distance is None else distance)
+        for problem, heading in PROBLEMS.items():
+            _list(heading, found.loc[found["problem"] == problem, "detail"])
+        if not found.empty:
             raise typer.Exit(1)
 
 
@@ -172,29 +163,26 @@ def split(
     ] = None,
 ) -> None:
     """Split a label file into train, validation and test, by hash, and print the counts."""
-    with errors_as_exit_codes(PROGRAM):
-        from nsfwscan.dataset.labels import LABELS, PARTS, read_labels, read_split, write_split
-        from nsfwtrain.data.split import count, moved
+    with _errors():
+        from nsfwtrain.data.split import balance, moved
         from nsfwtrain.data.split import split as assign
+        from nsfwtrain.data.tables import read_labels, read_split, write_table
 
-        before = None
-        if previous is not None:
-            before = {row.label.object_id: row.part for row in read_split(previous)}
+        before = None if previous is None else read_split(previous)
         assigned = assign(read_labels(labels), before)
-        write_split(output, assigned)
-        counts = count(assigned)
-        typer.echo(f"{'':10}{'label 0':>10}{'label 1':>10}{'total':>10}")
-        for part in PARTS:
-            numbers = [counts[part, value] for value in LABELS]
-            typer.echo(f"{part:10}" + "".join(f"{n:>10,}" for n in [*numbers, sum(numbers)]))
-        for (part, value), n in counts.items():
-            if not n:
+        write_table(output, assigned)
+        counts = balance(assigned)
+        for part, row in counts.iterrows():
+            for value in row.index[row == 0]:
                 typer.echo(
                     f"{PROGRAM}: {part} has no image of label {value}; a training needs some",
                     err=True,
                 )
-        totals = [sum(counts[part, value] for part in PARTS) for value in LABELS]
-        typer.echo(f"{'total':10}" + "".join(f"{n:>10,}" for n in [*totals, sum(totals)]))
+        counts.loc["total"] = counts.sum()
+        counts["total"] = counts.sum(axis="columns")
+        typer.echo(f"{'':10}{'label 0':>10}{'label 1':>10}{'total':>10}")
+        for name, *numbers in counts.itertuples():
+            typer.echo(f"{name:10}" + "".join(f"{n:>10,}" for n in numbers))
         if before is not None:
             typer.echo(f"rows that changed sides: {moved(assigned, before):,}")
 
@@ -255,8 +243,8 @@ def fit(
         from nsfwtrain.variants import by_name
 
         row = by_name(variant)
-        from nsfwtrain.run.fit import Options
         from nsfwtrain.run.fit import fit as train
+        from nsfwtrain.run.options import Options
 
         options = Options(
             mode="features" if mode == "features" else "end-to-end",
@@ -374,9 +362,9 @@ def link(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Made anew.")],
 ) -> None:
     """Lay a split out as FOLDER/<type>/<label>/<object ID>, links into the store."""
-    with errors_as_exit_codes(PROGRAM):
-        from nsfwscan.dataset.labels import read_split
+    with _errors():
         from nsfwtrain.data.link import link_folders
+        from nsfwtrain.data.tables import read_split
 
         count = link_folders(store, read_split(split_file), output)
         typer.echo(f"{count:,} links in {output}")

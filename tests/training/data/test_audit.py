@@ -2,15 +2,16 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from helpers import RGB_PHOTOS, encoded, load_photo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.dataset.labels import Assigned, Part, read_labels, write_split
 from nsfwscan.dataset.objects import object_path
-from nsfwtrain.data.audit import audit, difference_hash, straddling
+from nsfwtrain.data.audit import PROBLEMS, audit, difference_hash, straddling
 from nsfwtrain.data.store import import_folder
+from nsfwtrain.data.tables import PART, read_labels, write_table
 
 
 @pytest.fixture
@@ -22,32 +23,38 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "store"
 
 
-def test_a_sound_store_has_nothing_to_say(store: Path) -> None:
-    assert not audit(store)
+def test_a_sound_store_has_no_problem(store: Path) -> None:
+    assert audit(store).empty
 
 
-def test_each_ill_is_found(store: Path) -> None:
-    first, second, third = read_labels(store / "label.csv")[:3]
-    object_path(store, first.object_id).unlink()
-    object_path(store, second.object_id).write_bytes(b"other bytes")
+def test_each_problem_is_found(store: Path) -> None:
+    first, second, third = read_labels(store / "label.csv")["objectId"][:3]
+    object_path(store, first).unlink()
+    object_path(store, second).write_bytes(b"other bytes")
     noise = b"\xff\xd8\xff no image"
     fake = hashlib.sha1(noise).hexdigest() + ".jpg"
     object_path(store, fake).parent.mkdir(parents=True, exist_ok=True)
     object_path(store, fake).write_bytes(noise)
     with (store / "label.csv").open("a") as stream:
-        stream.write(f"{fake},0\n{third.object_id},0\nphoto.jpg,1\n{'0' * 40}.png,2\n")
+        stream.write(f"{fake},0\n{third},0\nphoto.jpg,1\n{'0' * 40}.png,2\n")
     found = audit(store)
-    assert found
-    assert {line.partition(":")[0] for line in found.missing} == {
-        "0" * 40 + ".png",
-        first.object_id,
+    assert list(found.columns) == ["problem", "objectId", "detail"]
+    ids = found.groupby("problem")["objectId"].agg(set).to_dict()
+    assert ids == {
+        "malformed": {"photo.jpg"},
+        "wrong_value": {"0" * 40 + ".png"},
+        "repeated": {third},
+        "missing": {"0" * 40 + ".png", first},
+        "renamed": {second},
+        "undecodable": {fake},
     }
-    assert [line.partition(":")[0] for line in found.renamed] == [second.object_id]
-    assert [line.partition(":")[0] for line in found.undecodable] == [fake]
-    assert "line 8" in found.repeated[0]
-    assert third.object_id in found.repeated[0]
-    assert "photo.jpg" in found.malformed[0]
-    assert found.wrong_values[0].endswith("0.png,2")
+    assert set(found["problem"]) <= set(PROBLEMS)
+    details = found.set_index("problem")["detail"]
+    assert "line 8" in details["repeated"]
+    assert details["wrong_value"].endswith("0.png,2")
+    for problem in ("missing", "renamed", "undecodable"):
+        rows = found[found["problem"] == problem]
+        assert [d.partition(":")[0] for d in rows["detail"]] == rows["objectId"].tolist()
 
 
 def test_near_duplicates_that_straddle_the_split_are_found(store: Path, tmp_path: Path) -> None:
@@ -55,15 +62,17 @@ def test_near_duplicates_that_straddle_the_split_are_found(store: Path, tmp_path
     load_photo("coffee.png").resize((420, 280)).save(tmp_path / "again" / "x.jpg", quality=50)
     import_folder(tmp_path / "again", store, 0)
     labels = read_labels(store / "label.csv")
-    parts: list[Part] = ["test", "test", "test", "test", "test", "train"]
     split_file = tmp_path / "split.csv"
-    write_split(split_file, map(Assigned, labels, parts))
-    (pair,) = audit(store, split_file).straddling
-    assert labels[-1].object_id in pair
+    parts = pd.Series(["test"] * 5 + ["train"], dtype=PART)
+    write_table(split_file, labels.assign(type=parts))
+    found = audit(store, split_file)
+    assert found["problem"].tolist() == ["straddling"]
+    (pair,) = found["detail"]
+    assert labels["objectId"].iloc[-1] in pair
     assert "(train)" in pair
     assert "(test)" in pair
-    write_split(split_file, [Assigned(label, "train") for label in labels])
-    assert not audit(store, split_file).straddling
+    write_table(split_file, labels.assign(type="train"))
+    assert audit(store, split_file).empty
 
 
 def test_hashes_are_near_for_what_looks_alike_and_far_for_what_does_not() -> None:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from labelled import Collection
 
 from nsfwscan import Preprocess, decode
-from nsfwscan.dataset.labels import Assigned, Label, read_split
 from nsfwscan.dataset.objects import object_path, read_object
 from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.errors import StoreError
 from nsfwtrain.data import examples
+from nsfwtrain.data.tables import read_split, sha1s, split_frame, targets
 
 SMALL = Preprocess(size=16)
 
@@ -46,16 +46,15 @@ def test_each_image_is_made_once_and_is_what_decode_gives(
         assert bad == {}
         assert sum(made) == expected
         assert told[-1:] == [(expected, expected)] * bool(expected)
-    label = rows[7].label
-    pixels = decode(read_object(collection.store, label.object_id), SMALL).pixels
-    assert np.array_equal(cache.get([label.sha1]), pixels)
+    pixels = decode(read_object(collection.store, rows["objectId"][7]), SMALL).pixels
+    assert np.array_equal(cache.get([sha1s(rows)[7]]), pixels)
 
 
 def test_bad_images_stop_it_or_are_left_out(collection: Collection, tmp_path: Path) -> None:
     store = tmp_path / "store"
     shutil.copytree(collection.store, store)
     rows = read_split(collection.split)
-    missing, changed = rows[3].label.object_id, rows[5].label.object_id
+    missing, changed = rows["objectId"][3], rows["objectId"][5]
     object_path(store, missing).unlink()
     object_path(store, changed).write_bytes(b"changed")
     cache = examples.pixels_cache(tmp_path, SMALL)
@@ -65,14 +64,16 @@ def test_bad_images_stop_it_or_are_left_out(collection: Collection, tmp_path: Pa
         cache, store, examples.missing(rows, cache), SMALL, lambda pixels: pixels, skip_bad=True
     )
     assert set(bad) == {missing, changed}
-    parts = examples.by_part(rows, cache)
+    parts = examples.collect(rows, cache).parts
     assert sum(map(len, parts.values())) == len(rows) - 2
 
 
 def test_memory_does_not_grow_with_the_images(
     collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examples, "available_cores", lambda: 1)  # it bounds what is under way
+    monkeypatch.setattr(
+        examples, "available_cores", lambda: 1
+    )  # it bounds how many images are in memory
     preprocess = Preprocess(size=128)
     rows = read_split(collection.split)
     cache = examples.pixels_cache(tmp_path, preprocess)
@@ -85,8 +86,9 @@ def test_memory_does_not_grow_with_the_images(
             preprocess,
             lambda pixels: pixels,
         )
-        train = examples.by_part(rows, cache)["train"]
-        for _ in examples.batches(train, cache, 16, examples.order(len(train), 0, 0)):
+        data = examples.collect(rows, cache)
+        order = examples.order(len(data.parts["train"]), 0, 0)
+        for _ in data.batches("train", 16, order):
             pass
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -96,9 +98,9 @@ def test_memory_does_not_grow_with_the_images(
 
 def test_a_part_without_a_label_is_named(tmp_path: Path) -> None:
     cache = examples.pixels_cache(tmp_path, SMALL)
-    row = Assigned(Label("0" * 40 + ".png", 1), "train")
+    split = split_frame([("0" * 40 + ".png", 1, "train")])
     with pytest.raises(StoreError, match="the part train of the split has no usable image of"):
-        examples.by_part([row], cache)
+        examples.collect(split, cache)
 
 
 @given(st.integers(1, 50), st.integers(0, 3), st.integers(0, 3))
@@ -116,8 +118,11 @@ def test_batches_hold_every_example_once(collection: Collection, tmp_path: Path)
     examples.fill(
         cache, collection.store, examples.missing(rows, cache), SMALL, lambda pixels: pixels
     )
-    train = examples.by_part(rows, cache)["train"]
+    data = examples.collect(rows, cache)
+    train = data.parts["train"]
     order = examples.order(len(train), 0, 0)
-    got = list(examples.batches(train, cache, 50, order))
+    got = list(data.batches("train", 50, order))
     assert [len(labels) for _, labels in got] == [50] * (len(train) // 50) + [len(train) % 50]
-    assert np.array_equal(np.concatenate([labels for _, labels in got]), train.values[order])
+    assert np.array_equal(np.concatenate([labels for _, labels in got]), targets(train)[order])
+    plain = np.concatenate([labels for _, labels in data.batches("train", 50)])
+    assert np.array_equal(plain, targets(train))

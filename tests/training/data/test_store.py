@@ -5,10 +5,10 @@ import pytest
 from helpers import encoded
 from PIL import Image
 
-from nsfwscan.dataset.labels import read_labels
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import LabelError, StoreError
 from nsfwtrain.data.store import import_folder
+from nsfwtrain.data.tables import read_labels
 
 
 def image(path: Path, level: int) -> bytes:
@@ -34,16 +34,16 @@ def test_a_second_import_adds_what_is_new_and_reports_what_contradicts(tmp_path:
         image(tmp_path / "decent" / f"{i}.png", i)
     image(tmp_path / "decent" / "same.png", 0)
     first = import_folder(tmp_path / "decent", tmp_path / "store", 0)
-    assert (first.added, first.known) == (5, 1)
+    assert (first.added, first.present) == (5, 1)
     image(tmp_path / "decent" / "new.png", 99)
     second = import_folder(tmp_path / "decent", tmp_path / "store", 0)
-    assert (second.added, second.known, second.conflicts) == (1, 6, [])
+    assert (second.added, second.present, second.conflicts) == (1, 6, [])
     image(tmp_path / "other" / "0.png", 0)
     image(tmp_path / "other" / "1.png", 200)
     third = import_folder(tmp_path / "other", tmp_path / "store", 1)
     assert third.conflicts == [str(tmp_path / "other" / "0.png")]
-    values = [row.value for row in read_labels(tmp_path / "store" / "label.csv")]
-    assert values == [0] * 6 + [1]
+    labels = read_labels(tmp_path / "store" / "label.csv")
+    assert labels["value"].tolist() == [0] * 6 + [1]
 
 
 def test_what_cannot_be_decoded_is_left_out_and_what_is_no_image_alone(tmp_path: Path) -> None:
@@ -55,8 +55,8 @@ def test_what_cannot_be_decoded_is_left_out_and_what_is_no_image_alone(tmp_path:
     done = import_folder(tmp_path / "in", tmp_path / "store", 0)
     assert [Path(path).name for path, _ in done.unusable] == ["cut.png", "fake.jpg"]
     assert done.skipped.total() == 1
-    extensions = {row.object_id[-4:] for row in read_labels(tmp_path / "store" / "label.csv")}
-    assert extensions == {".png"}
+    labels = read_labels(tmp_path / "store" / "label.csv")
+    assert set(labels["objectId"].str[-4:]) == {".png"}
     files = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
     assert len(files) == 3  # two objects and the labels: nothing is left behind
 
@@ -64,8 +64,8 @@ def test_what_cannot_be_decoded_is_left_out_and_what_is_no_image_alone(tmp_path:
 def test_links_share_the_bytes(tmp_path: Path) -> None:
     image(tmp_path / "in" / "a.png", 10)
     import_folder(tmp_path / "in", tmp_path / "store", 0, link=True)
-    (label,) = read_labels(tmp_path / "store" / "label.csv")
-    path = object_path(tmp_path / "store", label.object_id)
+    (object_id,) = read_labels(tmp_path / "store" / "label.csv")["objectId"]
+    path = object_path(tmp_path / "store", object_id)
     assert path.samefile(tmp_path / "in" / "a.png")
 
 
@@ -86,11 +86,11 @@ def test_an_import_puts_back_what_is_missing_or_changed(tmp_path: Path) -> None:
     for i in range(3):
         image(tmp_path / "in" / f"{i}.png", i)
     import_folder(tmp_path / "in", tmp_path / "store", 0)
-    rows = read_labels(tmp_path / "store" / "label.csv")
-    gone, changed, whole = (object_path(tmp_path / "store", row.object_id) for row in rows)
+    labels = read_labels(tmp_path / "store" / "label.csv")
+    gone, changed, whole = (object_path(tmp_path / "store", name) for name in labels["objectId"])
     before = [path.read_bytes() for path in (gone, changed, whole)]
     gone.unlink()
     changed.write_bytes(b"changed")
     done = import_folder(tmp_path / "in", tmp_path / "store", 0)
-    assert (done.added, done.known) == (0, 3)
+    assert (done.added, done.present) == (0, 3)
     assert [path.read_bytes() for path in (gone, changed, whole)] == before

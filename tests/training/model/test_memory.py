@@ -15,12 +15,12 @@ def allocate(size: int, *, fits: int) -> int:
 def test_a_batch_is_halved_until_it_fits() -> None:
     said: list[str] = []
     batch = BatchSize(64, said.append)
-    assert batch.fit(lambda size: allocate(size, fits=40)) == 32
-    assert batch.fit(lambda size: allocate(size, fits=40)) == 32
+    assert batch.run(lambda size: allocate(size, fits=40)) == 32
+    assert batch.run(lambda size: allocate(size, fits=40)) == 32
     assert said == ["out of memory: the batch size is now 32"]
 
 
 @pytest.mark.slow
 def test_not_even_one_image_is_said() -> None:
     with pytest.raises(RunError, match="not enough memory for a single image"):
-        BatchSize(1, lambda _line: None).fit(lambda size: allocate(size, fits=0))
+        BatchSize(1, lambda _line: None).run(lambda size: allocate(size, fits=0))

@@ -2,11 +2,13 @@ import csv
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
 from nsfwtrain.errors import RunError
-from nsfwtrain.report.comparison import HEADINGS, read_runs, table, write_report
+from nsfwtrain.report.comparison import as_text, compare, finished_variants, render, write_report
+from nsfwtrain.run.results import read_runs
 
 
 def make_run(folder: Path, name: str, loss: float, accuracy: float, seconds: float) -> None:
@@ -40,13 +42,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_runs_are_compared_in_the_order_of_the_variants(folder: Path) -> None:
-    rows = [dict(zip(HEADINGS, row, strict=True)) for row in table(read_runs(folder))]
-    assert [row["variant"] for row in rows] == ["b0", "b2"]
-    assert [len(row) for row in table(read_runs(folder))] == [len(HEADINGS)] * 2
-    assert table(read_runs(folder))[1][5:11] == (
+    compared = compare(finished_variants(read_runs(folder)))
+    assert compared["variant"].tolist() == ["b0", "b2"]
+    assert compared["accuracy to first"].tolist() == pytest.approx([0, 0.05])
+    assert compared["time"].tolist() == [60, 120]
+    table = as_text(compared)
+    assert list(table.columns) == list(compared.columns)
+    assert table.to_numpy().tolist()[1][5:11] == [
         "0.2500", "-0.0700", "0.9000", "+0.0500", "0:02:00", "2.00",
-    )  # fmt: skip
-    assert rows[0]["published time"] == "0:09:49"
+    ]  # fmt: skip
+    assert table["published time"].tolist()[0] == "0:09:49"
 
 
 def test_everything_is_written_and_agrees(folder: Path) -> None:
@@ -54,12 +59,15 @@ def test_everything_is_written_and_agrees(folder: Path) -> None:
     assert all(path.exists() for path in written)
     with (folder / "report.csv").open() as stream:
         rows = list(csv.reader(stream))
-    assert tuple(rows[0]) == HEADINGS
+    assert rows[0] == list(compare(finished_variants(read_runs(folder))).columns)
+    assert len(rows) == 3
     markdown = (folder / "report.md").read_text()
     page = (folder / "report.html").read_text()
+    for row in rows:
+        assert f"\n| {' | '.join(row)} |\n" in markdown
     for row in rows[1:]:
-        assert f"| {' | '.join(row)} |" in markdown
         assert "".join(f"<td>{cell}</td>" for cell in row) in page
+    assert f"|\n|{' --- |' * len(rows[0])}\n| b0 |" in markdown
     plots = [path for path in written if path.suffix == ".png"]
     assert [path.stem for path in plots] == ["size", "quality", "accuracy-by-parameters", "curves"]
     for path in plots:
@@ -77,10 +85,24 @@ def test_a_folder_without_runs_is_said(tmp_path: Path) -> None:
 def test_a_broken_history_is_named(folder: Path) -> None:
     (folder / "b0" / "history.csv").write_text("epoch,loss\n1,many\n")
     with pytest.raises(RunError, match=r"b0/history\.csv does not hold"):
-        read_runs(folder)
+        write_report(folder)
 
 
 def test_facts_that_do_not_hold_are_named(folder: Path) -> None:
     (folder / "b0" / "run.json").write_text("{}")
     with pytest.raises(RunError, match=r"b0/run\.json does not hold: it lacks metrics, options"):
-        read_runs(folder)
+        write_report(folder)
+
+
+def test_interrupted_runs_alone_are_no_comparison(folder: Path) -> None:
+    for name in ("b0", "b2"):
+        (folder / name / "run.json").unlink()
+    with pytest.raises(RunError, match="holds no finished run; make some with nsfwtrain sweep"):
+        write_report(folder)
+
+
+def test_the_page_escapes_what_it_shows(folder: Path) -> None:
+    table = pd.DataFrame({"<b>": ["a & b"]})
+    page = render("report.html", table, [])
+    assert "<th>&lt;b&gt;</th>" in page
+    assert "<td>a &amp; b</td>" in page

@@ -7,7 +7,8 @@ from labelled import Collection
 
 from nsfwtrain.errors import RunError
 from nsfwtrain.run.evaluate import evaluate_run
-from nsfwtrain.run.fit import Options, fit
+from nsfwtrain.run.fit import fit
+from nsfwtrain.run.options import Options
 from nsfwtrain.variants import by_name
 
 

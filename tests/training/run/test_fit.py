@@ -1,4 +1,3 @@
-import csv
 import json
 import os
 import shlex
@@ -15,14 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from labelled import Collection
 
-from nsfwscan.dataset.labels import read_split
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import LabelError
+from nsfwtrain.data.tables import read_split
 from nsfwtrain.errors import RunError
 from nsfwtrain.model.classifier import load_model
 from nsfwtrain.model.keras import gpus
-from nsfwtrain.run import folder
-from nsfwtrain.run.fit import Options, balanced_weights, fit
+from nsfwtrain.run.epochs import balanced_weights
+from nsfwtrain.run.fit import fit
+from nsfwtrain.run.options import Options
+from nsfwtrain.run.results import read_facts, read_history, read_scores
 from nsfwtrain.run.state import load_state
 from nsfwtrain.variants import by_name
 
@@ -40,8 +41,8 @@ def run(collection: Collection, out: Path, *, cache: Path, **more: Any) -> dict[
 
 
 def scores(out: Path) -> dict[str, float]:
-    with (out / "scores.csv").open() as stream:
-        return {row["objectId"]: float(row["score"]) for row in csv.DictReader(stream)}
+    found = read_scores(out)
+    return dict(zip(found["objectId"], found["score"], strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_it_learns_and_says_all_about_it(
     assert metrics["images"] == counts["test/0"] + counts["test/1"]
     assert metrics["accuracy"] >= 0.8
     assert metrics["roc_auc"] >= 0.9
-    written = folder.read_facts(tmp_path / "run")
+    written = read_facts(tmp_path / "run")
     assert written["metrics"] == metrics
     assert written["parameters"] == 8 * 8 * 3 * 32 + 32 * 1280 + 1281
     assert set(written["seconds"]) - {"compilation"} == {
@@ -138,8 +139,7 @@ def test_patience_ends_early_and_keeps_the_best(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
     facts = run(collection, tmp_path / "run", cache=cache, epochs=60, learning_rate=0.3, patience=2)
-    with (tmp_path / "run" / "history.csv").open() as stream:
-        losses = [float(row["val_loss"]) for row in csv.DictReader(stream)]
+    losses = read_history(tmp_path / "run")["val_loss"].tolist()
     assert facts["epochs"] == len(losses) < 60
     assert losses.index(min(losses)) == len(losses) - 3
 
@@ -231,9 +231,7 @@ def test_seconds_of_a_resumed_run_are_those_of_all_of_it(
     first = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=2)
     again = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=4, resume=True)
     assert again["seconds"]["data"] >= first["seconds"]["data"]
-    with (tmp_path / "run" / "history.csv").open() as stream:
-        epochs = [float(row["seconds"]) for row in csv.DictReader(stream)]
-    assert again["seconds"]["training"] >= sum(epochs)
+    assert again["seconds"]["training"] >= read_history(tmp_path / "run")["seconds"].sum()
 
 
 def test_what_cannot_be_trained_is_said(
@@ -252,12 +250,12 @@ def test_what_cannot_be_trained_is_said(
 def test_counts_are_of_what_was_used(collection: Collection, tmp_path: Path) -> None:
     store = tmp_path / "store"
     shutil.copytree(collection.store, store)
-    first = read_split(collection.split)[0]
-    object_path(store, first.label.object_id).unlink()
+    first = read_split(collection.split)["objectId"][0]
+    object_path(store, first).unlink()
     own = Collection(store, collection.split, collection.backbone)
     facts = run(own, tmp_path / "run", cache=tmp_path / "cache", epochs=1, skip_bad=True)
     assert sum(facts["counts"].values()) == 239
-    assert list(facts["left_out"]) == [first.label.object_id]
+    assert list(facts["left_out"]) == [first]
 
 
 @pytest.mark.slow

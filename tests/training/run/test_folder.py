@@ -5,7 +5,7 @@ import pytest
 
 from nsfwtrain.errors import RunError
 from nsfwtrain.run import folder
-from nsfwtrain.run.state import Epoch, State, save_state
+from nsfwtrain.run.state import State, history_frame, save_state
 
 OPTIONS = {
     "mode": "features",
@@ -15,15 +15,15 @@ OPTIONS = {
     "seed": 0,
     "mixed_precision": False,
 }
-ROW = Epoch(epoch=1, loss=1, accuracy=0, val_loss=1, val_accuracy=0, seconds=0)
-STATE = State((np.zeros((2, 1), np.float32), np.zeros(1, np.float32)), history=[ROW])
+HISTORY = history_frame([(1, 1, 0, 1, 0, 0)])
+STATE = State((np.zeros((2, 1), np.float32), np.zeros(1, np.float32)), history=HISTORY)
 FACTS = {"variant": "b0", "split_sha256": "1", "backbone_fingerprint": "2", "options": OPTIONS}
 
 
 def test_a_folder_is_one_run_s(tmp_path: Path) -> None:
     out = tmp_path / "runs" / "b0"
     assert folder.begin(out, FACTS, resume=False) is None
-    assert folder.begin(out, FACTS | {"split_sha256": "mended"}, resume=False) is None  # untrained
+    assert folder.begin(out, FACTS | {"split_sha256": "fixed"}, resume=False) is None  # untrained
     assert folder.begin(out, FACTS, resume=True) is None
     save_state(out, STATE)
     with pytest.raises(RunError, match="holds a run already"):
@@ -36,8 +36,3 @@ def test_a_folder_is_one_run_s(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="cannot use the run's folder"):
         folder.begin(tmp_path / "file", FACTS, resume=False)
-
-
-def test_what_is_no_run_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is no finished run"):
-        folder.read_facts(tmp_path)

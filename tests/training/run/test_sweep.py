@@ -10,7 +10,7 @@ from backbones import small_backbone
 from labelled import Collection
 
 from nsfwtrain.errors import RunError, VariantError
-from nsfwtrain.run.folder import read_facts
+from nsfwtrain.run.results import read_facts
 from nsfwtrain.run.sweep import parse_variants, sweep
 from nsfwtrain.variants import VARIANTS
 

@@ -1,12 +1,12 @@
-"""Look through a store for whatever would spoil a training run."""
+"""Search a store, and a split of it, for what would spoil a training run."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nsfwscan import ImageError, Preprocess, decode
@@ -15,114 +15,98 @@ from nsfwscan.dataset.labels import (
     PARTS,
     SPLIT_HEADER,
     is_object_id,
-    read_split,
     rows,
 )
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.util.parallel import available_cores, map_ahead
 from nsfwtrain.data.store import LABEL_FILE
+from nsfwtrain.data.tables import read_split
 
 NEAR = 4
-"""Default number of the 64 bits of a perceptual hash in which near-duplicates differ at most."""
+"""Default of the number of bits, out of 64, by which the hashes of near-duplicates may differ."""
 
+PROBLEMS = {
+    "malformed": "malformed rows",
+    "wrong_value": "rows with a wrong value or type",
+    "repeated": "repeated rows",
+    "missing": "missing objects",
+    "renamed": "objects whose bytes are not those of their ID",
+    "undecodable": "undecodable images",
+    "straddling": "near-duplicates in different parts of the split",
+}
+"""The kinds of problem, in the order of the report, and a heading for each."""
+
+_COLUMNS = ["problem", "objectId", "detail"]
 _THUMBNAIL = Preprocess(size=9, interpolation="box", jpeg_draft_margin=8)
 
 
-@dataclass(kw_only=True)
-class Audit:
-    """What is wrong, each kind with a list.
-
-    Attributes
-    ----------
-    malformed
-        Rows of the label or split file that hold no object ID or too few or many cells.
-    wrong_values
-        Rows whose value is neither 0 nor 1, or whose type is no part.
-    repeated
-        Rows whose object ID stood on an earlier row.
-    missing
-        Object IDs whose file is not in the store.
-    renamed
-        Objects whose bytes are not those their ID names.
-    undecodable
-        Objects that are no image that can be decoded, and why.
-    straddling
-        Pairs of near-duplicates in different parts, with the number of bits that differ.
-    """
-
-    malformed: list[str] = field(default_factory=list)
-    wrong_values: list[str] = field(default_factory=list)
-    repeated: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    renamed: list[str] = field(default_factory=list)
-    undecodable: list[str] = field(default_factory=list)
-    straddling: list[str] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        """Tell whether anything is wrong."""
-        return any(vars(self).values())
-
-
-def audit(store: Path, split_file: Path | None = None, *, distance: int = NEAR) -> Audit:
-    """Look through a store and, if there is one, a split of it.
+def audit(store: Path, split_file: Path | None = None, *, distance: int = NEAR) -> pd.DataFrame:
+    """Search a store and, if one is given, a split of it.
 
     Parameters
     ----------
     store
-        The store, with its label file.
+        The object store, with its label file.
     split_file
-        The split. Without one, near-duplicates are not looked for: nothing straddles.
+        The split. Without it there is no search for near-duplicates: none can straddle.
     distance
-        Most bits of the 64 in which near-duplicates differ, 0 or more.
+        The largest number of bits, 0 to 64, by which the hashes of near-duplicates differ.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a problem: ``problem`` (a key of `PROBLEMS`), ``objectId`` (the first cell of a
+        malformed row; the first of two near-duplicates) and ``detail`` (a line to print).
 
     Raises
     ------
     LabelError
-        If a file is no CSV with the header it must have.
+        If a file is not CSV or does not have the header it must have.
     """
-    found = Audit()
-    ids = _check_rows(found, store / LABEL_FILE, LABEL_HEADER)
+    files = {store / LABEL_FILE: LABEL_HEADER}
     if split_file is not None:
-        ids |= _check_rows(found, split_file, SPLIT_HEADER)
+        files[split_file] = SPLIT_HEADER
+    checked = [row for path, header in files.items() for row in _check_rows(path, header)]
+    problems = [row for row in checked if row[0]]
+    ids = {object_id for problem, object_id, _ in checked if problem != "malformed"}
+    in_rows = bool(problems)
     cores = available_cores()
     hashes: dict[str, int] = {}
-    look = partial(_look, store)
-    for object_id, result in map_ahead(look, sorted(ids), workers=cores, window=4 * cores):
+    check = partial(_check_object, store)
+    for object_id, result in map_ahead(check, sorted(ids), workers=cores, window=4 * cores):
         if isinstance(result, int):
             hashes[object_id] = result
         else:
-            complaints, text = result
-            getattr(found, complaints).append(text)
-    if split_file is not None and not (found.malformed or found.wrong_values or found.repeated):
-        parts = {row.label.object_id: row.part for row in read_split(split_file)}
-        named = [(name, parts[name], value) for name, value in hashes.items() if name in parts]
-        found.straddling = [
-            f"{a} ({parts[a]}) and {b} ({parts[b]}) differ in {bits} of 64 bits"
-            for a, b, bits in straddling(named, distance)
+            problem, detail = result
+            problems.append((problem, object_id, detail))
+    if split_file is not None and not in_rows:
+        parts = read_split(split_file).set_index("objectId")["type"].to_dict()
+        assigned = [(name, parts[name], value) for name, value in hashes.items() if name in parts]
+        problems += [
+            ("straddling", a, f"{a} ({parts[a]}) and {b} ({parts[b]}) differ in {bits} of 64 bits")
+            for a, b, bits in straddling(assigned, distance)
         ]
-    return found
+    return pd.DataFrame(problems, columns=_COLUMNS)
 
 
-def _check_rows(found: Audit, path: Path, header: Sequence[str]) -> set[str]:
-    ids: set[str] = set()
+def _check_rows(path: Path, header: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield problem, object ID and detail of each row; the problem is empty where there is none."""
     seen: set[str] = set()
     for number, cells in rows(path, header):
+        object_id = cells[0] if cells else ""
         where = f"{path}, line {number}: {','.join(cells)}"
-        if len(cells) != len(header) or not is_object_id(cells[0]):
-            found.malformed.append(where)
+        if len(cells) != len(header) or not is_object_id(object_id):
+            yield "malformed", object_id, where
             continue
         if cells[1] not in {"0", "1"} or cells[2:] not in ([], *([part] for part in PARTS)):
-            found.wrong_values.append(where)
-        sha1 = cells[0].partition(".")[0]
-        if sha1 in seen:
-            found.repeated.append(where)
+            yield "wrong_value", object_id, where
+        sha1 = object_id.partition(".")[0]
+        yield "repeated" if sha1 in seen else "", object_id, where
         seen.add(sha1)
-        ids.add(cells[0])
-    return ids
 
 
-def _look(store: Path, object_id: str) -> tuple[str, int | tuple[str, str]]:
-    """Give an object's perceptual hash, or the list it belongs on and what to write there."""
+def _check_object(store: Path, object_id: str) -> tuple[str, int | tuple[str, str]]:
+    """Give an object's perceptual hash, or its problem and the detail."""
     path = object_path(store, object_id)
     try:
         data = path.read_bytes()
@@ -137,10 +121,10 @@ def _look(store: Path, object_id: str) -> tuple[str, int | tuple[str, str]]:
 
 
 def difference_hash(data: bytes) -> int:
-    """Give a 64-bit perceptual hash: alike for images that look alike.
+    """Compute a 64-bit perceptual hash: images that look alike have hashes that differ little.
 
-    The image is brought to 9 x 9 grey pixels; each bit tells whether a pixel of the first eight
-    rows is darker than its right neighbour ("dHash", N. Krawetz, 2013, which takes 9 x 8).
+    The image is resized to 9 x 9 grey pixels. Each bit says whether a pixel of the first eight rows
+    is darker than its right neighbour ("dHash", N. Krawetz, 2013, which resizes to 9 x 8).
 
     Raises
     ------
@@ -155,14 +139,14 @@ def difference_hash(data: bytes) -> int:
 def straddling(
     hashes: Iterable[tuple[str, str, int]], distance: int
 ) -> Iterator[tuple[str, str, int]]:
-    """Yield the pairs of near-duplicates that lie in different parts.
+    """Find near-duplicates in different parts.
 
     Parameters
     ----------
     hashes
         Name, part and 64-bit hash of each image.
     distance
-        Most bits in which the hashes of a pair differ.
+        The largest number of bits by which the hashes of a pair differ.
 
     Yields
     ------

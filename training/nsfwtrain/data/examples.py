@@ -1,4 +1,4 @@
-"""From a split and a store to arrays: each image is decoded once, and its features made once."""
+"""From a split and a store to arrays: each image is decoded once, its features computed once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -7,18 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nsfwscan import ImageError, Preprocess, decode
-from nsfwscan.dataset.labels import LABELS, PARTS, Assigned, Label, Part
+from nsfwscan.dataset.labels import LABELS, PARTS, Part
 from nsfwscan.dataset.objects import read_object
 from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.errors import StoreError
 from nsfwscan.util.parallel import available_cores, map_ahead
 from nsfwtrain.data.arrays import ArrayCache
+from nsfwtrain.data.tables import sha1s, targets
+
+Batches = Iterator[tuple[NDArray[Any], NDArray[np.float32]]]
+"""Arrays (N, ...) and labels (N,)."""
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Shows a label and a total while it lasts, and gives what to tell how much is done."""
+"""Shows a label and a total within its block; gives a function that takes how much is done."""
 
 
 def no_progress(_label: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -26,30 +31,10 @@ def no_progress(_label: str, _total: int) -> AbstractContextManager[Callable[[in
     return nullcontext(lambda _done: None)
 
 
-@dataclass(frozen=True)
-class Examples:
-    """The usable images of one part of a split.
-
-    Attributes
-    ----------
-    rows
-        What they are labelled, in file order.
-    values
-        float32 (N,), their labels, 0 or 1.
-    """
-
-    rows: tuple[Label, ...]
-    values: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        """Count them."""
-        return len(self.rows)
-
-
 def features_cache(
     root: Path, backbone: str, preprocess: Preprocess, feature_dim: int
 ) -> ArrayCache:
-    """Open the cache of the features that a backbone makes of images."""
+    """Open the cache of the feature vectors that a backbone computes."""
     key = {"kind": "features", "backbone": backbone, "preprocess": asdict(preprocess)}
     return ArrayCache(root, key, (feature_dim,), np.float32)
 
@@ -61,45 +46,49 @@ def pixels_cache(root: Path, preprocess: Preprocess) -> ArrayCache:
     return ArrayCache(root, key, (side, side, 3), np.uint8)
 
 
-def missing(rows: Sequence[Assigned], cache: ArrayCache) -> list[Label]:
-    """List the images of which a cache has nothing yet."""
-    return [row.label for row in rows if row.label.sha1 not in cache]
+def _is_cached(frame: pd.DataFrame, cache: ArrayCache) -> NDArray[np.bool_]:
+    return np.array([sha1 in cache for sha1 in sha1s(frame)], bool)
+
+
+def missing(frame: pd.DataFrame, cache: ArrayCache) -> list[str]:
+    """List the object IDs of a label or split frame that a cache does not have."""
+    return frame.loc[~_is_cached(frame, cache), "objectId"].tolist()
 
 
 def fill(
     cache: ArrayCache,
     store: Path,
-    labels: Sequence[Label],
+    object_ids: Sequence[str],
     preprocess: Preprocess,
-    make: Callable[[Pixels], NDArray[Any]],
+    compute: Callable[[Pixels], NDArray[Any]],
     *,
     batch_size: int = 16,
     skip_bad: bool = False,
     progress: Progress = no_progress,
 ) -> dict[str, str]:
-    """Make and cache arrays: each core decodes a batch and makes its arrays.
+    """Compute arrays and cache them. Each core decodes a batch and computes its arrays.
 
     Parameters
     ----------
     cache
         Where the arrays go.
-    store, labels
+    store, object_ids
         The images, none of which is in the cache.
     preprocess
         From bytes to pixels.
-    make
-        From uint8 (N, S, S, 3) to N arrays. It runs on several threads at once.
+    compute
+        From uint8 (N, S, S, 3) to N arrays. Several threads call it at once.
     batch_size
-        Images that a core decodes, and gives to `make`, at a time.
+        The number of images that a core decodes, and gives to `compute`, at a time.
     skip_bad
-        Leave out what cannot be read or decoded, instead of raising.
+        Leave out images that cannot be read or decoded, instead of raising.
     progress
         Shows how many images are done.
 
     Returns
     -------
     dict
-        Object IDs that were left out, and why.
+        Object IDs that were left out, each with the reason.
 
     Raises
     ------
@@ -112,26 +101,22 @@ def fill(
     bad: dict[str, str] = {}
     done = 0
 
-    def work(chunk: Sequence[Label]) -> tuple[list[str], NDArray[Any] | None, dict[str, str]]:
-        sha1s, pixels, failed = [], [], {}
-        for label in chunk:
-            loaded = _load(store, preprocess, label.object_id)
-            if isinstance(loaded, str):
-                failed[label.object_id] = loaded
-            else:
-                sha1s.append(label.sha1)
-                pixels.append(loaded)
-        return sha1s, make(np.stack(pixels)) if pixels else None, failed
+    def work(chunk: Sequence[str]) -> tuple[list[str], NDArray[Any] | None, dict[str, str]]:
+        loaded = {object_id: _load(store, preprocess, object_id) for object_id in chunk}
+        failed = {name: result for name, result in loaded.items() if isinstance(result, str)}
+        usable = [name for name in loaded if name not in failed]
+        arrays = compute(np.stack([loaded[name] for name in usable])) if usable else None
+        return [name.partition(".")[0] for name in usable], arrays, failed
 
-    chunks = [labels[i : i + batch_size] for i in range(0, len(labels), batch_size)]
+    chunks = [object_ids[i : i + batch_size] for i in range(0, len(object_ids), batch_size)]
     results = map_ahead(work, chunks, workers=cores, window=2 * cores)
-    with cache, closing(results), progress("preparing images", len(labels)) as advance:
-        for chunk, (sha1s, arrays, failed) in zip(chunks, results, strict=True):
+    with cache, closing(results), progress("preparing images", len(object_ids)) as advance:
+        for chunk, (hashes, arrays, failed) in zip(chunks, results, strict=True):
             if arrays is not None:
-                cache.add(sha1s, arrays)
-            for why in failed.values():
+                cache.add(hashes, arrays)
+            for reason in failed.values():
                 if not skip_bad:
-                    raise StoreError(f"{why}; mend it, or leave such out with --skip-bad")
+                    raise StoreError(f"{reason}; fix it, or leave such out with --skip-bad")
             bad |= failed
             done += len(chunk)
             advance(done)
@@ -139,7 +124,7 @@ def fill(
 
 
 def _load(store: Path, preprocess: Preprocess, object_id: str) -> Pixels | str:
-    """Give the pixels, or say why there are none."""
+    """Give the pixels, or the reason why there are none."""
     try:
         pixels: Pixels = decode(read_object(store, object_id), preprocess).pixels[0]
     except StoreError as error:
@@ -149,42 +134,68 @@ def _load(store: Path, preprocess: Preprocess, object_id: str) -> Pixels | str:
     return pixels
 
 
-def by_part(
-    rows: Sequence[Assigned], cache: ArrayCache, parts: Sequence[Part] = PARTS
-) -> dict[Part, Examples]:
-    """Gather what is in a cache, by part of the split.
+@dataclass(frozen=True)
+class Data:
+    """The examples of a training: the usable rows of each part, and their arrays.
+
+    Attributes
+    ----------
+    arrays
+        The cache that holds an array for each row.
+    parts
+        A label frame for each part of the split.
+    """
+
+    arrays: ArrayCache
+    parts: dict[Part, pd.DataFrame]
+
+    def batches(
+        self, part: Part, batch_size: int, indices: NDArray[np.int64] | None = None
+    ) -> Batches:
+        """Yield arrays and labels in batches, read ahead on other threads.
+
+        Parameters
+        ----------
+        part
+            Of the split.
+        batch_size
+            Rows of a batch; the last one may be shorter.
+        indices
+            int64 (M,), the row numbers in the order in which they are taken. None: all, in order.
+        """
+        frame = self.parts[part]
+        hashes, values = sha1s(frame).to_numpy(), targets(frame)
+        order = np.arange(len(frame)) if indices is None else indices
+
+        def read(chosen: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.float32]]:
+            return self.arrays.get(hashes[chosen].tolist()), values[chosen]
+
+        chunks = (order[i : i + batch_size] for i in range(0, len(order), batch_size))
+        return map_ahead(read, chunks, workers=2, window=3)
+
+
+def collect(split: pd.DataFrame, arrays: ArrayCache, parts: Sequence[Part] = PARTS) -> Data:
+    """Collect the rows of each part whose image is in a cache.
 
     Raises
     ------
     StoreError
         If a part has no image of one of the labels.
     """
-    found: dict[Part, Examples] = {}
+    usable = split[_is_cached(split, arrays)]
+    found: dict[Part, pd.DataFrame] = {}
     for part in parts:
-        labels = [row.label for row in rows if row.part == part and row.label.sha1 in cache]
+        rows = usable[usable["type"] == part].drop(columns="type").reset_index(drop=True)
         for value in LABELS:
-            if not any(label.value == value for label in labels):
+            if not (rows["value"] == value).any():
                 raise StoreError(
                     f"the part {part} of the split has no usable image of label {value}; "
-                    "add some, or split anew"
+                    "add some, or split again"
                 )
-        values = np.array([label.value for label in labels], np.float32)
-        found[part] = Examples(tuple(labels), values)
-    return found
+        found[part] = rows
+    return Data(arrays, found)
 
 
 def order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Give the order in which an epoch takes the examples: the same for the same seed."""
+    """Draw the order in which an epoch takes the examples; seed and epoch determine it."""
     return np.random.default_rng([seed, epoch]).permutation(count)
-
-
-def batches(
-    examples: Examples, cache: ArrayCache, batch_size: int, indices: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[Any], NDArray[np.float32]]]:
-    """Yield arrays and labels in batches, the last short one included, read ahead of their use."""
-
-    def read(chosen: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        return cache.get([examples.rows[i].sha1 for i in chosen]), examples.values[chosen]
-
-    chunks = (indices[i : i + batch_size] for i in range(0, len(indices), batch_size))
-    return map_ahead(read, chunks, workers=2, window=3)

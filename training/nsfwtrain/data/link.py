@@ -1,43 +1,44 @@
-"""Lay a split out as folders of symbolic links, for tools that want folders."""
+"""Lay a split out as folders of symbolic links, for tools that read labelled folders."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
-from nsfwscan.dataset.labels import LABELS, PARTS, Assigned
+import pandas as pd
+
+from nsfwscan.dataset.labels import LABELS, PARTS, SPLIT_HEADER
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import StoreError
 
 
-def link_folders(store: Path, assigned: Iterable[Assigned], out: Path) -> int:
+def link_folders(store: Path, split: pd.DataFrame, out: Path) -> int:
     """Make ``<out>/<type>/<label>/<object ID>`` point to each object.
 
     Parameters
     ----------
     store
-        The objects.
-    assigned
-        The split.
+        The object store.
+    split
+        A split frame, see `nsfwtrain.data.tables`.
     out
-        Made if it does not exist. Links of an earlier layout that are not in this split, or are in
-        another part of it, are removed; anything else there stays.
+        Created if it does not exist. Links of an earlier layout that this split does not have, or
+        has in another part, are removed. Other files stay.
 
     Returns
     -------
     int
-        How many links there are.
+        The number of links.
 
     Raises
     ------
     StoreError
-        If an object is missing, or a link cannot be made.
+        If an object is missing, or a link cannot be created.
     """
     wanted: dict[Path, Path] = {}
-    for row in assigned:
-        target = object_path(store, row.label.object_id).resolve()
+    for object_id, value, part in split[SPLIT_HEADER].itertuples(index=False, name=None):
+        target = object_path(store, object_id).resolve()
         if not target.is_file():
-            raise StoreError(f"object {row.label.object_id} is missing: no file {target}")
-        wanted[out / row.part / str(row.label.value) / row.label.object_id] = target
+            raise StoreError(f"object {object_id} is missing: no file {target}")
+        wanted[out / part / str(value) / object_id] = target
     try:
         for part in PARTS:
             for value in LABELS:

@@ -1,80 +1,71 @@
-"""Split a labelled collection into train, validation and test, by hash: no chance involved.
+"""Split a labelled collection into train, validation and test, by hash alone.
 
-An image's place depends on the last byte of its object ID, so that it keeps it as the collection
-grows; then the two evaluation sets are balanced between the labels.
+The last byte of its object ID decides an image's part, so that the image keeps it as the collection
+grows. The two evaluation parts are then balanced between the labels.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import pandas as pd
 
-from nsfwscan.dataset.labels import LABELS, PARTS, Assigned, Label, Part
+from nsfwscan.dataset.labels import LABEL_HEADER, LABELS, PARTS
+from nsfwtrain.data.tables import PART, sha1s
 
-_TEST_KEYS = range(25)
-_VALIDATION_KEYS = range(25, 50)
-
-
-def key(object_id: str) -> int:
-    """Give the number in 0-255 that decides an object's part: the last byte of its hash."""
-    return int(object_id.partition(".")[0][-2:], 16)
+_FIRST_KEY = {"test": 0, "validation": 25, "train": 50}
+"""The first of the keys 0-255 of each part."""
 
 
-def split(labels: Sequence[Label], previous: Mapping[str, Part] | None = None) -> list[Assigned]:
-    """Assign each row of a label file to a part.
+def keys(frame: pd.DataFrame) -> pd.Series:
+    """Give each row's key, 0-255: the last byte of the hash in its object ID."""
+    return sha1s(frame).str[-2:].map(lambda digits: int(digits, 16)).astype("int64")
 
-    Keys 0-24 are test, 25-49 validation, the others train. Within test and within validation the
-    label with more rows keeps as many as the other has: those that come first; the surplus goes to
-    train.
+
+def split(labels: pd.DataFrame, previous: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Assign each row of a label frame to a part.
+
+    Keys 0-24 are test, 25-49 validation, the others train. Within test and within validation, the
+    label with more rows keeps as many as the other has: the first in file order. The surplus goes
+    to train.
 
     Parameters
     ----------
     labels
-        The rows, in file order.
+        A label frame, see `nsfwtrain.data.tables`.
     previous
-        The parts of an earlier split, by object ID. What was in an evaluation set is then kept
-        there first, and what was trained on enters one last, so that as few rows change sides as
-        the balance allows.
+        An earlier split frame. A row that was in an evaluation part is then kept there first, and
+        a row that was in another part enters one last, so that as few rows change their part as the
+        balance allows.
 
     Returns
     -------
-    list of Assigned
-        In the order of `labels`.
+    pandas.DataFrame
+        A split frame, in the order of `labels`.
     """
-    parts: list[Part] = [_by_key(key(label.object_id)) for label in labels]
-    evaluation: tuple[Part, ...] = ("test", "validation")
-    for part in evaluation:
-        sides = [
-            [i for i, label in enumerate(labels) if parts[i] == part and label.value == value]
-            for value in LABELS
-        ]
-        smaller = min(map(len, sides))
-        for side in sides:
-            if previous is not None:
-                side.sort(key=lambda i: _rank(previous.get(labels[i].object_id), part))
-            for i in side[smaller:]:
-                parts[i] = "train"
-    return [Assigned(label, part) for label, part in zip(labels, parts, strict=True)]
+    frame = labels[LABEL_HEADER].reset_index(drop=True)
+    parts = pd.cut(keys(frame), [*_FIRST_KEY.values(), 256], right=False, labels=list(_FIRST_KEY))
+    frame["type"] = parts.astype(PART)
+    if previous is None:
+        in_order = frame
+    else:
+        before = _parts_before(frame, previous)
+        rank = 2 - before.isna() - 2 * (before == frame["type"].astype("str"))
+        in_order = frame.loc[rank.sort_values(kind="stable").index]
+    position = in_order.groupby(["type", "value"], observed=True).cumcount().sort_index()
+    quota = frame["type"].astype("str").map(balance(frame).min(axis="columns"))
+    frame.loc[(frame["type"] != "train") & (position >= quota), "type"] = "train"
+    return frame
 
 
-def _rank(before: Part | None, part: Part) -> int:
-    """Put what was in a part first, then what is new, and what was in another part last."""
-    if before is None:
-        return 1
-    return 0 if before == part else 2
+def _parts_before(frame: pd.DataFrame, previous: pd.DataFrame) -> pd.Series:
+    """Give the part of each row in an earlier split; missing where that does not have the row."""
+    return frame["objectId"].map(previous.set_index("objectId")["type"].astype("str"))
 
 
-def _by_key(number: int) -> Part:
-    if number in _TEST_KEYS:
-        return "test"
-    return "validation" if number in _VALIDATION_KEYS else "train"
+def balance(split: pd.DataFrame) -> pd.DataFrame:
+    """Count the rows by part (the index) and label (the columns); a missing pair counts 0."""
+    counted = split.groupby(["type", "value"], observed=True).size().unstack(fill_value=0)
+    return counted.reindex(index=PARTS, columns=LABELS, fill_value=0)
 
 
-def count(assigned: Iterable[Assigned]) -> dict[tuple[Part, int], int]:
-    """Count the rows by part and label; every pair has its count, be it 0."""
-    counts = {(part, value): 0 for part in PARTS for value in LABELS}
-    for row in assigned:
-        counts[row.part, row.label.value] += 1
-    return counts
-
-
-def moved(assigned: Iterable[Assigned], previous: Mapping[str, Part]) -> int:
-    """Count the rows that an earlier split had in another part."""
-    return sum(previous.get(row.label.object_id, row.part) != row.part for row in assigned)
+def moved(split: pd.DataFrame, previous: pd.DataFrame) -> int:
+    """Count the rows that an earlier split has in another part."""
+    before = _parts_before(split, previous)
+    return int((before.notna() & (before != split["type"].astype("str"))).sum())

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
+
 from nsfwscan import ImageError, Preprocess, Selection, decode
-from nsfwscan.dataset.labels import Label, read_labels, write_labels
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import StoreError
 from nsfwscan.sources.entry import Found, Problem, Skipped, problem_of
@@ -25,33 +26,34 @@ from nsfwscan.sources.filetype import (
 )
 from nsfwscan.sources.walk import discover
 from nsfwscan.util.parallel import available_cores, map_ahead
+from nsfwtrain.data.tables import label_frame, read_labels, sha1s, write_table
 
 LABEL_FILE = "label.csv"
 
-# Whether an image decodes is learned at the size of the smallest variant.
 _TRIAL = Preprocess(size=224)
+"""An image is decoded at the size of the smallest variant to learn whether it can be."""
 
 
 @dataclass(kw_only=True)
 class Imported:
-    """What became of the files of an import.
+    """What an import did.
 
     Attributes
     ----------
     added
         Files that are new in the store.
-    known
-        Files whose bytes and label were there already.
+    present
+        Files whose bytes the store has already, under the same label.
     conflicts
-        Files whose bytes are there under the other label: left as they are.
+        Files whose bytes the store has under the other label, which they keep.
     unusable
-        Files that cannot be decoded or read, and why: left out.
+        Files that cannot be read or decoded, each with the reason. They are not imported.
     skipped
-        What else was found, by kind.
+        Files that are not images, by kind.
     """
 
     added: int = 0
-    known: int = 0
+    present: int = 0
     conflicts: list[str] = field(default_factory=list)
     unusable: list[tuple[str, str]] = field(default_factory=list)
     skipped: Counter[Kind] = field(default_factory=Counter)
@@ -62,15 +64,15 @@ def import_folder(
 ) -> Imported:
     """Add the images of a folder to a store, under one label.
 
-    The labels are written at the end, whole or not at all, also when the import is interrupted;
-    objects that were copied and have no label yet do no harm, and get it when it is run again.
+    The label file is written at the end, whole or not at all, also when the import is interrupted.
+    Objects that were copied without a label do no harm: the next import labels them.
 
     Parameters
     ----------
     folder
-        Searched recursively, as `nsfwscan.scan` does.
+        Searched recursively, as by `nsfwscan.scan`.
     store
-        Made if it does not exist.
+        Created if it does not exist.
     label
         0 is decent, 1 indecent.
     link
@@ -81,78 +83,93 @@ def import_folder(
     StoreError
         If the folder does not exist, or the store cannot be written.
     LabelError
-        If the store's label file does not hold.
+        If the store's label file is not valid.
     """
     if not folder.is_dir():
         raise StoreError(f"{folder} is no folder; name one that holds images of one label")
     label_file = store / LABEL_FILE
-    labels = read_labels(label_file) if label_file.exists() else []
-    values = {row.sha1: row.value for row in labels}
+    labels = _labels(label_file)
+    hashes = sha1s(labels)
+    values = dict(zip(hashes, labels["value"], strict=True))
+    object_ids = dict(zip(hashes, labels["objectId"], strict=True))
+    added: list[tuple[str, int]] = []
     done = Imported()
     cores = available_cores()
-    take = partial(_take, store=store, link=link, known={row.sha1: row.object_id for row in labels})
+    take = partial(_take, store=store, link=link, object_ids=object_ids)
     found = discover([folder], Selection())
     try:
         for path, result in map_ahead(take, found, workers=cores, window=4 * cores):
             if isinstance(result, Kind):
                 done.skipped[result] += 1
-            elif isinstance(result, str):
-                done.unusable.append((path, result))
-            elif result.sha1 not in values:
-                values[result.sha1] = label
-                labels.append(Label(result.object_id, label))
+            elif isinstance(result, _Unusable):
+                done.unusable.append((path, result.reason))
+            elif (sha1 := result.partition(".")[0]) not in values:
+                values[sha1] = label
+                added.append((result, label))
                 done.added += 1
-            elif values[result.sha1] == label:
-                done.known += 1
+            elif values[sha1] == label:
+                done.present += 1
             else:
                 done.conflicts.append(path)
     finally:
-        if done.added:
-            # Another import may have written since.
-            there = read_labels(label_file) if label_file.exists() else []
-            known = {row.sha1 for row in there}
-            write_labels(label_file, [*there, *(row for row in labels if row.sha1 not in known)])
+        if added:
+            current = _labels(label_file)  # another import may have written it since
+            new = label_frame(added)
+            new = new[~sha1s(new).isin(sha1s(current))]
+            write_table(label_file, pd.concat([current, new], ignore_index=True))
     return done
 
 
+def _labels(label_file: Path) -> pd.DataFrame:
+    """Read a label file; one that does not exist has no rows."""
+    return read_labels(label_file) if label_file.exists() else label_frame()
+
+
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    object_id: str
-    sha1: str
+class _Unusable:
+    reason: str
 
 
 def _take(
-    entry: Found, *, store: Path, link: bool, known: Mapping[str, str]
-) -> tuple[str, _Taken | Kind | str]:
-    """Put one file into the store, if it is an image; else say what it is or what is wrong."""
+    entry: Found, *, store: Path, link: bool, object_ids: Mapping[str, str]
+) -> tuple[str, str | Kind | _Unusable]:
+    """Put a file into the store if it is an image.
+
+    Returns
+    -------
+    tuple
+        The file's location; and its object ID, or the kind of a file that is not an image, or the
+        reason why an image is unusable.
+    """
     if isinstance(entry, Skipped):
         return entry.location, entry.kind
     if isinstance(entry, Problem):
-        return entry.location, entry.detail
+        return entry.location, _Unusable(entry.detail)
     path = Path(entry.location)
     try:
         data = path.read_bytes()
     except OSError as error:
-        return entry.location, problem_of(entry.location, error, explicit=False).detail
+        problem = problem_of(entry.location, error, explicit=False)
+        return entry.location, _Unusable(problem.detail)
     format_ = sniff(data[:HEAD_BYTES], path.name)
     if format_ is None and promised_format(path.name) is None:
         return entry.location, kind_of(data[:HEAD_BYTES], path.name)
     sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
-    if sha1 in known and _is_there(data, object_path(store, known[sha1])):
-        return entry.location, _Taken(known[sha1], sha1)
+    if sha1 in object_ids and _is_stored(data, object_path(store, object_ids[sha1])):
+        return entry.location, object_ids[sha1]
     try:
         decode(data, _TRIAL)
     except ImageError as error:
-        return entry.location, error.detail
+        return entry.location, _Unusable(error.detail)
     own = extension_of(path.name)
     usual = format_.extensions if format_ is not None else (own,)
-    object_id = known.get(sha1) or sha1 + (own if own in usual else usual[0])
+    object_id = object_ids.get(sha1) or sha1 + (own if own in usual else usual[0])
     _put(data, path if link else None, object_path(store, object_id))
-    return entry.location, _Taken(object_id, sha1)
+    return entry.location, object_id
 
 
-def _is_there(data: bytes, path: Path) -> bool:
-    """Tell whether an object is as it should be; an import puts back what is not."""
+def _is_stored(data: bytes, path: Path) -> bool:
+    """Tell whether an object is intact; an import restores one that is not."""
     try:
         return path.stat().st_size == len(data) and path.read_bytes() == data
     except OSError:
@@ -160,20 +177,20 @@ def _is_there(data: bytes, path: Path) -> bool:
 
 
 def _put(data: bytes, source: Path | None, target: Path) -> None:
-    """Bring an object to its place: whole, or not at all."""
-    atomic_path = target.with_name(f".{target.name}.{threading.get_ident()}.tmp")
+    """Write or link an object, whole or not at all."""
+    temporary = target.with_name(f".{target.name}.{threading.get_ident()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             if source is not None:
-                atomic_path.hardlink_to(source)
+                temporary.hardlink_to(source)
         except OSError:
             source = None  # another file system, or one without links
         if source is None:
-            atomic_path.write_bytes(data)
-        atomic_path.replace(target)
+            temporary.write_bytes(data)
+        temporary.replace(target)
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror}") from error
     finally:
-        with suppress(OSError):  # it is gone already, if all went well
-            atomic_path.unlink()
+        with suppress(OSError):  # after a success there is none
+            temporary.unlink()

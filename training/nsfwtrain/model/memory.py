@@ -1,4 +1,4 @@
-"""Batches that fit into memory: smaller ones wherever it runs out."""
+"""Batches that fit into memory: their size is halved whenever it runs out."""
 
 import threading
 from collections.abc import Callable
@@ -16,9 +16,9 @@ class BatchSize:
     Parameters
     ----------
     size
-        To begin with, 1 or more.
+        The first size, 1 or more.
     say
-        Told in a line when it is halved.
+        Takes a line for the user when the size is halved.
     """
 
     def __init__(self, size: int, say: Callable[[str], None]) -> None:
@@ -26,18 +26,18 @@ class BatchSize:
         self._say = say
         self._lock = threading.Lock()
 
-    def fit(self, work: Callable[[int], Result]) -> Result:
-        """Do some work, once more with half the size where memory runs out.
+    def run(self, work: Callable[[int], Result]) -> Result:
+        """Run some work, again with half the size whenever memory runs out.
 
         Parameters
         ----------
         work
-            Takes the size; several threads may be at it.
+            Takes the size. Several threads may run work at once.
 
         Raises
         ------
         RunError
-            If memory does not do for a single image.
+            If memory does not suffice for a single image.
         """
         while True:
             size = self.size

@@ -1,113 +1,106 @@
-"""Compare finished runs: as Markdown, HTML, CSV and plots, beside what a published study got."""
+"""Compare finished runs with each other and with a published study."""
 
-import csv
-import html
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
+import jinja2
+import pandas as pd
 
 from nsfwscan.util.files import atomic_write
+from nsfwtrain.data.tables import write_table
 from nsfwtrain.errors import RunError
-from nsfwtrain.run.folder import read_facts
-from nsfwtrain.run.plots import save_png
-from nsfwtrain.variants import VARIANTS, Variant
-
-HEADINGS = (
-    "variant", "image px", "batch", "model MB", "parameters", "test loss", "to first",
-    "test accuracy", "to first", "time", "ratio",
-    "published loss", "published accuracy", "published time",
-)  # fmt: skip
+from nsfwtrain.report.charts import draw_charts
+from nsfwtrain.run.results import read_history, read_runs
+from nsfwtrain.variants import VARIANTS
 
 _MEGABYTE = 1_000_000
-_NEEDED = ("metrics", "options", "bytes", "parameters", "seconds")
-_COLORS = mpl.colormaps["viridis"]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run of a variant, and its epochs by column of ``history.csv``."""
-
-    variant: Variant
-    facts: dict[str, Any]
-    history: dict[str, list[float]]
-
-    @property
-    def seconds(self) -> float:
-        """What training cost: from the first image read to the last epoch."""
-        stages = self.facts["seconds"]
-        return float(stages["data"] + stages["training"])
-
-
-def read_runs(folder: Path) -> list[Run]:
-    """Read the finished runs of a sweep, in the order of the variants.
-
-    Raises
-    ------
-    RunError
-        If there is none, or one of them does not hold.
-    """
-    found = []
-    for row in VARIANTS:
-        run = folder / row.name
-        if not (run / "run.json").exists():
-            continue
-        try:
-            with (run / "history.csv").open(encoding="utf-8", newline="") as stream:
-                rows = list(csv.DictReader(stream))
-            history = {name: [float(r[name]) for r in rows] for name in (rows[0] if rows else ())}
-        except (OSError, ValueError, TypeError) as error:
-            raise RunError(f"{run / 'history.csv'} does not hold: {error}") from error
-        facts = read_facts(run)
-        if facts.get("interrupted"):
-            continue
-        missing = [name for name in _NEEDED if name not in facts]
-        if missing:
-            raise RunError(f"{run / 'run.json'} does not hold: it lacks {', '.join(missing)}")
-        found.append(Run(row, facts, history))
-    if not found:
-        raise RunError(f"{folder} holds no finished run; make some with nsfwtrain sweep")
-    return found
-
-
-def table(compared: Sequence[Run]) -> list[tuple[str, ...]]:
-    """Give the comparison as rows of text under `HEADINGS`; differences are to the first run."""
-    first = compared[0]
-    rows: list[tuple[str, ...]] = []
-    for run in compared:
-        metrics, base = run.facts["metrics"], first.facts["metrics"]
-        row = run.variant
-        rows.append(
-            (
-                row.name,
-                str(row.image_size),
-                str(run.facts["options"]["batch_size"]),
-                f"{run.facts['bytes']['model'] / _MEGABYTE:.1f}",
-                f"{run.facts['parameters']:,}",
-                f"{metrics['loss']:.4f}",
-                f"{metrics['loss'] - base['loss']:+.4f}",
-                f"{metrics['accuracy']:.4f}",
-                f"{metrics['accuracy'] - base['accuracy']:+.4f}",
-                _time(run.seconds),
-                f"{run.seconds / first.seconds:.2f}",
-                f"{row.published_loss:.4f}",
-                f"{row.published_accuracy:.4f}",
-                _time(row.published_time.total_seconds()),
-            )
-        )
-    return rows
 
 
 def _time(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    "variant": str,
+    "image px": str,
+    "batch": str,
+    "model MB": "{:.1f}".format,
+    "parameters": "{:,}".format,
+    "test loss": "{:.4f}".format,
+    "loss to first": "{:+.4f}".format,
+    "test accuracy": "{:.4f}".format,
+    "accuracy to first": "{:+.4f}".format,
+    "time": _time,
+    "time to first": "{:.2f}".format,
+    "published loss": "{:.4f}".format,
+    "published accuracy": "{:.4f}".format,
+    "published time": _time,
+}
+"""The columns of a comparison, and how each is printed."""
+
+
+_VARIANTS = pd.DataFrame([asdict(row) for row in VARIANTS]).set_index("name")
+
+
+def finished_variants(runs: pd.DataFrame) -> pd.DataFrame:
+    """Select the runs to compare from those that `nsfwtrain.read_runs` gives.
+
+    They are those whose folder has the name of a variant and that were not interrupted, in the
+    order of the variants.
+    """
+    names = [name for name in _VARIANTS.index if name in runs.index]
+    selected = runs.loc[names]
+    return selected[~selected["interrupted"].astype(bool)]
+
+
+def compare(runs: pd.DataFrame) -> pd.DataFrame:
+    """Compare runs.
+
+    Parameters
+    ----------
+    runs
+        One or more, as `finished_variants` gives them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a run. Times are in seconds, from the first image read to the last epoch. Of the
+        columns ``... to first``, that of the time is the ratio to the first row, the others are
+        differences.
+    """
+    variants = _VARIANTS.loc[runs.index]
+    loss, accuracy = runs["metrics.loss"], runs["metrics.accuracy"]
+    seconds = runs["seconds.data"] + runs["seconds.training"]
+    return pd.DataFrame(
+        {
+            "variant": runs.index,
+            "image px": variants["image_size"],
+            "batch": runs["options.batch_size"],
+            "model MB": runs["bytes.model"] / _MEGABYTE,
+            "parameters": runs["parameters"],
+            "test loss": loss,
+            "loss to first": loss - loss.iloc[0],
+            "test accuracy": accuracy,
+            "accuracy to first": accuracy - accuracy.iloc[0],
+            "time": seconds,
+            "time to first": seconds / seconds.iloc[0],
+            "published loss": variants["published_loss"],
+            "published accuracy": variants["published_accuracy"],
+            "published time": variants["published_time"].dt.total_seconds(),
+        }
+    )
+
+
+def as_text(compared: pd.DataFrame) -> pd.DataFrame:
+    """Give a comparison as it is printed."""
+    return pd.DataFrame({name: compared[name].map(show) for name, show in _FORMATS.items()})
+
+
 def write_report(folder: Path) -> list[Path]:
-    """Write ``report.md``, ``.html``, ``.csv`` and four plots into a sweep's folder.
+    """Write ``report.md``, ``.html``, ``.csv`` and four charts into a sweep's folder.
 
     Returns
     -------
@@ -117,110 +110,32 @@ def write_report(folder: Path) -> list[Path]:
     Raises
     ------
     RunError
-        If there is no finished run, or one does not hold.
+        If there is no finished run, or one is not valid.
     OutputError
         If a file cannot be written.
     """
-    compared = read_runs(folder)
-    rows = table(compared)
-    plots = _plots(compared, folder)
-    texts = {
-        "report.md": _markdown(rows, plots),
-        "report.html": _html(rows, plots),
-    }
-    for name, text in texts.items():
-        with atomic_write(folder / name) as stream:
-            stream.write(text)
-    with atomic_write(folder / "report.csv") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerows([HEADINGS, *rows])
-    return [*(folder / name for name in texts), folder / "report.csv", *plots]
+    runs = finished_variants(read_runs(folder))
+    if runs.empty:
+        raise RunError(f"{folder} holds no finished run; make some with nsfwtrain sweep")
+    compared = compare(runs)
+    histories = {name: read_history(folder / name) for name in compared["variant"]}
+    table = as_text(compared)
+    charts = draw_charts(compared, histories, folder)
+    pages = [folder / "report.md", folder / "report.html"]
+    for page in pages:
+        with atomic_write(page) as stream:
+            stream.write(render(page.name, table, charts))
+    write_table(folder / "report.csv", table)
+    return [*pages, folder / "report.csv", *charts]
 
 
-def _markdown(rows: Sequence[tuple[str, ...]], plots: Sequence[Path]) -> str:
-    lines = [HEADINGS, tuple("---" for _ in HEADINGS), *rows]
-    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"# Variants compared\n\n{text}\n" + "".join(
-        f"![{plot.stem}]({plot.name})\n" for plot in plots
+def render(page: str, table: pd.DataFrame, charts: Sequence[Path]) -> str:
+    """Render ``report.md`` or ``report.html`` from its template."""
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("nsfwtrain.report"),
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
-
-
-def _html(rows: Sequence[tuple[str, ...]], plots: Sequence[Path]) -> str:
-    def cells(tag: str, row: Sequence[str]) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) + "</tr>\n"
-
-    body = cells("th", HEADINGS) + "".join(cells("td", row) for row in rows)
-    images = "".join(
-        f'<img src="{html.escape(p.name)}" alt="{html.escape(p.stem)}">\n' for p in plots
-    )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Variants compared'
-        "</title>\n<style>body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}"
-        "td,th{padding:.3em .7em;text-align:right;border-bottom:1px solid #ccc}"
-        "td:first-child{text-align:left}img{max-width:48%;margin:1em 0}</style></head>\n"
-        f"<body><h1>Variants compared</h1>\n<table>\n{body}</table>\n{images}</body></html>\n"
-    )
-
-
-def _plots(compared: Sequence[Run], folder: Path) -> list[Path]:
-    names = [run.variant.name.upper() for run in compared]
-    parameters = [run.facts["parameters"] / 1e6 for run in compared]
-    accuracy = [run.facts["metrics"]["accuracy"] for run in compared]
-    figures = {
-        "size": _two_bars(
-            names, "model (MB)", [r.facts["bytes"]["model"] / _MEGABYTE for r in compared],
-            "parameters (millions)", parameters, "File size and parameters",
-        ),
-        "quality": _two_bars(
-            names, "test accuracy", accuracy,
-            "test loss", [r.facts["metrics"]["loss"] for r in compared], "Accuracy and loss",
-        ),
-        "accuracy-by-parameters": _scatter(names, parameters, accuracy),
-        "curves": _curves(compared),
-    }  # fmt: skip
-    files = []
-    for name, figure in figures.items():
-        files.append(folder / f"{name}.png")
-        save_png(figure, files[-1])
-    return files
-
-
-def _two_bars(
-    names: Sequence[str], left: str, a: Sequence[float], right: str, b: Sequence[float], title: str
-) -> Figure:
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    figure.suptitle(title)
-    for axes, label, values in zip(figure.subplots(1, 2), (left, right), (a, b), strict=True):
-        bars = axes.bar(names, values, color=_COLORS(0.3))
-        axes.bar_label(bars, fmt="%.3g", fontsize=8)
-        axes.set_ylabel(label)
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def _scatter(names: Sequence[str], x: Sequence[float], y: Sequence[float]) -> Figure:
-    figure = Figure(figsize=(6, 5), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(x, y, "o-", color=_COLORS(0.3))
-    for name, across, up in zip(names, x, y, strict=True):
-        axes.annotate(name, (across, up), textcoords="offset points", xytext=(6, 6))
-    axes.set(title="Accuracy by parameters", xlabel="parameters (millions)", ylabel="test accuracy")
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def _curves(compared: Sequence[Run]) -> Figure:
-    figure = Figure(figsize=(10, 7), layout="constrained")
-    panels = {
-        "loss": "training loss", "val_loss": "validation loss",
-        "accuracy": "training accuracy", "val_accuracy": "validation accuracy",
-    }  # fmt: skip
-    for axes, (column, label) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):
-        for i, run in enumerate(compared):
-            color = _COLORS(i / max(1, len(compared) - 1) * 0.9)
-            name = run.variant.name.upper()
-            axes.plot(run.history["epoch"], run.history[column], color=color, label=name)
-        axes.set(xlabel="epoch", ylabel=label)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].legend(ncols=2, fontsize=9)
-    return figure
+    return templates.get_template(f"{page}.j2").render(table=table, charts=charts)

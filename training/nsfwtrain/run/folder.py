@@ -13,7 +13,6 @@
 =====================  =========================================================
 """
 
-import csv
 import importlib.metadata
 import json
 import platform
@@ -22,17 +21,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from nsfwscan.dataset.labels import LABEL_HEADER
 from nsfwscan.util.files import atomic_write
-from nsfwtrain.data.examples import Examples
+from nsfwtrain.data.tables import targets, write_table
 from nsfwtrain.errors import RunError
 from nsfwtrain.run.plots import plot_evaluation
+from nsfwtrain.run.results import FACTS_FILE, SCORES_FILE
 from nsfwtrain.run.state import STATE, State, load_state
 
 SCHEMA = 1
-_FACTS, _BEGUN = "run.json", "begun.json"
+_BEGUN = "begun.json"
 _SAME = ("variant", "split_sha256", "backbone_fingerprint")
 _SAME_OPTIONS = ("mode", "batch_size", "learning_rate", "balanced", "seed", "mixed_precision")
 _PACKAGES = ("nsfwscan", "tensorflow", "tf-keras", "tensorflow-hub", "numpy", "pillow")
@@ -48,7 +48,7 @@ def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
     """
     begun = out / _BEGUN
     try:
-        trained = any((out / name).exists() for name in (_FACTS, STATE))
+        trained = any((out / name).exists() for name in (FACTS_FILE, STATE))
         if trained and not resume:
             raise RunError(
                 f"{out} holds a run already; go on with it by --resume, or name another folder"
@@ -69,14 +69,14 @@ def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
                     f"{now}"
                 )
         state = load_state(out)
-        (out / _FACTS).unlink(missing_ok=True)  # from here on the run is not whole
+        (out / FACTS_FILE).unlink(missing_ok=True)  # from here on the run is not whole
     except (OSError, json.JSONDecodeError) as error:
         raise RunError(f"cannot use the run's folder {out}: {error}") from error
     return state
 
 
 def save_evaluation(
-    out: Path, examples: Examples, scores: NDArray[np.float32], metrics: dict[str, Any]
+    out: Path, examples: pd.DataFrame, scores: NDArray[np.float32], metrics: dict[str, Any]
 ) -> None:
     """Write the metrics, the score of each test image, and the plots.
 
@@ -88,14 +88,8 @@ def save_evaluation(
     with atomic_write(out / "metrics.json") as stream:
         json.dump(metrics, stream, indent=2)
         stream.write("\n")
-    plot_evaluation(examples.values, scores, metrics["threshold"], out)
-    with atomic_write(out / "scores.csv") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*LABEL_HEADER, "score"])
-        writer.writerows(
-            (label.object_id, label.value, f"{score:.6f}")
-            for label, score in zip(examples.rows, scores, strict=True)
-        )
+    plot_evaluation(targets(examples), scores, metrics["threshold"], out)
+    write_table(out / SCORES_FILE, examples.assign(score=scores), float_format="%.6f")
 
 
 def finish(out: Path, facts: dict[str, Any]) -> None:
@@ -112,21 +106,6 @@ def finish(out: Path, facts: dict[str, Any]) -> None:
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
         "platform": sys.platform,
     }
-    with atomic_write(out / _FACTS) as stream:
+    with atomic_write(out / FACTS_FILE) as stream:
         json.dump(facts, stream, indent=2)
         stream.write("\n")
-
-
-def read_facts(out: Path) -> dict[str, Any]:
-    """Read ``run.json``.
-
-    Raises
-    ------
-    RunError
-        If there is none, or it is no JSON.
-    """
-    try:
-        facts: dict[str, Any] = json.loads((out / _FACTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{out} is no finished run: {error}") from error
-    return facts

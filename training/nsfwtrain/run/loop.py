@@ -1,16 +1,15 @@
 """The training loop: Adam on the head's binary cross-entropy, every example counted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nsfwtrain.data.examples import Batches
 from nsfwtrain.model.head import Weights
 from nsfwtrain.model.keras import tf, tf_keras
 from nsfwtrain.run.state import State
-
-Batches = Iterator[tuple[NDArray[Any], NDArray[np.float32]]]
 
 _EPSILON = 1e-7  # tf_keras clips probabilities so before it takes their logarithm
 

@@ -1,38 +1,48 @@
-"""How good a model's scores are: every example counts, the last short batch included."""
+"""Measure how well scores fit labels. Every example counts, the last short batch included."""
 
-import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn import metrics as sk
 
-_Z95 = 1.959963984540054  # the normal distribution's 97.5 % quantile
 _EPSILON = 1e-7  # tf_keras clips probabilities so before it takes their logarithm
 _BINS = 15
 
 
-def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """Give the 95 % interval of a share (E. B. Wilson, 1927)."""
-    share = right / total
-    scale = 1 + _Z95**2 / total
-    centre = (share + _Z95**2 / (2 * total)) / scale
-    half = _Z95 / scale * math.sqrt(share * (1 - share) / total + _Z95**2 / (4 * total**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+def wilson_interval(successes: int, total: int) -> tuple[float, float]:
+    """Compute the 95 % interval of a proportion (E. B. Wilson, 1927)."""
+    low, high = binomtest(successes, total).proportion_ci(0.95, method="wilson")
+    return float(low), float(high)
+
+
+def reliability(
+    labels: NDArray[np.float32], scores: NDArray[np.float32], bins: int
+) -> pd.DataFrame:
+    """Compare scores with labels in bins of equal width over [0, 1].
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a bin that is not empty: ``score`` (the mean score), ``label`` (the share of label 1)
+        and ``images``.
+    """
+    frame = pd.DataFrame({"score": scores, "label": labels}, dtype=np.float64)
+    groups = frame.groupby(np.minimum((scores * bins).astype(int), bins - 1))
+    return groups.mean().assign(images=groups.size())
 
 
 def calibration_error(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> float:
-    """Give the expected calibration error: |share of label 1 - mean score|, over 15 equal bins.
+    """Compute the expected calibration error of the probability of label 1, over 15 equal bins.
 
-    Guo et al., "On Calibration of Modern Neural Networks", 2017, for the probability of label 1.
+    The mean over the images of |share of label 1 - mean score| of their bin: Guo et al., "On
+    Calibration of Modern Neural Networks", 2017. Neither scikit-learn nor SciPy has it.
     """
-    bins = np.minimum((scores * _BINS).astype(int), _BINS - 1)
-    gaps = [
-        abs(labels[bins == i].mean() - scores[bins == i].mean()) * np.mean(bins == i)
-        for i in range(_BINS)
-        if np.any(bins == i)
-    ]
-    return float(sum(gaps))
+    binned = reliability(labels, scores, _BINS)
+    gaps = (binned["label"] - binned["score"]).abs()
+    return float(np.average(gaps, weights=binned["images"]))
 
 
 def evaluate(
@@ -47,33 +57,34 @@ def evaluate(
     scores
         float32, (N,), probabilities of label 1 in [0, 1].
     threshold
-        Score from which label 1 is said.
+        The lowest score of which label 1 is predicted.
 
     Returns
     -------
     dict
         ``images``, ``loss`` (binary cross-entropy), ``accuracy`` and its 95 % interval,
         ``precision``, ``recall``, ``f1``, ``roc_auc``, ``average_precision``,
-        ``calibration_error`` and ``confusion`` (rows are the labels, columns what was said).
+        ``calibration_error`` and ``confusion`` (rows are the labels, columns the predictions).
     """
-    said = scores >= threshold
-    truth = labels >= 0.5
-    right = int((said == truth).sum())
+    predicted = scores >= threshold
+    actual = labels >= 0.5
     clipped = np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON)
-    loss = -np.mean(np.where(truth, np.log(clipped), np.log(1 - clipped)))
-    low, high = wilson_interval(right, len(labels))
+    low, high = wilson_interval(int((predicted == actual).sum()), len(labels))
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(
+        actual, predicted, average="binary", zero_division=0
+    )
     return {
         "images": len(labels),
         "threshold": threshold,
-        "loss": float(loss),
-        "accuracy": right / len(labels),
+        "loss": float(sk.log_loss(actual, clipped)),
+        "accuracy": float(sk.accuracy_score(actual, predicted)),
         "accuracy_95_low": low,
         "accuracy_95_high": high,
-        "precision": float(sk.precision_score(truth, said, zero_division=0)),
-        "recall": float(sk.recall_score(truth, said, zero_division=0)),
-        "f1": float(sk.f1_score(truth, said, zero_division=0)),
-        "roc_auc": float(sk.roc_auc_score(truth, scores)),
-        "average_precision": float(sk.average_precision_score(truth, scores)),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "roc_auc": float(sk.roc_auc_score(actual, scores)),
+        "average_precision": float(sk.average_precision_score(actual, scores)),
         "calibration_error": calibration_error(labels, scores),
-        "confusion": sk.confusion_matrix(truth, said, labels=[False, True]).tolist(),
+        "confusion": sk.confusion_matrix(actual, predicted, labels=[False, True]).tolist(),
     }

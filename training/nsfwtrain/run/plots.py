@@ -1,4 +1,4 @@
-"""What an evaluation looks like: ROC, precision and recall, reliability, confusion."""
+"""Plots of an evaluation: ROC, precision and recall, reliability, confusion."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from nsfwscan.util.files import atomic_path
+from nsfwtrain.run.metrics import reliability
 
 Scores = NDArray[np.float32]
 
@@ -28,7 +29,7 @@ def plot_evaluation(labels: Scores, scores: Scores, threshold: float, folder: Pa
     scores
         float32, (N,), probabilities of label 1 in [0, 1].
     threshold
-        Score from which label 1 is said.
+        The lowest score of which label 1 is predicted.
     folder
         Where the PNG files go; it exists.
 
@@ -89,24 +90,21 @@ def _precision_recall(axes: Any, truth: NDArray[np.bool_], scores: Scores) -> No
 
 
 def _reliability(axes: Any, truth: NDArray[np.bool_], scores: Scores) -> None:
-    bins = np.minimum((scores * _BINS).astype(int), _BINS - 1)
-    used = [i for i in range(_BINS) if np.any(bins == i)]
-    said = [float(scores[bins == i].mean()) for i in used]
-    was = [float(truth[bins == i].mean()) for i in used]
-    sizes = np.array([int((bins == i).sum()) for i in used])
+    binned = reliability(truth.astype(np.float32), scores, _BINS)
+    sizes = 20 + 180 * binned["images"] / binned["images"].max()
     axes.plot([0, 1], [0, 1], "--", color=_GREY, label="perfectly calibrated")
-    axes.plot(said, was, color=_BLUE)
+    axes.plot(binned["score"], binned["label"], color=_BLUE)
     axes.scatter(
-        said, was, s=20 + 180 * sizes / sizes.max(), color=_BLUE, label="area: images in the bin"
+        binned["score"], binned["label"], s=sizes, color=_BLUE, label="area: images in the bin"
     )
     _square(axes, "Reliability", "mean score", "share of label 1")
     axes.legend(loc="upper left")
 
 
 def _confusion(
-    axes: Any, truth: NDArray[np.bool_], said: NDArray[np.bool_], threshold: float
+    axes: Any, truth: NDArray[np.bool_], predicted: NDArray[np.bool_], threshold: float
 ) -> None:
-    table = sk.confusion_matrix(truth, said, labels=[False, True])
+    table = sk.confusion_matrix(truth, predicted, labels=[False, True])
     axes.imshow(table, cmap="Blues", vmin=0)
     for row in range(2):
         for column in range(2):
@@ -116,6 +114,6 @@ def _confusion(
                 color="white" if dark else "black",
             )  # fmt: skip
     axes.set(
-        title=f"Confusion at threshold {threshold:g}", xlabel="said", ylabel="label",
+        title=f"Confusion at threshold {threshold:g}", xlabel="predicted", ylabel="label",
         xticks=[0, 1], yticks=[0, 1],
     )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from nsfwscan.cli.framework import Terminated
 from nsfwscan.util.files import atomic_write
 from nsfwtrain.errors import RunError, VariantError
+from nsfwtrain.run.results import read_facts
 from nsfwtrain.variants import VARIANTS, Variant, by_name
 
 Outcome = Literal["done before", "done", "failed"]
@@ -38,10 +39,9 @@ def parse_variants(text: str) -> list[Variant]:
 def _finished(run: Path) -> bool:
     """Tell whether a run came to its end: one that was interrupted leaves its facts as well."""
     try:
-        facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return not read_facts(run).get("interrupted", True)
+    except RunError:
         return False
-    return not facts.get("interrupted", True)
 
 
 def sweep(
