@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 def test_runs_are_compared_in_the_order_of_the_variants(folder: Path) -> None:
     compared = compare(finished_variants(read_runs(folder)))
     assert compared["variant"].tolist() == ["b0", "b2"]
-    assert compared["accuracy to first"].tolist() == pytest.approx([0, 0.05])
+    assert compared["accuracy difference"].tolist() == pytest.approx([0, 0.05])
     assert compared["time"].tolist() == [60, 120]
     table = as_text(compared)
     assert list(table.columns) == list(compared.columns)
@@ -84,13 +84,13 @@ def test_a_folder_without_runs_is_said(tmp_path: Path) -> None:
 
 def test_a_broken_history_is_named(folder: Path) -> None:
     (folder / "b0" / "history.csv").write_text("epoch,loss\n1,many\n")
-    with pytest.raises(RunError, match=r"b0/history\.csv does not hold"):
+    with pytest.raises(RunError, match=r"b0/history\.csv is not valid"):
         write_report(folder)
 
 
 def test_facts_that_do_not_hold_are_named(folder: Path) -> None:
     (folder / "b0" / "run.json").write_text("{}")
-    with pytest.raises(RunError, match=r"b0/run\.json does not hold: it lacks metrics, options"):
+    with pytest.raises(RunError, match=r"b0/run\.json is not valid: it lacks metrics, options"):
         write_report(folder)
 
 

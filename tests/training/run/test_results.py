@@ -59,12 +59,12 @@ def test_what_is_not_a_run_is_named(tmp_path: Path) -> None:
         read_runs(tmp_path)
     with pytest.raises(RunError, match="holds no JSON object"):
         read_run(make_run(tmp_path / "list", []))
-    with pytest.raises(RunError, match=r"run\.json does not hold: it lacks metrics, options"):
+    with pytest.raises(RunError, match=r"run\.json is not valid: it lacks metrics, options"):
         read_run(make_run(tmp_path / "empty", {}))
     run = make_run(tmp_path / "b0")
     for text in ("", "objectId,value\n", "objectId,value,score\nx,y,z\n"):
         (run / "scores.csv").write_text(text)
-        with pytest.raises(RunError, match=r"b0/scores\.csv does not hold: "):
+        with pytest.raises(RunError, match=r"b0/scores\.csv is not valid: "):
             read_run(run)
 
 

@@ -1,9 +1,9 @@
-"""Arrays on disk, by object: a cache that only grows and may be killed at any moment.
+"""Arrays on disk, by object: a cache that only grows, and survives a kill at any moment.
 
-A cache is a folder. Each writer appends fixed-size records to a file of its own: the object's
-SHA-1, a CRC-32, the array. Readers take the whole records of all files; what a killed writer left
-half-written fails its length or its checksum and is never read back. Several runs may share one.
-Memory holds where each array lies, never the arrays.
+A cache is a folder. Each writer appends records of a fixed size to a file of its own: the object's
+SHA-1, a CRC-32, the array. Readers take the complete records of all files. A record that a killed
+writer left incomplete fails its length or its checksum, and is never read. Several runs may share a
+cache. Memory holds the position of each array, never the arrays.
 """
 
 import hashlib
@@ -23,18 +23,18 @@ from nsfwscan.util.files import atomic_write
 from nsfwtrain.errors import CacheError
 
 _SUFFIX = ".records"
-_BLOCK = 1 << 22  # bytes read at a time where a whole file is
+_BLOCK = 1 << 22  # bytes that are read at a time
 
 
 class ArrayCache:
-    """Arrays of one shape, by the SHA-1 of the object they were made from.
+    """Arrays of one shape, by the SHA-1 of the object that they were computed from.
 
     Parameters
     ----------
     root
-        Folder of all caches; made if it does not exist.
+        Folder of all caches; created if it does not exist.
     key
-        What the arrays depend on besides the object; it becomes the cache's own folder.
+        What the arrays depend on, apart from the object. Each key has a folder of its own.
     shape, dtype
         Of each array.
 
@@ -62,10 +62,10 @@ class ArrayCache:
                 with atomic_write(self.folder / "key.json") as stream:
                     stream.write(text + "\n")
             for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
-                self._note(path)
+                self._read_index(path)
 
     def __enter__(self) -> Self:
-        """Use the cache for a while."""
+        """Give the cache, which closes its file at the end of the block."""
         return self
 
     def __exit__(
@@ -74,7 +74,7 @@ class ArrayCache:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the file that is written, if one is."""
+        """Close the file that is being written, if there is one."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -88,14 +88,14 @@ class ArrayCache:
         return len(self._places)
 
     def get(self, sha1s: Sequence[str]) -> NDArray[Any]:
-        """Read the arrays of some objects, in their order.
+        """Read the arrays of objects, in the order of `sha1s`.
 
         Raises
         ------
         KeyError
-            If one has none.
+            If an object has no array.
         CacheError
-            If its file is gone or cannot be read.
+            If a file is missing or cannot be read.
         """
         field = self._record["array"]
         out = np.empty((len(sha1s), *field.shape), field.base)
@@ -113,12 +113,12 @@ class ArrayCache:
         return out
 
     def add(self, sha1s: Sequence[str], arrays: NDArray[Any]) -> None:
-        """Append the arrays of some objects.
+        """Append the arrays of objects.
 
         Raises
         ------
         CacheError
-            If the disk is full or fails. What was added before stays.
+            If the disk is full or fails. Earlier arrays stay.
         """
         records = np.zeros(len(sha1s), self._record)
         records["sha1"] = [list(bytes.fromhex(sha1)) for sha1 in sha1s]
@@ -135,8 +135,8 @@ class ArrayCache:
                 data = data[self._stream.write(data) :]
         self._index(records, start)
 
-    def _note(self, path: Path) -> None:
-        """Note the whole and undamaged records of a file."""
+    def _read_index(self, path: Path) -> None:
+        """Index the complete and undamaged records of a file."""
         self._files.append(path)
         size = self._record.itemsize
         with path.open("rb") as stream:

@@ -16,10 +16,10 @@ def load_backbone(handle: str, feature_dim: int) -> Any:
     Parameters
     ----------
     handle
-        A hub handle (a URL), or a SavedModel folder in the hub's form. It takes float32
-        (N, H, W, 3) in [0, 1] and gives float32 (N, `feature_dim`).
+        A hub handle (a URL), or a SavedModel folder in the hub's form. The module maps float32
+        (N, H, W, 3) in [0, 1] to float32 (N, `feature_dim`).
     feature_dim
-        Length of the feature vector that the variant asks for.
+        Length of the variant's feature vectors.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def load_backbone(handle: str, feature_dim: int) -> Any:
     Raises
     ------
     BackboneError
-        If it cannot be reached or loaded, or gives vectors of another length.
+        If it cannot be reached or loaded, or its vectors have another length.
     """
     try:
         layer = hub.KerasLayer(handle, trainable=False)
@@ -48,9 +48,9 @@ def load_backbone(handle: str, feature_dim: int) -> Any:
 
 
 def fingerprint(handle: str) -> str:
-    """Give what tells a backbone from another: a hub handle itself, or a folder's SHA-256.
+    """Identify a backbone: by its hub handle, or by the SHA-256 of its folder.
 
-    The hash is over the names and bytes of the graph and the variables, not over where they lie.
+    The hash covers the names and bytes of the files, not the path of the folder.
     """
     folder = Path(handle)
     if not folder.is_dir():

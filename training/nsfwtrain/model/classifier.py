@@ -1,4 +1,4 @@
-"""The whole model: pixels as they are in, the probability of label 1 out."""
+"""The complete model: from pixels to the probability of label 1."""
 
 import io
 import os
@@ -15,14 +15,14 @@ from nsfwtrain.model.keras import freeze, hub, tf, tf_keras
 
 
 def build_model(size: int, backbone: Any, head: Weights) -> Any:
-    """Put a model together.
+    """Build the model from its backbone and its head.
 
     Parameters
     ----------
     size
         Side in pixels of the square input.
     backbone
-        A frozen layer from float32 (N, S, S, 3) in [0, 1] to features.
+        A frozen layer from float32 (N, S, S, 3) in [0, 1] to float32 (N, features).
     head
         Kernel, float32 (features, 1), and bias, float32 (1,), of the last layer.
 
@@ -45,10 +45,10 @@ def build_model(size: int, backbone: Any, head: Weights) -> Any:
 
 
 def feature_function(size: int, backbone: Any) -> Any:
-    """Give a compiled function from uint8 (N, S, S, 3) to float32 features, as in the model.
+    """Compile the model up to the features: from uint8 (N, S, S, 3) to float32 (N, features).
 
-    The weights are constants in it, which the graph optimizer folds into the convolutions: a B0 is
-    a fifth faster for it on a CPU.
+    The weights become constants, which TensorFlow's optimizer folds into the convolutions. On a CPU
+    this makes a B0 a fifth faster.
     """
     rescale = tf_keras.layers.Rescaling(1 / 255)
 
@@ -61,28 +61,28 @@ def feature_function(size: int, backbone: Any) -> Any:
 
 
 def save_model(out: Path, model: Any) -> None:
-    """Write the model into a run's folder, in both forms.
+    """Write the model into a run's folder, as a SavedModel and as HDF5.
 
     Raises
     ------
     RunError
         If it cannot be written.
     """
-    beside_it = out / f".model.{os.getpid()}.tmp"
-    in_memory = io.BytesIO()  # HDF5 itself does not survive a disk that fills up
+    temporary = out / f".model.{os.getpid()}.tmp"
+    in_memory = io.BytesIO()  # the HDF5 library crashes when the disk fills up
     try:
         with h5py.File(in_memory, "w") as file:
             model.save(file, save_format="h5", include_optimizer=False)
-        model.save(beside_it, save_format="tf", include_optimizer=False)
+        model.save(temporary, save_format="tf", include_optimizer=False)
         shutil.rmtree(out / "model", ignore_errors=True)
-        beside_it.rename(out / "model")
-        with atomic_path(out / "model.h5") as temporary:
-            temporary.write_bytes(in_memory.getbuffer())
+        temporary.rename(out / "model")
+        with atomic_path(out / "model.h5") as path:
+            path.write_bytes(in_memory.getbuffer())
     except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
-        said = " ".join(str(error).split())[-200:]  # the cause comes last
+        said = " ".join(str(error).split())[-200:]  # the cause is at the end
         raise RunError(f"cannot write the model into {out}: is the disk full? ({said})") from error
     finally:
-        shutil.rmtree(beside_it, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load_model(out: Path) -> Any:
@@ -91,7 +91,7 @@ def load_model(out: Path) -> Any:
     Raises
     ------
     RunError
-        If there is none, or it does not load.
+        If there is none, or it cannot be loaded.
     """
     try:
         return tf_keras.models.load_model(

@@ -1,6 +1,6 @@
-"""TensorFlow, Keras 2 and the hub, imported in one place and quietly.
+"""TensorFlow, Keras 2 and TensorFlow Hub, imported in one place and without messages.
 
-``tf_keras`` is named as such: the hub's layers are its layers, not Keras 3's.
+The hub's layers are layers of Keras 2 (``tf_keras``), not of Keras 3.
 """
 
 import os
@@ -8,10 +8,10 @@ import warnings
 from contextlib import suppress
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong is said by an exception
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised as exceptions
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the hub still asks for pkg_resources
+    warnings.simplefilter("ignore")  # the hub still imports pkg_resources
     import tensorflow as tf
     import tensorflow_hub as hub
     import tf_keras
@@ -41,24 +41,24 @@ def gpus() -> list[dict[str, Any]]:
 
 
 def use_one_thread_per_call() -> None:
-    """Let each call compute on one thread, where the calls themselves come from one a core.
+    """Let each call compute on one thread, for a program that makes a call on each core.
 
-    Has no effect once TensorFlow has begun to compute.
+    This has no effect after TensorFlow's first computation.
     """
     with suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def use_mixed_precision() -> bool:
-    """Let TensorFlow compute in float16 where that is safe, if a GPU here gains from it.
+    """Let TensorFlow compute in float16 where that is safe, if a GPU here is faster with it.
 
-    A hub module has its dtypes written into its graph, so that a Keras policy does not reach it;
-    the graph optimizer's rewrite does.
+    The dtypes of a hub module are fixed in its graph. A Keras policy does not change them; the
+    rewrite of TensorFlow's optimizer does.
 
     Returns
     -------
     bool
-        Whether it is in use.
+        Whether mixed precision is in use.
     """
     gains = [gpu for gpu in gpus() if gpu.get("compute_capability", (0, 0)) >= _TENSOR_CORES]
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision": bool(gains)})

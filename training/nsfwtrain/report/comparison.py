@@ -30,11 +30,11 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "model MB": "{:.1f}".format,
     "parameters": "{:,}".format,
     "test loss": "{:.4f}".format,
-    "loss to first": "{:+.4f}".format,
+    "loss difference": "{:+.4f}".format,
     "test accuracy": "{:.4f}".format,
-    "accuracy to first": "{:+.4f}".format,
+    "accuracy difference": "{:+.4f}".format,
     "time": _time,
-    "time to first": "{:.2f}".format,
+    "time ratio": "{:.2f}".format,
     "published loss": "{:.4f}".format,
     "published accuracy": "{:.4f}".format,
     "published time": _time,
@@ -57,7 +57,7 @@ def finished_variants(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(runs: pd.DataFrame) -> pd.DataFrame:
-    """Compare runs.
+    """Compare runs with the first one and with the published study.
 
     Parameters
     ----------
@@ -67,9 +67,8 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row a run. Times are in seconds, from the first image read to the last epoch. Of the
-        columns ``... to first``, that of the time is the ratio to the first row, the others are
-        differences.
+        A row for each run. Differences and ratios are to the first row. Times are in seconds, from
+        the first image read to the last epoch.
     """
     variants = _VARIANTS.loc[runs.index]
     loss, accuracy = runs["metrics.loss"], runs["metrics.accuracy"]
@@ -82,11 +81,11 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
             "model MB": runs["bytes.model"] / _MEGABYTE,
             "parameters": runs["parameters"],
             "test loss": loss,
-            "loss to first": loss - loss.iloc[0],
+            "loss difference": loss - loss.iloc[0],
             "test accuracy": accuracy,
-            "accuracy to first": accuracy - accuracy.iloc[0],
+            "accuracy difference": accuracy - accuracy.iloc[0],
             "time": seconds,
-            "time to first": seconds / seconds.iloc[0],
+            "time ratio": seconds / seconds.iloc[0],
             "published loss": variants["published_loss"],
             "published accuracy": variants["published_accuracy"],
             "published time": variants["published_time"].dt.total_seconds(),

@@ -91,7 +91,7 @@ class Epochs:
             except KeyboardInterrupt:
                 if state.best is None:
                     raise
-                self._say("interrupted: the best head so far is kept, --resume goes on")
+                self._say("interrupted: the best head so far is kept, --resume continues")
                 return True
         return False
 

@@ -83,24 +83,14 @@ def fit(
 
     Parameters
     ----------
-    variant
-        Its row.
-    store, split_file
-        The labelled images.
     out
-        The run's folder; it must not hold another run.
-    options
-        Of the run.
+        The run's folder. It holds no run, or with `resume` an interrupted one to continue.
     backbone
         A hub handle or a SavedModel folder; None is the variant's handle.
     cache
         Folder of the caches, shared between runs.
-    resume
-        Go on with an interrupted run in `out`.
-    say
-        Takes lines that tell a user what happens.
-    progress
-        Shows how much is done.
+    say, progress
+        Take lines for a user, and how much is done.
 
     Returns
     -------
@@ -131,9 +121,9 @@ def fit(
             arrays, store, missing, preprocess, compute, batch_size=forward_batch(),
             skip_bad=options.skip_bad, progress=progress,
         )  # fmt: skip
-        for reason in bad.values():
-            say(f"left out: {reason}")
         data = examples.collect(split, arrays)
+    for reason in bad.values():
+        say(f"left out: {reason}")
     if state is None:
         state = State(initial_head(variant.feature_dim, options.seed))
     clock.add(state.seconds)
@@ -158,7 +148,7 @@ def fit(
 
 
 def _read_split(split_file: Path, out: Path) -> pd.DataFrame:
-    """Read the split, and check what would only fail later."""
+    """Read the split, and check at once what would fail late."""
     if not split_file.is_file():
         raise LabelError(f"{split_file} is no file that can be read twice; name a split file")
     try:
@@ -181,7 +171,7 @@ def _set_up_tensorflow(options: Options, say: Callable[[str], None]) -> Options:
 def _facts(
     variant: Variant, split_file: Path, split: pd.DataFrame, options: Options, backbone: str | None
 ) -> dict[str, Any]:
-    """Give what is known of a run before it begins."""
+    """Give the facts of a run that do not depend on its outcome."""
     return {
         "variant": variant.name,
         "split_sha256": hashlib.sha256(split_file.read_bytes()).hexdigest(),

@@ -1,14 +1,15 @@
-"""A run's folder: what is written there, and how it is read back.
+"""Write a run's folder. `nsfwtrain.run.results` reads it.
 
 =====================  =========================================================
 ``model/``             self-contained SavedModel: neither network nor backbone needed
-``model.h5``           the same as in the study; loading it needs the backbone again
+``model.h5``           the same in the study's format; loading it needs the backbone
 ``history.csv``        loss and accuracy by epoch
-``logs/``              the same and histograms of the head, for TensorBoard
-``scores.csv``         score of each test image
+``logs/``              the same, with histograms of the head, for TensorBoard
+``scores.csv``         label and score of each test image
 ``metrics.json``       loss, accuracy and the rest on the whole test split
 ``*.png``              ROC, precision and recall, reliability, confusion
-``state.npz``          what ``--resume`` goes on from
+``begun.json``         the facts that a resumed run must share
+``state.npz``          what ``--resume`` continues from
 ``run.json``           everything else: options, counts, metrics, seconds, versions
 =====================  =========================================================
 """
@@ -39,12 +40,18 @@ _PACKAGES = ("nsfwscan", "tensorflow", "tf-keras", "tensorflow-hub", "numpy", "p
 
 
 def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
-    """Make a run's folder, or take up what an interrupted run left there.
+    """Create a run's folder, or read the state of an interrupted run from it.
+
+    Returns
+    -------
+    State or None
+        None if no epoch was finished.
 
     Raises
     ------
     RunError
-        If the folder holds a run that is not to be resumed, or is another one's, or cannot be made.
+        If the folder holds a run and `resume` is false, or a run with other options, or cannot be
+        created.
     """
     begun = out / _BEGUN
     try:
@@ -69,7 +76,7 @@ def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
                     f"{now}"
                 )
         state = load_state(out)
-        (out / FACTS_FILE).unlink(missing_ok=True)  # from here on the run is not whole
+        (out / FACTS_FILE).unlink(missing_ok=True)  # the run is unfinished from here on
     except (OSError, json.JSONDecodeError) as error:
         raise RunError(f"cannot use the run's folder {out}: {error}") from error
     return state
@@ -93,7 +100,7 @@ def save_evaluation(
 
 
 def finish(out: Path, facts: dict[str, Any]) -> None:
-    """Write ``run.json``: with it a run is whole."""
+    """Write ``run.json``, which marks a run as finished."""
     files = [path for path in (out / "model").rglob("*") if path.is_file()]
     facts = {
         "schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""The training loop: Adam on the head's binary cross-entropy, every example counted."""
+"""Train the head: Adam on the binary cross-entropy, every example counted."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from nsfwtrain.model.head import Weights
 from nsfwtrain.model.keras import tf, tf_keras
 from nsfwtrain.run.state import State
 
-_EPSILON = 1e-7  # tf_keras clips probabilities so before it takes their logarithm
+_EPSILON = 1e-7  # tf_keras clips probabilities to this before taking their logarithm
 
 
 class Trainer:
@@ -20,7 +20,7 @@ class Trainer:
     Parameters
     ----------
     forward
-        From a batch of inputs to probabilities (N, 1), differentiable in `variables`.
+        From a batch of inputs to probabilities (N, 1); differentiable in `variables`.
     variables
         Kernel and bias of the head.
     learning_rate
@@ -67,33 +67,33 @@ class Trainer:
         self._score = tf.function(score, reduce_retracing=True)
 
     def restore(self, state: State) -> None:
-        """Take up weights, and the optimizer where a state has it."""
+        """Set the weights, and the optimizer if the state has one."""
         for variable, value in zip(self._variables, state.head, strict=True):
             variable.assign(value)
         for variable, value in zip(self._optimizer.variables, state.optimizer, strict=False):
             variable.assign(value)
 
     def save(self, state: State) -> None:
-        """Put weights and optimizer into a state."""
+        """Copy the weights and the optimizer into a state."""
         state.head = self.head()
         state.optimizer = [variable.numpy() for variable in self._optimizer.variables]
 
     def head(self) -> Weights:
-        """Give the weights as they are."""
+        """Copy the weights."""
         kernel, bias = (variable.numpy() for variable in self._variables)
         return kernel, bias
 
     def train(self, batches: Batches) -> tuple[float, float]:
-        """Learn from each batch; give mean loss and accuracy as they were on the way."""
+        """Take a step for each batch; give the mean loss and accuracy before the steps."""
         return _mean(batches, self._step)
 
     def evaluate(self, batches: Batches) -> tuple[float, float]:
-        """Give mean loss and accuracy over all examples."""
+        """Compute the mean loss and accuracy over all examples."""
         return _mean(batches, self._score)
 
 
 def score(forward: Callable[[Any], Any], batches: Batches) -> NDArray[np.float32]:
-    """Give the probability, float32 (N,), of each example."""
+    """Compute the probability of each example: float32 (N,)."""
     return np.concatenate([forward(tf.constant(inputs)).numpy()[:, 0] for inputs, _ in batches])
 
 

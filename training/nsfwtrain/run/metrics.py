@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn import metrics as sk
 
-_EPSILON = 1e-7  # tf_keras clips probabilities so before it takes their logarithm
+_EPSILON = 1e-7  # tf_keras clips probabilities to this before taking their logarithm
 _BINS = 15
 
 
@@ -26,7 +26,7 @@ def reliability(
     Returns
     -------
     pandas.DataFrame
-        A row a bin that is not empty: ``score`` (the mean score), ``label`` (the share of label 1)
+        A row for each bin that is not empty: ``score`` (the mean), ``label`` (the share of label 1)
         and ``images``.
     """
     frame = pd.DataFrame({"score": scores, "label": labels}, dtype=np.float64)
@@ -53,7 +53,7 @@ def evaluate(
     Parameters
     ----------
     labels
-        float32, (N,), 0 or 1, both among them.
+        float32, (N,), 0 or 1, both of which occur.
     scores
         float32, (N,), probabilities of label 1 in [0, 1].
     threshold

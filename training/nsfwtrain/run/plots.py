@@ -25,7 +25,7 @@ def plot_evaluation(labels: Scores, scores: Scores, threshold: float, folder: Pa
     Parameters
     ----------
     labels
-        float32, (N,), 0 or 1, both among them.
+        float32, (N,), 0 or 1, both of which occur.
     scores
         float32, (N,), probabilities of label 1 in [0, 1].
     threshold

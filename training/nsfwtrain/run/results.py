@@ -25,7 +25,7 @@ SCORES = {"objectId": "str", "value": "int64", "score": "float64"}
 """Columns and dtypes of the scores."""
 
 _NEEDED = ("metrics", "options", "bytes", "parameters", "seconds")
-_NOT_FLAT = "left_out"  # by object ID: its keys are no names of facts
+_NOT_FLAT = "left_out"  # its keys are object IDs, not names of facts
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Run:
     folder
         Where it is.
     facts
-        What ``run.json`` holds, by name; a nested fact by both names: ``metrics.accuracy``.
+        What ``run.json`` holds, by name. A nested fact has both names: ``metrics.accuracy``.
     history
-        A row an epoch: ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` and
+        A row for each epoch: ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` and
         ``seconds``.
     scores
-        A row a test image: ``objectId``, ``value`` (its label) and ``score`` (0-1).
+        A row for each test image: ``objectId``, ``value`` (its label) and ``score`` (0-1).
     """
 
     folder: Path
@@ -69,8 +69,8 @@ def read_runs(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row a run, by the name of its folder; the columns are those of `Run.facts`. A run that was
-        interrupted is among them, with a true ``interrupted``.
+        A row for each run, under the name of its folder. The columns are the names of `Run.facts`.
+        ``interrupted`` is true for a run that was interrupted.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _read_csv(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
     try:
         return pd.read_csv(path)[list(dtypes)].astype(dtypes)
     except (OSError, KeyError, ValueError) as error:
-        raise RunError(f"{path} does not hold: {error}") from error
+        raise RunError(f"{path} is not valid: {error}") from error
 
 
 def _flat_facts(run: Path) -> dict[str, Any]:
@@ -135,11 +135,11 @@ def _flat_facts(run: Path) -> dict[str, Any]:
     facts = read_facts(run)
     absent = [name for name in _NEEDED if name not in facts]
     if absent:
-        raise RunError(f"{run / FACTS_FILE} does not hold: it lacks {', '.join(absent)}")
-    flat: dict[str, Any] = {"interrupted": False}
+        raise RunError(f"{run / FACTS_FILE} is not valid: it lacks {', '.join(absent)}")
+    flat: dict[str, Any] = {}
     for name, value in facts.items():
         if isinstance(value, dict) and name != _NOT_FLAT:
             flat |= {f"{name}.{inner}": item for inner, item in value.items()}
         else:
             flat[name] = value
-    return flat
+    return {**flat, "interrupted": bool(flat.get("interrupted"))}

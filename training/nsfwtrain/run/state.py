@@ -25,11 +25,11 @@ HISTORY = {
     "val_accuracy": "float64",
     "seconds": "float64",
 }
-"""Columns and dtypes of a history: means over every example of an epoch, and how long it took."""
+"""Columns and dtypes of a history: an epoch's means over all examples, and its duration."""
 
 
 def history_frame(rows: Any = ()) -> pd.DataFrame:
-    """Build a history from rows of numbers, one an epoch."""
+    """Build a history from rows of numbers, one for each epoch."""
     return pd.DataFrame(rows, columns=list(HISTORY)).astype(HISTORY)
 
 
@@ -46,7 +46,7 @@ class State:
     best
         The weights of the epoch with the lowest validation loss.
     history
-        A row an epoch, see `HISTORY`.
+        A row for each epoch, see `HISTORY`.
     seconds
         The time of the stages before the training, by name.
     """
@@ -113,4 +113,4 @@ def load_state(out: Path) -> State | None:
                 seconds=json.loads(str(arrays["seconds"])),
             )
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} does not hold ({error}); train again in another folder") from error
+        raise RunError(f"{path} is not valid ({error}); train again in another folder") from error

@@ -18,12 +18,12 @@ Outcome = Literal["done before", "done", "failed"]
 
 
 def parse_variants(text: str) -> list[Variant]:
-    """Read a choice of variants: ``b0-b7``, ``b0,b3``, ``b0-b2,b7``.
+    """Parse a list of variants: ``b0-b7``, ``b0,b3``, ``b0-b2,b7``.
 
     Raises
     ------
     VariantError
-        If a name is none, or a range runs backwards.
+        If a name is not a variant's, or a range runs backwards.
     """
     chosen: list[Variant] = []
     for part in text.split(","):
@@ -37,7 +37,7 @@ def parse_variants(text: str) -> list[Variant]:
 
 
 def _finished(run: Path) -> bool:
-    """Tell whether a run came to its end: one that was interrupted leaves its facts as well."""
+    """Tell whether a run finished; an interrupted one has a ``run.json`` too."""
     try:
         return not read_facts(run).get("interrupted", True)
     except RunError:
@@ -52,33 +52,33 @@ def sweep(
     backbone: str | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Outcome]:
-    """Run what is missing; a failing variant does not end the rest.
+    """Train the variants that have no finished run. If one fails, the others still run.
 
     Parameters
     ----------
     variants
-        Which to train, in that order.
+        In the order in which they are trained.
     out
-        Folder of the runs: one folder a variant, by its name.
+        Folder of the runs, which have the names of their variants.
     arguments
-        What else ``nsfwtrain fit`` is told.
+        More arguments of ``nsfwtrain fit``.
     backbone
         Its ``--backbone``, in which ``{variant}`` stands for the variant's name.
     say
-        Told in lines what goes on.
+        Takes lines that tell a user what happens.
 
     Returns
     -------
     dict
-        By variant, what became of it.
+        The outcome of each variant, by name.
 
     Raises
     ------
     RunError
         If the folder holds finished runs of a sweep with other options, or cannot be used.
     """
-    told = {"arguments": list(arguments), "backbone": backbone}
-    _same_options(out, told)
+    asked = {"arguments": list(arguments), "backbone": backbone}
+    _check_options(out, asked)
     outcomes: dict[str, Outcome] = {}
     for row in variants:
         run = out / row.name
@@ -89,31 +89,31 @@ def sweep(
         command = [sys.executable, "-m", "nsfwtrain", "fit", row.name, "--out", str(run)]
         if backbone is not None:
             command += ["--backbone", backbone.replace("{variant}", row.name)]
-        # A process each gives its memory back, and what is left of a killed one is taken up.
+        # The end of a process frees its memory. --resume continues a run that was killed.
         child = subprocess.Popen([*command, "--resume", *arguments])  # noqa: S603 - ours
         try:
             failed = child.wait()
         except KeyboardInterrupt as end:
             if isinstance(end, Terminated) and end.number != signal.SIGINT:
-                child.terminate()  # the request was for this process alone; Ctrl-C is for both
-            child.wait()  # it is saving what it has
+                child.terminate()  # only this process got the signal; Ctrl-C reaches both
+            child.wait()  # it saves its state
             raise
         outcomes[row.name] = "failed" if failed else "done"
     return outcomes
 
 
-def _same_options(out: Path, told: dict[str, Any]) -> None:
-    """Keep what a sweep was told; refuse to mix runs that were told different things."""
+def _check_options(out: Path, asked: dict[str, Any]) -> None:
+    """Record the options of a sweep; refuse to mix runs with different ones."""
     path = out / "sweep.json"
     try:
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else told
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else asked
         out.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise RunError(f"cannot use {path}: {error}") from error
-    if before != told and any(_finished(out / row.name) for row in VARIANTS):
+    if before != asked and any(_finished(out / row.name) for row in VARIANTS):
         raise RunError(
             f"{out} holds runs of a sweep with other options "
             f"({' '.join(before.get('arguments', []))}); name another folder"
         )
     with atomic_write(path) as stream:
-        json.dump(told, stream, indent=2)
+        json.dump(asked, stream, indent=2)
