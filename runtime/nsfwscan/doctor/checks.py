@@ -215,5 +215,5 @@ def _cache(path: Path | None) -> Look[None]:
         advice = "nsfwscan cache clear, or --cache FILE with another place"
         yield Finding("cache", State.NOTE, f"{error}; scans go on without it", advice)
         return
-    scores = sum(held.verdicts.values())
+    scores = sum(held.scores.values())
     yield Finding("cache", State.OK, f"{place}, {scores:,} scores, {held.size / 1e6:.1f} MB")
