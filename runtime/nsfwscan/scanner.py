@@ -3,15 +3,13 @@
 import hashlib
 import os
 import secrets
-import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 
 from nsfwscan.cache.store import Cache, Question
-from nsfwscan.decoding.parameters import REVISION
-from nsfwscan.decoding.worker import Job
+from nsfwscan.decoding.parameters import REVISION, Preprocess
 from nsfwscan.inference.classifier import Classifier
 from nsfwscan.limits import (
     FRAMES,
@@ -21,6 +19,7 @@ from nsfwscan.limits import (
     MAX_MEMORY,
     MAX_PIXELS,
     TIMEOUT,
+    ScanOptions,
 )
 from nsfwscan.pipeline.engine import Engine, Plan
 from nsfwscan.pipeline.inflight import Outcome, Result
@@ -166,14 +165,15 @@ def scan(
     for name, value in numbers.items():
         if value < 1:
             raise ValueError(f"{name} must be 1 or more, got {value}")
-    job = Job(
-        preprocess=replace(preprocess, jpeg_draft_margin=None) if exact else preprocess,
+    options = ScanOptions(
         frames=frames,
         max_pixels=max_pixels,
         max_filesize=max_filesize,
-        max_memory=int(min(max_memory, sys.maxsize)),
+        max_memory=max_memory,
         timeout=timeout,
     )
+    if exact:
+        preprocess = replace(preprocess, jpeg_draft_margin=None)
     plan = Plan(
         workers=numbers["workers"],
         threads=numbers["threads"],
@@ -184,7 +184,7 @@ def scan(
     if isinstance(paths, (str, os.PathLike)):
         paths = [paths]
     found = discover(paths, selection or Selection())
-    results = _results(found, classifier, job, plan, cache, rehash=rehash)
+    results = _results(found, classifier, preprocess, options, plan, cache, rehash=rehash)
     records = _records(results, classifier, threshold, skipped, on_skipped)
     settings = {
         "threshold": threshold,
@@ -212,7 +212,8 @@ def _default(given: int | None, otherwise: int) -> int:
 def _results(
     found: Iterator[Found],
     classifier: Classifier,
-    job: Job,
+    preprocess: Preprocess,
+    options: ScanOptions,
     plan: Plan,
     cache: Cache | None,
     *,
@@ -221,10 +222,11 @@ def _results(
     """Run the engine, with a cache of this scan's own if there is no other."""
     with nullcontext(cache) if cache is not None else closing(Cache()) as in_use:
         engine = Engine(
-            job,
+            preprocess,
+            options,
             lambda: classifier.bound(plan.batch_size) if plan.full else classifier.predict,
             in_use,
-            _question(classifier, job),
+            _question(classifier, preprocess, options),
             plan,
             rehash=rehash or cache is None,  # a cache of this scan alone knows no earlier file
         )
@@ -232,20 +234,20 @@ def _results(
             yield from results
 
 
-def _question(classifier: Classifier, job: Job) -> Question:
+def _question(classifier: Classifier, preprocess: Preprocess, options: ScanOptions) -> Question:
     """Bring together all that a score depends on besides a file's bytes."""
     manifest = classifier.manifest
-    preprocess = asdict(job.preprocess)
+    steps = asdict(preprocess)
     # The name that version 0.1.0 wrote, so that its caches are still used.
-    preprocess["draft_margin"] = preprocess.pop("jpeg_draft_margin")
+    steps["draft_margin"] = steps.pop("jpeg_draft_margin")
     facts = {
         "revision": REVISION,
         "model": classifier.sha256,
         "input": asdict(manifest.input),
         "output": asdict(manifest.output),
-        "preprocess": preprocess,
-        "frames": job.frames,
-        "max_pixels": job.max_pixels,  # what is refused must not have a score
+        "preprocess": steps,
+        "frames": options.frames,
+        "max_pixels": options.max_pixels,  # what is refused must not have a score
         "device": classifier.device.partition(":")[0],
         "tf32": classifier.tf32,
     }

@@ -17,9 +17,10 @@ from PIL import Image
 
 from nsfwscan import Classifier, Manifest, Preprocess, Record, Selection, scan
 from nsfwscan.cache.store import Cache
-from nsfwscan.decoding.worker import Digests, Job, Worker
+from nsfwscan.decoding.protocol import Digests
+from nsfwscan.decoding.worker import Worker
 from nsfwscan.decoding.worker_pool import close_idle
-from nsfwscan.limits import LEAST_MEMORY
+from nsfwscan.limits import LEAST_MEMORY, ScanOptions
 from nsfwscan.pipeline.engine import WINDOW
 from nsfwscan.sources.entry import Entry, Skipped
 from nsfwscan.sources.filetype import Kind
@@ -522,8 +523,8 @@ def test_a_verdict_cannot_be_borrowed_by_a_forged_sha1(
     """As if somebody had made all of these collide, as can be done with SHA-1 since 2017."""
     honest = Worker.read
 
-    def forged(self: Worker, entry: Entry, job: Job) -> object:
-        seen = honest(self, entry, job)
+    def forged(self: Worker, entry: Entry, options: ScanOptions) -> object:
+        seen = honest(self, entry, options)
         return replace(seen, sha1="f" * 40) if isinstance(seen, Digests) else seen
 
     monkeypatch.setattr(Worker, "read", forged)

@@ -19,12 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nsfwscan.cache.store import Cache, Question, Verdict
+from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.pixels import DecodedImage, Pixels
-from nsfwscan.decoding.worker import Digests, Job, Worker
+from nsfwscan.decoding.protocol import Digests
+from nsfwscan.decoding.worker import Worker
 from nsfwscan.decoding.worker_pool import acquire, release
 from nsfwscan.errors import EngineError, ImageError, Reason
 from nsfwscan.inference.tensors import Probabilities
-from nsfwscan.limits import LEAST_TIMEOUT
+from nsfwscan.limits import LEAST_TIMEOUT, ScanOptions
 from nsfwscan.pipeline.inflight import Flights, Outcome, Result
 from nsfwscan.sources.entry import Entry, Found, Problem, Skipped
 
@@ -66,7 +68,7 @@ class Engine:
 
     Parameters
     ----------
-    job
+    preprocess, options
         How images are read and decoded.
     scorer
         Makes, for one thread, what gives the probabilities for pixels.
@@ -82,7 +84,8 @@ class Engine:
 
     def __init__(
         self,
-        job: Job,
+        preprocess: Preprocess,
+        options: ScanOptions,
         scorer: Callable[[], Callable[[Pixels], Probabilities]],
         cache: Cache,
         question: Question,
@@ -90,7 +93,8 @@ class Engine:
         *,
         rehash: bool,
     ) -> None:
-        self._job = job
+        self._preprocess = preprocess
+        self._options = options
         self._scorer = scorer
         self._cache = cache
         self._question = question
@@ -221,7 +225,7 @@ class Engine:
         if self._rehash:
             return None
         known = self._cache.recall(
-            entry.address, lambda: entry.stamp(self._job.max_filesize), self._question
+            entry.address, lambda: entry.stamp(self._options.max_filesize), self._question
         )
         if known is None:
             return None
@@ -233,8 +237,8 @@ class Engine:
         self, worker: Worker, entry: Entry, result: "Future[Result]"
     ) -> tuple[str, DecodedImage] | None:
         """Give what is to be scored, and the digest it belongs to, if there is anything."""
-        seen = worker.read(entry, self._job)
-        if worker.used_up:
+        seen = worker.read(entry, self._options)
+        if worker.needs_recycling:
             with self._busy_with(Worker()) as fresh:
                 return self._decode(fresh, entry, result)
         if not isinstance(seen, Digests):
@@ -252,14 +256,14 @@ class Engine:
 
     def _pixels(self, worker: Worker, entry: Entry, seen: Digests) -> DecodedImage:
         try:
-            return worker.decode(self._job)
+            return worker.decode(self._preprocess, self._options)
         except ImageError:
-            if not worker.used_up:
+            if not worker.needs_recycling:
                 raise
             with self._busy_with(Worker()) as fresh:
-                again = fresh.read(entry, self._job)
+                again = fresh.read(entry, self._options)
                 if isinstance(again, Digests) and again.sha256 == seen.sha256:
-                    return fresh.decode(self._job)
+                    return fresh.decode(self._preprocess, self._options)
             raise
 
     def _hand_on(self, decoded: tuple[str, DecodedImage]) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from nsfwscan.cache.store import Cache, Question, Verdict
-from nsfwscan.decoding.worker import Digests
+from nsfwscan.decoding.protocol import Digests
 from nsfwscan.errors import ImageError
 from nsfwscan.sources.entry import Skipped
 

@@ -15,23 +15,17 @@ from PIL import Image
 from nsfwscan import Manifest, Preprocess
 from nsfwscan.cache.store import Cache, Question, Verdict
 from nsfwscan.decoding.pixels import Pixels
-from nsfwscan.decoding.worker import Job, Worker
+from nsfwscan.decoding.worker import Worker
 from nsfwscan.errors import ModelError, Reason
 from nsfwscan.inference.tensors import Probabilities
-from nsfwscan.limits import MAX_MEMORY
+from nsfwscan.limits import ScanOptions
 from nsfwscan.pipeline.engine import WINDOW, Engine, Plan
 from nsfwscan.pipeline.inflight import Outcome, Result
 from nsfwscan.sources.entry import Entry, Found, Problem, Skipped
 from nsfwscan.sources.filetype import Kind
 
-JOB = Job(
-    Preprocess(size=8),
-    frames=4,
-    max_pixels=1 << 28,
-    max_filesize=1 << 20,
-    max_memory=MAX_MEMORY,
-    timeout=30,
-)
+PREPROCESS = Preprocess(size=8)
+OPTIONS = ScanOptions(frames=4, max_pixels=1 << 28, max_filesize=1 << 20)
 QUESTION = Question(bytes(32), "ab" * 32, 1)
 
 
@@ -62,7 +56,7 @@ def results(
     cache: Cache | None = None,
 ) -> list[Result]:
     with closing(cache or Cache()) as in_use:
-        engine = Engine(JOB, score, in_use, QUESTION, division, rehash=False)
+        engine = Engine(PREPROCESS, OPTIONS, score, in_use, QUESTION, division, rehash=False)
         with closing(engine.run(iter(entries))) as run:
             return list(run)
 
@@ -138,7 +132,9 @@ def test_entries_are_taken_a_window_ahead_and_no_more(tmp_path: Path) -> None:
             yield one
 
     with closing(Cache()) as cache:
-        run = Engine(JOB, Redness().make, cache, QUESTION, plan(), rehash=False).run(endless())
+        run = Engine(
+            PREPROCESS, OPTIONS, Redness().make, cache, QUESTION, plan(), rehash=False
+        ).run(endless())
         for _ in range(5):
             next(run)
         time.sleep(0.3)
@@ -157,7 +153,9 @@ def test_results_are_there_before_the_list_goes_on(tmp_path: Path) -> None:
         yield entries[1]
 
     with closing(Cache()) as cache:
-        run = Engine(JOB, Redness().make, cache, QUESTION, plan(), rehash=False).run(slowly())
+        run = Engine(
+            PREPROCESS, OPTIONS, Redness().make, cache, QUESTION, plan(), rehash=False
+        ).run(slowly())
         assert score_of(next(run)) == 0.0
         more.set()
         assert len(list(run)) == 1
@@ -169,7 +167,9 @@ def test_what_ends_the_list_is_raised_behind_its_entries(tmp_path: Path) -> None
         raise ModelError("the list broke")
 
     with closing(Cache()) as cache:
-        run = Engine(JOB, Redness().make, cache, QUESTION, plan(), rehash=False).run(broken())
+        run = Engine(
+            PREPROCESS, OPTIONS, Redness().make, cache, QUESTION, plan(), rehash=False
+        ).run(broken())
         assert score_of(next(run)) == 0.2
         with pytest.raises(ModelError, match="the list broke"):
             next(run)
@@ -182,7 +182,7 @@ def test_a_model_that_fails_is_raised_at_its_image(tmp_path: Path) -> None:
         return np.zeros(len(pixels), np.float32)
 
     with closing(Cache()) as cache:
-        engine = Engine(JOB, lambda: fails, cache, QUESTION, plan(), rehash=False)
+        engine = Engine(PREPROCESS, OPTIONS, lambda: fails, cache, QUESTION, plan(), rehash=False)
         run = engine.run(iter(images(tmp_path, 5)))
         assert [score_of(next(run)), score_of(next(run))] == [0, 0]
         with pytest.raises(ModelError, match="no"):
@@ -207,7 +207,9 @@ def test_an_image_without_a_number_has_no_verdict_and_is_not_kept(tmp_path: Path
 def test_closing_ends_all_work_at_once(tmp_path: Path) -> None:
     entries = images(tmp_path, 60)
     with closing(Cache()) as cache:
-        engine = Engine(JOB, Redness().make, cache, QUESTION, plan(workers=4), rehash=False)
+        engine = Engine(
+            PREPROCESS, OPTIONS, Redness().make, cache, QUESTION, plan(workers=4), rehash=False
+        )
         run = engine.run(iter(entries))
         next(run)
         run.close()

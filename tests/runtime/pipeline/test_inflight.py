@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from nsfwscan.cache.store import Cache, Question, Verdict
-from nsfwscan.decoding.worker import Digests
+from nsfwscan.decoding.protocol import Digests
 from nsfwscan.errors import ImageError, Reason
 from nsfwscan.pipeline.inflight import Flights, Outcome, Result
 
