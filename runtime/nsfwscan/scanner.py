@@ -3,7 +3,6 @@
 import hashlib
 import os
 import secrets
-import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -142,7 +141,7 @@ def scan(
     plan = _plan(classifier, options)
     engine = Engine(
         preprocess,
-        replace(options, max_memory=int(min(options.max_memory, sys.maxsize))),
+        options,
         plan,
         lambda: classifier.bound(plan.batch_size) if plan.pad_batches else classifier.predict,
         cache=cache,

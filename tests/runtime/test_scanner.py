@@ -16,7 +16,8 @@ from PIL import Image
 
 from nsfwscan import Classifier, Manifest, Preprocess, Record, Selection, scan
 from nsfwscan.cache.store import Cache
-from nsfwscan.decoding.worker import Digests, Worker
+from nsfwscan.decoding.protocol import Digests
+from nsfwscan.decoding.worker import Worker
 from nsfwscan.decoding.worker_pool import close_idle
 from nsfwscan.limits import LEAST_MEMORY, ScanOptions
 from nsfwscan.pipeline.engine import WINDOW

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nsfwscan.inference.classifier import Classifier
     from nsfwscan.reports.report import Report
     from nsfwscan.scanner import Scan, Source
-    from nsfwscan.sources.entry import Skipped
+    from nsfwscan.sources.entry import Found, Skipped
     from nsfwscan.sources.selection import Selection
 
 _STDIN = "-"
@@ -271,7 +271,7 @@ def _progress(
     from nsfwscan.reports.progress import progress
     from nsfwscan.sources.walk import discover
 
-    def total() -> "Iterable[object]":
+    def total() -> "Iterator[Found]":
         return discover(list(loaded.sources), loaded.selection)
 
     return progress(loaded.terminal, "scanning", None if given.files_from else total)
