@@ -54,8 +54,8 @@ def _progress(label: str, total: int) -> AbstractContextManager[Callable[[int], 
     """Show a bar where somebody looks."""
     if not sys.stderr.isatty():
         return nullcontext(lambda _done: None)
+    from nsfwscan.reports.console import console
     from nsfwscan.reports.progress import progress
-    from nsfwscan.reports.report import console
 
     return progress(console(sys.stderr, "auto"), label, total)
 

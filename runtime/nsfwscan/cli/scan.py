@@ -130,7 +130,7 @@ def _load(given: SimpleNamespace, stack: ExitStack) -> _Loaded:
     """
     loading = stack.enter_context(_loading(given.model, given.manifest, given.device))
 
-    from nsfwscan.reports.report import console
+    from nsfwscan.reports.console import console
     from nsfwscan.sources.selection import Selection
 
     terminal = console(sys.stderr, given.color.value) if sys.stderr.isatty() else None
@@ -222,7 +222,7 @@ def _open_cache(path: Path | None, stack: ExitStack, say: Callable[[str], None])
 
 def _run(given: SimpleNamespace, loaded: _Loaded, stack: ExitStack) -> "tuple[Report, _Finished]":
     """Open the report and scan."""
-    from nsfwscan.reports.report import open_output, open_report
+    from nsfwscan.reports.output import open_output, open_report
     from nsfwscan.scanner import scan as scan_paths
 
     bare_paths = _bare_paths(given)
