@@ -16,7 +16,7 @@ from nsfwscan.reports.paths import PathsReport
 from nsfwscan.reports.report import Report
 from nsfwscan.reports.text import TextReport
 from nsfwscan.util.escape import printable
-from nsfwscan.util.files import atomic_write
+from nsfwscan.util.files import atomic_write, write_errors
 
 Format = Literal["text", "jsonl", "json", "csv"]
 
@@ -91,13 +91,10 @@ def open_output(target: Path | None, format_: Format, *, raw: bool) -> Iterator[
     out = TextIOWrapper(
         sys.stdout.buffer, encoding=encoding, errors=errors, newline="", write_through=True
     )
-    try:
-        yield out
-        out.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write standard output: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):  # an error that matters was raised above
-            out.detach()
+    with write_errors("standard output"):
+        try:
+            yield out
+            out.flush()
+        finally:
+            with suppress(OSError):  # an error that matters was raised above
+                out.detach()
