@@ -71,7 +71,7 @@ def rows(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     except OSError as error:
         raise LabelError(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise LabelError(f"{path} is no CSV file in UTF-8: {error}") from error
+        raise LabelError(f"{path} is not a CSV file in UTF-8: {error}") from error
 
 
 def read_labels(path: Path) -> list[Label]:
@@ -113,11 +113,11 @@ def _labels(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Label, lis
         first = lines.setdefault(object_id.partition(".")[0], number)
         if first != number:
             raise LabelError(
-                f"{where}: the image {object_id} stands on line {first} already; keep one of them"
+                f"{where}: the image {object_id} repeats line {first}; keep one of the two"
             )
         if not is_object_id(object_id):
             raise LabelError(
-                f"{where}: {object_id!r} is no object ID: 40 lower-case hex digits and an extension"
+                f"{where}: {object_id!r} is not an object ID: 40 lower-case hex digits and an extension"
             )
         if value not in {"0", "1"}:
             raise LabelError(f"{where}: the value must be 0 or 1, got {value!r}")

@@ -29,5 +29,5 @@ def read_object(store: Path, object_id: str) -> bytes:
     except OSError as error:
         raise StoreError(f"object {object_id}: cannot read {path}: {error.strerror}") from error
     if hashlib.sha1(data, usedforsecurity=False).hexdigest() != object_id.partition(".")[0]:
-        raise StoreError(f"object {object_id}: the bytes of {path} are not those its ID names")
+        raise StoreError(f"object {object_id}: the bytes of {path} do not have the SHA-1 of its ID")
     return data
