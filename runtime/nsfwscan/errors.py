@@ -1,7 +1,7 @@
 """The errors and the stable words for them.
 
-A set-up that cannot work raises one of these. An image that cannot be scored does not end a scan: it
-becomes an ``error`` record (see `nsfwscan.record`)::
+A set-up that cannot work raises one of these. An image that cannot be scored does not end a scan:
+it becomes an ``error`` record (see `nsfwscan.record`)::
 
     NsfwScanError
     ├── ModelError          a model that is missing, not ONNX, or contradicts its manifest

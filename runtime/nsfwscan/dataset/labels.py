@@ -117,7 +117,7 @@ def _labels(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Label, lis
             )
         if not is_object_id(object_id):
             raise LabelError(
-                f"{where}: {object_id!r} is not an object ID: 40 lower-case hex digits and an extension"
+                f"{where}: {object_id!r} is not an object ID, 40 lower-case hex digits and .ext"
             )
         if value not in {"0", "1"}:
             raise LabelError(f"{where}: the value must be 0 or 1, got {value!r}")

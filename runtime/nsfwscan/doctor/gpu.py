@@ -1,7 +1,7 @@
 """Checks of the CUDA libraries, the driver and the GPUs."""
 
 from nsfwscan.doctor.findings import Finding, State
-from nsfwscan.doctor.nvidia import Driver, Libraries, NoDriver, incompatibilities
+from nsfwscan.doctor.nvidia import Driver, Libraries, NoDriver, dotted, incompatibilities
 
 
 def with_gpu(extra: str) -> str:
@@ -65,7 +65,7 @@ def _check_libraries(libraries: Libraries, cuda_major: int, state: State) -> lis
         findings.append(Finding("CUDA libraries", state, said, fix))
     for about, numbers in (("CUDA", libraries.cuda), ("cuDNN", libraries.cudnn)):
         if numbers is not None:
-            findings.append(Finding(about, State.OK, ".".join(map(str, numbers))))
+            findings.append(Finding(about, State.OK, dotted(numbers)))
     return findings
 
 
@@ -87,12 +87,12 @@ def check_driver(
     """
     if isinstance(driver, NoDriver):
         return [_no_driver(driver, absent=absent, broken=broken)]
-    newest = ".".join(map(str, driver.cuda))
-    findings = [Finding("driver", State.OK, f"{driver.version}, for CUDA up to {newest}")]
+    said = f"{driver.version}, for CUDA up to {dotted(driver.cuda)}"
+    findings = [Finding("driver", State.OK, said)]
     findings += [Finding("GPU", broken, said, "restart the machine") for said in driver.silent]
     for index, gpu in enumerate(driver.gpus):
-        about, capability = f"GPU {index}", ".".join(map(str, gpu.capability))
-        said = f"{gpu.name}, compute capability {capability}, {gpu.memory / 2**30:.1f} GiB"
+        about, memory = f"GPU {index}", f"{gpu.memory / 2**30:.1f} GiB"
+        said = f"{gpu.name}, compute capability {dotted(gpu.capability)}, {memory}"
         faults = [] if libraries is None else incompatibilities(gpu, driver, libraries)
         # An unsupported GPU often drives only the screen, next to one that is supported.
         state = absent if gpu.architecture is None else broken

@@ -15,18 +15,9 @@ _WINDOWS = sys.platform == "win32"
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A generation of GPUs, and the newest software that supports it; None is any.
+    """A generation of GPUs by compute capability, and the newest software that supports it.
 
-    Attributes
-    ----------
-    name, min_capability
-        NVIDIA's name, and the lowest compute capability.
-    max_cuda
-        CUDA major version.
-    max_cudnn
-        Version of cuDNN, major and minor.
-    max_driver
-        Major version of the driver.
+    The CUDA major version, cuDNN (major, minor) and the driver's major version; None is any.
     """
 
     name: str
@@ -35,16 +26,13 @@ class Architecture:
     max_cudnn: tuple[int, int] | None = None
     max_driver: int | None = None
 
-    def __str__(self) -> str:
-        """Return such as ``Turing (7.5)``."""
-        return f"{self.name} ({_dotted(self.min_capability)})"
 
-
-_PASCAL = Architecture("Pascal", (6, 0), max_cuda=12, max_cudnn=(9, 10), max_driver=580)
-_VOLTA = Architecture("Volta", (7, 0), max_cuda=12, max_driver=580)
-_TURING = Architecture("Turing", (7, 5))
-ARCHITECTURES = (_TURING, _VOLTA, _PASCAL)
-"""Supported GPUs, newest first.
+ARCHITECTURES = (
+    Architecture("Turing", (7, 5)),
+    Architecture("Volta", (7, 0), max_cuda=12, max_driver=580),
+    Architecture("Pascal", (6, 0), max_cuda=12, max_cudnn=(9, 10), max_driver=580),
+)
+"""Supported GPUs, newest first. A row also covers what is newer, up to the row above.
 
 ONNX Runtime 1.26 and TensorFlow 2.21 hold code from Pascal on (as seen in their libraries).
 CUDA 13 holds code from Turing on (its release notes). cuDNN 9.11 dropped Pascal (its support
@@ -57,17 +45,7 @@ MIN_DRIVER = {12: 525, 13: 580}
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU.
-
-    Attributes
-    ----------
-    name
-        Product name, as the driver reports it.
-    capability
-        Compute capability, major and minor.
-    memory
-        Bytes.
-    """
+    """A GPU: its name, compute capability (major, minor), and memory in bytes."""
 
     name: str
     capability: tuple[int, int]
@@ -103,15 +81,7 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class NoDriver:
-    """Why the driver cannot be queried.
-
-    Attributes
-    ----------
-    why
-        The message of NVML, the library that queries it.
-    installed
-        Whether a driver is installed that does not answer.
-    """
+    """Why the driver cannot be queried, and whether one is installed that does not answer."""
 
     why: str
     installed: bool = False
@@ -236,25 +206,25 @@ def incompatibilities(gpu: Gpu, driver: Driver, libraries: Libraries) -> list[tu
     """
     row = gpu.architecture
     if row is None:
-        fault = f"it is older than {ARCHITECTURES[-1]}, for which no engine has code"
-        return [(fault, "use --device cpu")]
+        return [("it is older than Pascal (6.0), which all engines need", "use --device cpu")]
     cuda_12 = 'pip uninstall -y onnxruntime-gpu && pip install "nsfwscan[gpu]"'
     cuda = libraries.cuda and libraries.cuda[0]
     found = []
     if cuda and row.max_cuda and cuda > row.max_cuda:
-        found.append((f"CUDA {cuda} has no code for it: it is older than {_TURING}", cuda_12))
+        found.append((f"CUDA {cuda} has no code for it: it is older than Turing (7.5)", cuda_12))
     least, number = MIN_DRIVER.get(cuda or 0), re.search(r"\d+", driver.version)
     if least and number and int(number[0]) < least:
         most = f"to {row.max_driver}, the last for this GPU" if row.max_driver else "or newer"
         fix = f"install driver {least} {most}" + (f", or: {cuda_12}" if cuda == 13 else "")
         found.append((f"CUDA {cuda} needs a newer driver than {driver.version}", fix))
     if libraries.cudnn and row.max_cudnn and libraries.cudnn[:2] > row.max_cudnn:
-        last, after = _dotted(row.max_cudnn), _dotted((row.max_cudnn[0], row.max_cudnn[1] + 1))
-        version = _dotted(libraries.cudnn)
+        last, after = dotted(row.max_cudnn), dotted((row.max_cudnn[0], row.max_cudnn[1] + 1))
+        version = dotted(libraries.cudnn)
         fault = f"cuDNN {version} does not run on it; {last} is the last that does"
         found.append((fault, f'pip install "nvidia-cudnn-cu12<{after}"'))
     return found
 
 
-def _dotted(version: Iterable[int]) -> str:
+def dotted(version: Iterable[int]) -> str:
+    """Return such as ``12.9``."""
     return ".".join(map(str, version))

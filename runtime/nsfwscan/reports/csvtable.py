@@ -14,12 +14,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\u
 class CsvReport(Report):
     """Comma-separated values with a header: RFC 4180, but lines end in a line feed.
 
-    Parameters
-    ----------
-    out
-        The open output.
-    clean
-        Applied to every text: it escapes control characters where the output is a terminal.
+    `clean` is applied to every text. It escapes control characters for a terminal.
     """
 
     def __init__(self, out: TextIO, clean: Callable[[str], str]) -> None:

@@ -9,18 +9,9 @@ from nsfwscan.reports.text import error_line
 
 
 class PathsReport(Report):
-    r"""The path of each flagged image; errors go to `say`.
+    """The path of each flagged image, followed by `end`; `say` gets one line for each error.
 
-    Parameters
-    ----------
-    out
-        The open output.
-    clean
-        Applied to every path: it escapes control characters where the output is a terminal.
-    end
-        Written after each path: ``\n`` or ``\0``.
-    say
-        Called with one line for each error.
+    `clean` is applied to every path. It escapes control characters for a terminal.
     """
 
     def __init__(

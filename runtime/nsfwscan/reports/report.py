@@ -12,13 +12,7 @@ from nsfwscan.reports.summary import Summary
 
 
 class Report(ABC):
-    """A format that writes the records of a scan.
-
-    Parameters
-    ----------
-    out
-        The open output, as `open_output` returns it. The report does not close it.
-    """
+    """A report in one format, on an output that the caller opens and closes."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out

@@ -20,13 +20,12 @@ class ExitCode(IntEnum):
 
 
 EXIT_CODES = {
-    ExitCode.SAFE: "every image found is safe",
-    ExitCode.FLAGGED: "at least one image is flagged, and there were no errors",
-    ExitCode.ERROR: "wrong usage, or something could not be scored; findings are printed all the "
-    "same",
-    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; what was found until then is printed",
-    ExitCode.BROKEN_PIPE: "the reader of the output went away (`| head`)",
-    ExitCode.TERMINATED: "ended by SIGTERM (129: by SIGHUP); printed as at 130",
+    ExitCode.SAFE: "all images are safe",
+    ExitCode.FLAGGED: "at least one image is flagged, and there are no errors",
+    ExitCode.ERROR: "wrong usage, or an image could not be scored; the other results are printed",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; the results so far are printed",
+    ExitCode.BROKEN_PIPE: "the reader of the output closed it (`| head`)",
+    ExitCode.TERMINATED: "ended by SIGTERM (129: by SIGHUP); the results so far are printed",
 }
 
 
