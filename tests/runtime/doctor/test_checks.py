@@ -7,6 +7,7 @@ import pytest
 from helpers import encoded
 from PIL import Image
 
+from nsfwscan import Classifier
 from nsfwscan.cache.database import default_path
 from nsfwscan.doctor import checks, samples
 from nsfwscan.doctor.checks import (
@@ -66,6 +67,14 @@ def test_a_gpu_score_must_equal_the_cpu_s_but_for_rounding() -> None:
     assert (found.about, found.state) == ("inference on cuda:0", State.FAILED)
     assert found.said == "1 ms, 8.5e-01 from the CPU's"
     assert compare_scores("cuda:0", "1 ms", 0.9 + TOLERANCE / 2, 0.9).state is State.OK
+
+
+def test_a_gpu_s_score_is_compared_with_the_cpu_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = Classifier.load
+    monkeypatch.setattr(Classifier, "load", lambda *, device: load(device="cpu"))  # noqa: ARG005
+    (found,) = checks._check_inference("cuda:0")
+    assert (found.about, found.state) == ("inference on cuda:0", State.OK)
+    assert found.said.endswith("0.0e+00 from the CPU's")
 
 
 def test_each_gpu_that_programs_see_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:

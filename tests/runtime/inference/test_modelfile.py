@@ -24,7 +24,7 @@ def test_without_its_package_the_error_says_what_to_install(
         Classifier.load()
 
 
-def test_a_model_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_read_is_in_the_message(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot read the model .*gone\.onnx: No such file"):
         read_model(tmp_path / "gone.onnx")
 
