@@ -11,7 +11,9 @@ import typer
 
 from nsfwscan.cli import options as o
 from nsfwscan.cli.doctor import Format, ReportFormat, show
-from nsfwscan.cli.framework import INTERRUPTED, errors_as_exit_codes, run, silent_libraries
+from nsfwscan.cli.framework import errors_as_exit_codes, run
+from nsfwscan.cli.streams import silent_libraries
+from nsfwscan.cli.termination import INTERRUPTED
 from nsfwscan.util.escape import printable
 
 PROGRAM = "nsfwtrain"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nsfwscan.cli import options as o
-from nsfwscan.cli.framework import errors_as_exit_codes, silent_libraries
+from nsfwscan.cli.framework import errors_as_exit_codes
+from nsfwscan.cli.streams import silent_libraries
 from nsfwscan.errors import OutputError
 from nsfwscan.util.escape import printable, to_json
 

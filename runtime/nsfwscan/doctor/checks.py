@@ -183,15 +183,13 @@ def _formats() -> Look[None]:
 
 def _worker() -> Look[None]:
     """Have a worker look at a file, as every scan does."""
-    from nsfwscan.decoding.parameters import Preprocess
-    from nsfwscan.decoding.worker import Job, Worker
-    from nsfwscan.limits import MAX_FILESIZE, MAX_MEMORY, MAX_PIXELS, TIMEOUT
+    from nsfwscan.decoding.worker import Worker
+    from nsfwscan.limits import ScanOptions
     from nsfwscan.sources.entry import Entry
 
-    job = Job(Preprocess(size=8), 1, MAX_PIXELS, MAX_FILESIZE, MAX_MEMORY, TIMEOUT)
     started = time.perf_counter()
     with closing(Worker()) as worker:
-        worker.read(Entry(__file__, explicit=True), job)
+        worker.read(Entry(__file__, explicit=True), ScanOptions())
     took = time.perf_counter() - started
     yield Finding("decoding process", State.OK, f"starts and answers in {1000 * took:.0f} ms")
 
@@ -215,5 +213,5 @@ def _cache(path: Path | None) -> Look[None]:
         advice = "nsfwscan cache clear, or --cache FILE with another place"
         yield Finding("cache", State.NOTE, f"{error}; scans go on without it", advice)
         return
-    scores = sum(held.verdicts.values())
+    scores = sum(held.scores.values())
     yield Finding("cache", State.OK, f"{place}, {scores:,} scores, {held.size / 1e6:.1f} MB")

@@ -33,15 +33,17 @@ class ByteStream(Protocol):
         """Give what is there, at least a byte, at most `size`; nothing at the end."""
 
 
-def discover(paths: Iterable[str | os.PathLike[str]], selection: Selection) -> Iterator[Found]:
+def discover(
+    paths: Iterable[str | os.PathLike[str] | Entry], selection: Selection
+) -> Iterator[Found]:
     """Yield what lies at some paths and below them, in a stable order.
 
     Parameters
     ----------
     paths
-        Files and folders. Symbolic links among them are followed, those found below are not. If
-        it is a sequence, a path in it twice, or also below another one, is yielded once; a stream
-        is taken as it comes.
+        Files, folders and entries. An entry is yielded unchanged. Symbolic links among them are
+        followed; those found below folders are not. In a sequence, a path that occurs twice or
+        lies below another one is yielded once. An iterator is consumed as it comes.
     selection
         Which files below folders are wanted.
 
@@ -53,6 +55,9 @@ def discover(paths: Iterable[str | os.PathLike[str]], selection: Selection) -> I
     named = _entries(paths) if isinstance(paths, Sequence) else set[str]()
     done = set[str]()
     for given in paths:
+        if isinstance(given, Entry):
+            yield given
+            continue
         path = os.fspath(given)
         problem: Problem | None = None
         try:
@@ -73,10 +78,12 @@ def discover(paths: Iterable[str | os.PathLike[str]], selection: Selection) -> I
             yield special_file(path, mode)
 
 
-def _entries(paths: Sequence[str | os.PathLike[str]]) -> set[str]:
+def _entries(paths: Sequence[str | os.PathLike[str] | Entry]) -> set[str]:
     """Give the real paths by which a walk would come upon what is named, links included."""
     found = {os.curdir}  # never a real path: even where nothing exists, a sequence is deduplicated
     for given in paths:
+        if isinstance(given, Entry):
+            continue
         path = os.fspath(given)
         folder, name = os.path.split(path)
         with suppress(OSError, ValueError):  # its turn comes, and says what is wrong

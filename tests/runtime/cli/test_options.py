@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 
 from nsfwscan.cli import options
-from nsfwscan.cli.app import scan
+from nsfwscan.cli.scan import scan
 from nsfwscan.reports.report import Color, Format
 
 DECLARED = {
