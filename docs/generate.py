@@ -70,7 +70,9 @@ def record() -> str:
 
 def shipped() -> str:
     """List the packages that the images carry, and their licences."""
-    return table(("packages", "licence", "in"), *licences.rows(DOCS.parent / "locks"))
+    path = DOCS / "licences.md"
+    page = path.read_text(encoding="utf-8") if path.exists() else ""
+    return table(("packages", "licence", "in"), *licences.rows(DOCS.parent / "locks", page))
 
 
 PARTS = {

@@ -162,8 +162,9 @@ def run_blocks(path: Path, folder: Path) -> None:
         codes = {int(code) for code in re.findall(r"\d+", block.note)} or {0}
         ended = set()
         for command in block.commands():
+            # With a second command, bash stays the parent; --install-completion looks for a shell.
             done = subprocess.run(
-                ["bash", "-c", command], cwd=folder, env=here, check=False,
+                ["bash", "-c", f"{command}\nexit $?"], cwd=folder, env=here, check=False,
                 capture_output=True, text=True, timeout=600,
             )  # fmt: skip
             assert done.returncode in codes | {0}, (command, done.stdout, done.stderr)
