@@ -142,16 +142,22 @@ def test_the_reference_has_every_field_of_a_record() -> None:
     assert tuple(listed) == FIELDS
 
 
-def test_the_reference_has_every_option_of_every_command(run: Run) -> None:
-    helps = section("Commands")
-    for program, words in (
-        ("nsfwscan", ["scan"]), ("nsfwscan", ["cache", "info"]), ("nsfwtrain", ["fit"]),
-        ("nsfwexport", ["verify"]),
-    ):  # fmt: skip
-        shown = run(*words, "--help", program=program).stdout
-        options = re.findall(r"^  (?:-\w, )?(--[\w-]+)", shown, re.MULTILINE)
-        assert options
-        assert [option for option in options if f" {option}" not in helps] == []
+def names_in(shown: str, pattern: str) -> list[str]:
+    return re.findall(pattern, shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize("program", ["nsfwscan", "nsfwtrain", "nsfwexport"])
+def test_the_reference_has_every_option_of_every_command(run: Run, program: str) -> None:
+    sections = r"^### ([^\n]*)\n\n```text\n(.*?)^```"
+    described = dict(re.findall(sections, section("Commands"), re.MULTILINE | re.DOTALL))
+    shown = run("--help", program=program).stdout
+    commands = names_in(shown.partition("\nCommands:\n")[2], r"^  (\w+) ")
+    assert len(commands) > 3
+    for command in commands:
+        shown = run(command, "--help", program=program).stdout
+        heading = program if command == "scan" else f"{program} {command}"
+        options = names_in(shown, r"^  (?:-\w, )?(--[\w-]+)")
+        assert [name for name in options if f" {name} " not in described[heading]] == []
 
 
 def test_a_key_of_the_options_file_is_accepted_as_the_reference_says(
@@ -355,7 +361,16 @@ def test_the_workflow_is_valid(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def anchors(path: Path) -> set[str]:
+    """Give the anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_have_a_target(path: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), target
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", path.read_text(encoding="utf-8"))
+    for name, anchor in links:
+        target = path.parent / name if name else path
+        assert target.exists(), name
+        assert not anchor or anchor in anchors(target), f"{name}#{anchor}"
