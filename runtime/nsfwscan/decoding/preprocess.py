@@ -86,11 +86,16 @@ def decode(
     """
     if frames < 1 or max_pixels < 1:
         raise ValueError(f"frames and max_pixels must be 1 or more, got {frames}, {max_pixels}")
+    found = decode_frames(data, preprocess, frames=frames, max_pixels=max_pixels)
+    return to_decoded_image(found)
+
+
+def to_decoded_image(found: DecodedFrames) -> "DecodedImage":
+    """Convert decoded frames to an array."""
     import numpy as np  # slow to import, and the workers do without
 
     from nsfwscan.decoding.pixels import DecodedImage
 
-    found = decode_frames(data, preprocess, frames=frames, max_pixels=max_pixels)
     pixels = np.stack([np.asarray(frame) for frame in found.frames])
     return DecodedImage(pixels, found.width, found.height, found.format)
 
