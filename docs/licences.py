@@ -1,6 +1,7 @@
-"""What the images carry besides this project, and under which licences: from the locks."""
+"""The packages in the container images and their licences, from the locks."""
 
 import re
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
@@ -19,36 +20,64 @@ _LONGEST_NAME = 70
 """A field that is longer holds the licence's text, not its name."""
 
 
-def packages(lock: Path) -> list[str]:
-    """Name the packages of a lock that Linux gets."""
-    lines = re.findall(r"^([a-z0-9._-]+)==[^ ]+( ;[^\\\n]*)?", lock.read_text(), re.MULTILINE)
-    return sorted({name for name, marker in lines if not re.search("win32|never", marker)})
+def packages(lock: Path) -> dict[str, str]:
+    """Give the packages that a lock installs on Linux, with their versions."""
+    lines = re.findall(r"^([a-z0-9._-]+)==([^ ]+)( ;[^\\\n]*)?", lock.read_text(), re.MULTILINE)
+    return {
+        name: version for name, version, marker in lines if not re.search("win32|never", marker)
+    }
 
 
-def licence(package: str) -> str:
-    """Say in a few words what a package says of its licence."""
+def stated(page: str) -> dict[str, str]:
+    """Give the licence that the page states for each package."""
+    table = re.findall(r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE)
+    return {name: licence for names, licence in table for name in names.split(", ")}
+
+
+def licence(package: str, version: str, before: Mapping[str, str]) -> str:
+    """Give the licence that a package states, in a few words.
+
+    Parameters
+    ----------
+    package, version
+        As the lock has them.
+    before
+        The licences on the page. They hold where this version is not installed.
+    """
     if package in _ELSEWHERE:
         return _ELSEWHERE[package]
     try:
         fields = metadata(package)
     except PackageNotFoundError:
-        return NVIDIA if package.startswith("nvidia-") else "not known"
+        return before.get(package, NVIDIA if package.startswith("nvidia-") else "not known")
+    if package in before and fields["Version"] != version:
+        return before[package]
     classifiers = fields.get_all("Classifier") or []
-    stated = [
+    found = [
         *(fields.get_all("License-Expression") or []),
         *(line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: ")),
         *(fields.get_all("License") or []),
     ]
-    short = (one for one in stated if one and len(one) <= _LONGEST_NAME and "\n" not in one)
+    short = (one for one in found if one and len(one) <= _LONGEST_NAME and "\n" not in one)
     return next(short, "not known")
 
 
-def rows(locks: Path) -> list[tuple[str, str, str]]:
-    """List each package, its licence and the images that carry it; alike ones in one row."""
+def rows(locks: Path, page: str) -> list[tuple[str, str, str]]:
+    """List the packages of one licence and the same images in one row each.
+
+    Parameters
+    ----------
+    locks
+        The folder of the locks.
+    page
+        The text of docs/licences.md as it is.
+    """
     inside = {image: packages(locks / f"{lock}.txt") for image, lock in LOCKS.items()}
+    versions = {name: version for locked in inside.values() for name, version in locked.items()}
+    before = stated(page)
     found: dict[tuple[str, str], list[str]] = {}
-    for package in sorted(set().union(*inside.values())):
-        images = ", ".join(image for image, names in inside.items() if package in names)
-        found.setdefault((licence(package), images), []).append(package)
+    for package, version in sorted(versions.items()):
+        images = ", ".join(image for image, locked in inside.items() if package in locked)
+        found.setdefault((licence(package, version, before), images), []).append(package)
     return [(", ".join(names), said, images) for (said, images), names in sorted(
         found.items(), key=lambda row: (-len(row[0][1]), row[1]))]  # fmt: skip

@@ -5,31 +5,49 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nsfwscan import Preprocess, decode
 from nsfwtrain.model.backbone import load_backbone
-from nsfwtrain.model.classifier import build_model, feature_function
+from nsfwtrain.model.classifier import build_model
 from nsfwtrain.model.keras import tf, tf_keras
 from nsfwtrain.variants import by_name
 
+SAVING = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+"""Frozen layers need no gradients, and tracing those of every activation is slow."""
+
 
 class HubModule(tf.__internal__.tracking.AutoTrackable):  # type: ignore[misc]  # no types
-    """What the hub serves: ``__call__`` for both values of `training`, and three lists."""
+    """A module as the hub serves it: ``__call__`` for both values of `training`, and three lists.
+
+    `call` is traced once: both values of `training` call the same function.
+    """
 
     def __init__(self, call: Any, variables: list[Any]) -> None:
         super().__init__()
         self.variables = variables
         self.trainable_variables: list[Any] = []
         self.regularization_losses: list[Any] = []
-        self.__call__ = tf.function(call)
         spec = tf.TensorSpec((None, None, None, 3), tf.float32)
+        inference = tf.function(call, [spec], autograph=False)
+        self.__call__ = tf.function(lambda inputs, training=False: inference(inputs))  # noqa: ARG005
         for training in (False, True):
             self.__call__.get_concrete_function(spec, training)
 
 
 def save(call: Any, variables: list[Any], path: Path) -> Path:
-    """Write a module as the hub would serve it."""
-    tf.saved_model.save(HubModule(call, variables), str(path))
+    """Write a module as the hub would serve it.
+
+    Parameters
+    ----------
+    call
+        From float32 (N, H, W, 3) in [0, 1] to float32 (N, features).
+    variables
+        The variables that it reads.
+    path
+        The folder to write.
+    """
+    tf.saved_model.save(HubModule(call, variables), str(path), options=SAVING)
     return path
 
 
@@ -39,7 +57,7 @@ def small_backbone(path: Path, features: int = 1280) -> Path:
     filters = tf.Variable(rng.normal(0, 0.5, (8, 8, 3, 32)).astype(np.float32), name="filters")
     mixes = tf.Variable(rng.normal(0, 1, (32, features)).astype(np.float32), name="mixes")
 
-    def call(inputs: Any, training: Any = False) -> Any:
+    def call(inputs: Any) -> Any:
         found = tf.tanh(tf.nn.conv2d(inputs - 0.5, filters, 8, "VALID"))
         return tf.tanh(tf.reduce_mean(found, axis=(1, 2)) @ mixes)
 
@@ -51,7 +69,7 @@ def hungry_backbone(path: Path, fits: int, features: int = 1280) -> Path:
     weights = np.random.default_rng(0).normal(0, 3, (3, features)).astype(np.float32)
     kernel = tf.Variable(weights)
 
-    def call(inputs: Any, training: Any = False) -> Any:
+    def call(inputs: Any) -> Any:
         too_many = tf.shape(inputs)[0] > fits
         size = tf.where(too_many, tf.constant(2**47, tf.int64), 1)
         scratch = tf.random.uniform([size], maxval=1e-30)  # what is random is not folded away
@@ -61,25 +79,32 @@ def hungry_backbone(path: Path, fits: int, features: int = 1280) -> Path:
     return save(call, [kernel], path)
 
 
-def efficientnet(name: str, size: int, path: Path, images: Any = None) -> Path:
-    """Write an EfficientNet of random weights whose statistics fit some images.
+def efficientnet(name: str, images: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+    """Write an EfficientNet with random weights and the statistics of some images.
 
-    Always the same one. Its residual branches count for little, as in a trained one: otherwise
-    each block magnifies the rounding of the one before, by how much is the weights' luck, and
-    a deep network is chaos.
+    The weights are the same in every run. The residual branches are scaled down, as training
+    leaves them: in a deep network of unscaled random blocks, each block amplifies the rounding
+    errors of the one before. The normalisation statistics are those of `images` for two reasons:
+    with initial statistics all images get the same features (see `BatchNormalization.momentum`),
+    and with those of other images rounding errors grow from layer to layer.
 
-    The hub's module takes [0, 1] and lacks the 7 parameters of Keras' normalisation layer. Fresh
-    statistics would give every image the same features (see `BatchNormalization.momentum`);
-    statistics of other images would let rounding errors grow from layer to layer.
+    Like the hub's module, it takes [0, 1] and lacks the 7 parameters of Keras' normalisation
+    layer.
 
     Parameters
     ----------
-    name, size
-        Of the variant.
-    path
-        Where to.
+    name
+        The variant, such as ``b0``.
     images
-        float32 (N, S, S, 3), 0-255; None is noise.
+        float32 (N, S, S, 3), 0-255.
+    path
+        The folder to write.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (N, features): the features of the images, normalised by their own statistics.
+        They differ from the written module's by the sample correction of the variances.
     """
     tf_keras.utils.set_random_seed(2)
     build = getattr(tf_keras.applications, f"EfficientNet{name.upper()}")
@@ -90,34 +115,36 @@ def efficientnet(name: str, size: int, path: Path, images: Any = None) -> Path:
             layer.momentum = 0.0
             if layer.name.removesuffix("project_bn") in added:
                 layer.gamma.assign(0.1 * layer.gamma)
-    if images is None:
-        noise = np.random.default_rng(0).uniform(0, 255, (8, size // 8, size // 8, 3))
-        images = tf.image.resize(noise.astype(np.float32), (size, size))
-    app(images, training=True)
+    features: NDArray[np.float32] = app(images, training=True).numpy()
     extra = {v.ref() for layer in app.layers if layer.name.startswith("normalization")
              for v in layer.weights}  # fmt: skip
     variables = [v for v in app.weights if v.ref() not in extra]
-
-    def call(inputs: Any, training: Any = False) -> Any:
-        return app(inputs * 255.0, training=False)
-
-    return save(call, variables, path)
+    save(lambda inputs: app(inputs * 255.0, training=False), variables, path)
+    return features
 
 
 def spread_run(name: str, folder: Path, images: Path) -> None:
-    """Write a run of a variant with random weights, as training leaves it, that tells much apart.
+    """Write a run of a variant, as training leaves it, whose scores of some images differ widely.
 
-    The head is fitted so that its scores on the images go from 0.018 to 0.982: a model that says
-    0.5 of everything would pass any comparison.
+    The weights are random. The head is fitted so that the scores of the images range from 0.018
+    to 0.982: a model that gives 0.5 for every image would pass any comparison. ``built.json``
+    holds the numbers of parameters.
+
+    Parameters
+    ----------
+    name
+        The variant, such as ``b0``.
+    folder
+        The run folder to write.
+    images
+        A folder of image files.
     """
     row = by_name(name)
     preprocess = Preprocess(size=row.image_size)
     pixels = [decode(p.read_bytes(), preprocess).pixels for p in sorted(images.iterdir())]
-    some = np.concatenate(pixels).astype(np.float32)
-    backbone = efficientnet(name, row.image_size, folder.with_name(f"{name}-backbone"), some)
+    backbone = folder.with_name(f"{name}-backbone")
+    rows = efficientnet(name, np.concatenate(pixels).astype(np.float32), backbone)
     layer = load_backbone(str(backbone), row.feature_dim)
-    features = feature_function(row.image_size, layer)
-    rows = np.concatenate([features(tf.constant(one)) for one in pixels])
     # Along the first principal component the images differ most, and rounding counts least.
     kernel = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2][:1].T
     logits = rows @ kernel
@@ -125,6 +152,12 @@ def spread_run(name: str, folder: Path, images: Path) -> None:
     bias = -scale * (logits.max() + logits.min()) / 2
     head = ((scale * kernel).astype(np.float32), np.array([bias], np.float32))
     model = build_model(row.image_size, layer, head)
-    model.save(folder / "model", save_format="tf", include_optimizer=False)
+    model.save(folder / "model", save_format="tf", include_optimizer=False, options=SAVING)
     facts = {"variant": name, "preprocess": vars(preprocess), "parameters": model.count_params()}
     (folder / "run.json").write_text(json.dumps(facts))
+    built = {
+        "backbone_parameters": layer.count_params(),
+        "parameters": model.count_params(),
+        "trainable_shapes": [weight.shape.as_list() for weight in model.trainable_weights],
+    }
+    (folder / "built.json").write_text(json.dumps(built))

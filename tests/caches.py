@@ -1,25 +1,25 @@
-"""A cache with one verdict in it, for the tests of its parts."""
+"""A cache with one score in it, for the tests of its parts."""
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from nsfwscan.cache.store import Cache, Question, Verdict
+from nsfwscan.cache.store import Cache, CacheKey, Score
 
 MODEL = "ab" * 32
-QUESTION, LATER, OTHER = (
-    Question(bytes(32), MODEL, 1),
-    Question(bytes(32), MODEL, 2),
-    Question(bytes(31) + b"x", MODEL, 1),
+KEY, LATER, OTHER = (
+    CacheKey(bytes(32), MODEL, 1),
+    CacheKey(bytes(32), MODEL, 2),
+    CacheKey(bytes(31) + b"x", MODEL, 1),
 )
 SHA256, SHA1 = "12" * 32, "34" * 20
-VERDICT = Verdict(0.123457, 640, 480, 3)
+SCORE = Score(0.123457, 640, 480, 3)
 OLD = (1, 2, 3, 10**18, 10**18)
 
 
 def filled(path: Path) -> Path:
-    with closing(Cache(path)) as cache:
-        cache.store([(SHA256, VERDICT)], QUESTION)
+    with Cache(path) as cache:
+        cache.store([(SHA256, SCORE)], KEY)
         cache.remember("a.jpg", OLD, SHA256, SHA1)
     return path
 

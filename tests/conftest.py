@@ -1,12 +1,15 @@
 """Fixtures that all tests share."""
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,40 @@ settings.load_profile("shared")
 
 # A shell's background has it ignored, which commands inherit that are to be interrupted here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+LONGEST_FIRST = ("variants-large", "variants-small", "tests/export", "tests/training")
+"""Groups of tests that start first when tests run in parallel."""
+
+
+def group_of(item: pytest.Item) -> str:
+    """Give the group that runs in one process of pytest-xdist.
+
+    It is the explicit one, tests/export where the tests share one trained model, or else the file.
+    """
+    explicit = item.get_closest_marker("xdist_group")
+    if explicit is not None:
+        return str(explicit.args[0])
+    file = item.nodeid.partition("::")[0]
+    return "tests/export" if file.startswith("tests/export/") else file
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Put every test in a group."""
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the groups that take longest, after pytest has put those of a fixture together."""
+
+    def place(item: pytest.Item) -> int:
+        group = group_of(item)
+        found = [i for i, start in enumerate(LONGEST_FIRST) if group.startswith(start)]
+        return found[0] if found else len(LONGEST_FIRST)
+
+    items.sort(key=place)
+
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -74,6 +111,49 @@ def unprivileged() -> Callable[[], AbstractContextManager[None]]:
 def open_nsfw() -> Classifier:
     """Load the default model, once."""
     return Classifier.load(device="cpu")
+
+
+@dataclass(frozen=True)
+class BuiltVariant:
+    """A run of a variant with random weights; see `backbones.spread_run`."""
+
+    name: str
+    run: Path
+    images: Path
+    """The folder of the 16 images that its scores are spread over."""
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(
+            name, marks=pytest.mark.xdist_group(f"variants-{'small' if i < 5 else 'large'}")
+        )
+        for i, name in enumerate(("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"))
+    ],
+)
+def variant(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BuiltVariant]:
+    """Build each variant once, in a process of its own, since a B7 takes 10 GB.
+
+    pytest runs all tests of one variant before it builds the next.
+    """
+    from nsfwexport import samples
+
+    root = tmp_path_factory.mktemp(request.param)
+    built = BuiltVariant(request.param, root / request.param, root / "images")
+    built.images.mkdir()
+    samples.make(built.images, 16)
+    code = "import sys; from pathlib import Path; from backbones import spread_run; "
+    code += "spread_run(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, built.name, built.run, built.images],
+        cwd=Path(__file__).parent, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    yield built
+    shutil.rmtree(root)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import typer
 
 from nsfwexport.errors import ParityError
 from nsfwscan import OutputError
-from nsfwscan.cli.framework import errors_as_exit_codes, run, silent_libraries
+from nsfwscan.cli.framework import errors_as_exit_codes, run
+from nsfwscan.cli.streams import silent_libraries
 from nsfwscan.util.escape import printable
 
 if TYPE_CHECKING:

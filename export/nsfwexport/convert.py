@@ -93,6 +93,8 @@ def _to_onnx(source: KerasModel, opset: int) -> Any:
         ]
     )
     signature = [tf.TensorSpec((None, size, size, 3), tf.uint8, name="image")]
+    gc.collect()
+    gc.freeze()  # the collections between the optimizers then skip TensorFlow's own objects
     try:
         model, _ = tf2onnx.convert.from_keras(
             named, input_signature=signature, opset=opset, optimizers=_optimizers()
@@ -100,6 +102,8 @@ def _to_onnx(source: KerasModel, opset: int) -> Any:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:
         raise ConversionError(f"{source.folder} does not convert: {sentence(error)}") from error
+    finally:
+        gc.unfreeze()
     return model
 
 

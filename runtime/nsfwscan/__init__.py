@@ -4,10 +4,12 @@
 >>> for record in scan("photos", Classifier.load()):  # doctest: +SKIP
 ...     print(record.path, record.status, record.score)
 
-Names are loaded when they are first used, so that importing the package costs nothing.
+Names are loaded when they are first used, so that importing the package costs nothing. The package
+logs to the logger ``nsfwscan``, and prints nothing.
 """
 
 import importlib
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     )
     from nsfwscan.inference.classifier import Classifier
     from nsfwscan.inference.manifest import InputSpec, Manifest, OutputSpec
+    from nsfwscan.limits import ScanOptions
     from nsfwscan.record import Record
     from nsfwscan.scanner import Scan, scan
+    from nsfwscan.sources.entry import Entry
     from nsfwscan.sources.selection import Selection
 
     Picture, PictureError = DecodedImage, ImageError
@@ -59,15 +63,19 @@ _HOMES = {
     "decoding.parameters": ("Preprocess",),
     "decoding.pixels": ("DecodedImage",),
     "decoding.preprocess": ("decode",),
+    "limits": ("ScanOptions",),
     "record": ("Record",),
     "scanner": ("Scan", "scan"),
+    "sources.entry": ("Entry",),
     "sources.selection": ("Selection",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _FORMER = {"Picture": "DecodedImage", "PictureError": "ImageError"}
 
-# From version 1.29 on ONNX Runtime sends what it does to its makers unless this is set before it is
-# loaded, and keeps a number of the machine in the user's cache folder.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+# From version 1.29 on, ONNX Runtime sends telemetry, and keeps a machine ID in the user's cache
+# folder, unless this is set before it is loaded.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __all__ = [
@@ -78,6 +86,7 @@ __all__ = [
     "DecodedImage",
     "DeviceError",
     "EngineError",
+    "Entry",
     "ImageError",
     "InputError",
     "InputSpec",
@@ -93,6 +102,7 @@ __all__ = [
     "Reason",
     "Record",
     "Scan",
+    "ScanOptions",
     "Selection",
     "__version__",
     "decode",

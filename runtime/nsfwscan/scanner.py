@@ -3,29 +3,22 @@
 import hashlib
 import os
 import secrets
-import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import asdict, replace
+from types import TracebackType
+from typing import Any
 
-from nsfwscan.cache.store import Cache, Question
-from nsfwscan.decoding.parameters import REVISION
-from nsfwscan.decoding.worker import Job
+from nsfwscan.cache.store import Cache, CacheKey
+from nsfwscan.decoding.parameters import REVISION, Preprocess
 from nsfwscan.inference.classifier import Classifier
-from nsfwscan.limits import (
-    FRAMES,
-    LEAST_MEMORY,
-    LEAST_TIMEOUT,
-    MAX_FILESIZE,
-    MAX_MEMORY,
-    MAX_PIXELS,
-    TIMEOUT,
-)
-from nsfwscan.pipeline.engine import Engine, Plan
+from nsfwscan.limits import ScanOptions
+from nsfwscan.pipeline.batching import Plan
+from nsfwscan.pipeline.engine import Engine
 from nsfwscan.pipeline.inflight import Outcome, Result
 from nsfwscan.record import Record
-from nsfwscan.sources.entry import Found, Skipped
+from nsfwscan.sources.entry import Entry, Skipped
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.selection import Selection
 from nsfwscan.sources.walk import discover
@@ -34,18 +27,21 @@ from nsfwscan.util.parallel import available_cores
 
 _MODEL_DIGITS = 12
 
+Source = str | os.PathLike[str] | Entry
+"""A file, a folder, or an entry whose bytes come from elsewhere."""
+
 
 class Scan(Iterator[Record]):
-    """A scan under way: iterate over it for its records. Made by `scan`.
+    """A scan in progress: an iterator of records and a context manager. Made by `scan`.
 
     Attributes
     ----------
     settings : mapping of str to object
-        The options in use, those chosen automatically included, by name.
+        The threshold and the options in use by name, automatic ones resolved.
     skipped : collections.Counter of Kind
-        What was found so far and is no image, or was not wanted.
+        What was skipped so far, by kind.
     examined : int
-        How many entries are done with: records given and entries skipped.
+        How many entries are finished: records given and entries skipped.
     """
 
     def __init__(
@@ -62,195 +58,150 @@ class Scan(Iterator[Record]):
         self._given += 1
         return record
 
+    def __enter__(self) -> "Scan":
+        """Give the scan itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the scan."""
+        self.close()
+
     def close(self) -> None:
-        """End the scan: no further file is begun, and the worker threads are gone."""
+        """End the scan: no further file is read, and all threads of the scan have ended."""
         self._records.close()
 
     @property
     def examined(self) -> int:
-        """How many entries are done with."""
+        """How many entries are finished."""
         return self._given + self.skipped.total()
 
 
 def scan(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    paths: Source | Iterable[Source],
     classifier: Classifier,
     *,
+    options: ScanOptions | None = None,
     threshold: float | None = None,
-    frames: int = FRAMES,
-    exact: bool = False,
-    batch_size: int | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
-    max_pixels: int = MAX_PIXELS,
-    max_filesize: int = MAX_FILESIZE,
-    timeout: float = TIMEOUT,
-    max_memory: int = MAX_MEMORY,
     cache: Cache | None = None,
     rehash: bool = False,
     selection: Selection | None = None,
     on_skipped: Callable[[Skipped], None] | None = None,
+    **changes: Any,
 ) -> Scan:
     """Scan files and folders for images and score them.
 
     Parameters
     ----------
     paths
-        Files and folders, or one of them. An iterator is consumed as the scan goes on.
+        Files, folders and entries, or one of them. An iterator is consumed as the scan proceeds.
     classifier
         The model.
+    options
+        Limits, frames and the division of the work; None for the defaults.
     threshold
-        Score in [0, 1] from which an image is flagged; None is the model's own.
-    frames
-        Most frames of an animation to score, 1 or more.
-    exact
-        Decode JPEG files in full, whatever the model's `Preprocess` allows.
-    batch_size
-        Most frames that the model scores at a time; None is 2 on the CPU, 1 where they are larger
-        than 224 x 224, and 32 on a GPU.
-    workers
-        Processes that read and decode; None is one a core that is granted to this process.
-    threads
-        Threads that call the model at the same time; None is one a core on the CPU, as far as a
-        call takes one thread itself, and 2 on a GPU: while one batch runs, the next is uploaded.
-    max_pixels
-        Most pixels (width x height) that an image may have.
-    max_filesize
-        Most bytes that an image file may have.
-    timeout
-        Most seconds that reading and decoding one file may take, `LEAST_TIMEOUT` or more; its
-        process is ended then.
-    max_memory
-        Most bytes of memory (address space) that a process which decodes may take, `LEAST_MEMORY`
-        or more; heeded where the system can hold a process to it, as Linux does.
+        Score in [0, 1] from which an image is flagged; None for the model's own.
     cache
-        What earlier scans found, and where to keep what this one finds; None keeps nothing. The
-        caller closes it.
+        Scores of earlier scans; the scan adds its own. None keeps nothing. The caller closes it.
     rehash
-        Read every file, even one that looks unchanged since the cache met it: its scores are then
-        used only for bytes that are the same.
+        Whether to read every file, even one that is unchanged since the cache stored it. Its
+        score is then used only if the bytes are the same.
     selection
-        Which files below folders are wanted; None is all but hidden and ignored ones.
+        Which files below folders are scanned; None for all but hidden and ignored ones.
     on_skipped
-        Called with each entry that is no image, or not wanted.
+        Called with each entry that is not scored because it is not an image or not selected.
+    **changes
+        Fields of `ScanOptions` that differ from `options`.
 
     Returns
     -------
     Scan
-        An iterator of `Record`, in the order in which the files are found: one for each image,
-        and one for each entry that may be an image and could not be looked into.
+        An iterator of `Record` in the order in which the files are found: one for each image,
+        and one for each entry that may be an image and cannot be read.
 
     Raises
     ------
     ValueError
-        If a number is out of its range.
+        If a number is out of range.
+    TypeError
+        If there is no such option.
     """
-    if threshold is None:
-        threshold = classifier.manifest.threshold
+    options = replace(options or ScanOptions(), **changes)
+    manifest = classifier.manifest
+    threshold = manifest.threshold if threshold is None else threshold
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold must be in [0, 1], got {threshold}")
-    preprocess, cores = classifier.manifest.preprocess, available_cores()
-    on_cpu = classifier.device == "cpu"
-    numbers = {
-        "frames": frames,
-        "batch_size": _default(batch_size, _cpu_batch(preprocess.size) if on_cpu else 32),
-        "workers": _default(workers, cores),
-        "threads": _default(threads, max(1, cores // classifier.intra_op_threads) if on_cpu else 2),
-        "max_pixels": max_pixels,
-        "max_filesize": max_filesize,
-    }
-    if not timeout >= LEAST_TIMEOUT:
-        raise ValueError(f"timeout must be {LEAST_TIMEOUT} or more, got {timeout}")
-    if not max_memory >= LEAST_MEMORY:
-        raise ValueError(f"max_memory must be {LEAST_MEMORY} or more, got {max_memory}")
-    for name, value in numbers.items():
-        if value < 1:
-            raise ValueError(f"{name} must be 1 or more, got {value}")
-    job = Job(
-        preprocess=replace(preprocess, jpeg_draft_margin=None) if exact else preprocess,
-        frames=frames,
-        max_pixels=max_pixels,
-        max_filesize=max_filesize,
-        max_memory=int(min(max_memory, sys.maxsize)),
-        timeout=timeout,
-    )
-    plan = Plan(
-        workers=numbers["workers"],
-        threads=numbers["threads"],
-        batch_size=numbers["batch_size"],
-        full=not on_cpu,
+    preprocess = manifest.preprocess
+    if options.exact:
+        preprocess = replace(preprocess, jpeg_draft_margin=None)
+    plan = _plan(classifier, options)
+    engine = Engine(
+        preprocess,
+        options,
+        plan,
+        lambda: classifier.bound(plan.batch_size) if plan.pad_batches else classifier.predict,
+        cache=cache,
+        key=_cache_key(classifier, preprocess, options),
+        rehash=rehash,
     )
     skipped: Counter[Kind] = Counter()
-    if isinstance(paths, (str, os.PathLike)):
+    if isinstance(paths, (str, os.PathLike, Entry)):
         paths = [paths]
-    found = discover(paths, selection or Selection())
-    results = _results(found, classifier, job, plan, cache, rehash=rehash)
+    results = engine.run(discover(paths, selection or Selection()))
     records = _records(results, classifier, threshold, skipped, on_skipped)
-    settings = {
-        "threshold": threshold,
-        "exact": exact,
-        "timeout": timeout,
-        "max_memory": max_memory,
-        **numbers,
-    }
-    return Scan(records, skipped, settings)
+    resolved = {name: getattr(plan, name) for name in ("workers", "threads", "batch_size")}
+    return Scan(records, skipped, {"threshold": threshold, **asdict(options), **resolved})
+
+
+def _plan(classifier: Classifier, options: ScanOptions) -> Plan:
+    """Resolve the automatic options."""
+    on_gpu = classifier.device != "cpu"
+    cores = available_cores()
+    if on_gpu:
+        threads, batch_size = 2, 32
+    else:
+        threads = max(1, cores // classifier.intra_op_threads)
+        batch_size = _cpu_batch(classifier.manifest.preprocess.size)
+    return Plan(
+        workers=options.workers or cores,
+        threads=options.threads or threads,
+        batch_size=options.batch_size or batch_size,
+        pad_batches=on_gpu,
+    )
 
 
 def _cpu_batch(size: int) -> int:
-    """Choose how many frames of a side of `size` one call scores at most.
+    """Choose how many frames of side `size` one call scores on the CPU.
 
-    On two threads, calls of two small images are a twentieth faster than calls of one. With four,
-    a B0 loses that again, and open_nsfw gains a hundredth.
+    Measured on two threads: calls of two small images are 5 % faster than calls of one. Calls of
+    four are as slow as one for a B0, and another 1 % faster for open_nsfw.
     """
     return max(1, 2 * 224**2 // size**2)
 
 
-def _default(given: int | None, otherwise: int) -> int:
-    return otherwise if given is None else given
-
-
-def _results(
-    found: Iterator[Found],
-    classifier: Classifier,
-    job: Job,
-    plan: Plan,
-    cache: Cache | None,
-    *,
-    rehash: bool,
-) -> Generator[Result]:
-    """Run the engine, with a cache of this scan's own if there is no other."""
-    with nullcontext(cache) if cache is not None else closing(Cache()) as in_use:
-        engine = Engine(
-            job,
-            lambda: classifier.bound(plan.batch_size) if plan.full else classifier.predict,
-            in_use,
-            _question(classifier, job),
-            plan,
-            rehash=rehash or cache is None,  # a cache of this scan alone knows no earlier file
-        )
-        with closing(engine.run(found)) as results:
-            yield from results
-
-
-def _question(classifier: Classifier, job: Job) -> Question:
-    """Bring together all that a score depends on besides a file's bytes."""
+def _cache_key(classifier: Classifier, preprocess: Preprocess, options: ScanOptions) -> CacheKey:
+    """Collect everything that a score depends on besides a file's bytes."""
     manifest = classifier.manifest
-    preprocess = asdict(job.preprocess)
-    # The name that version 0.1.0 wrote, so that its caches are still used.
-    preprocess["draft_margin"] = preprocess.pop("jpeg_draft_margin")
+    parameters = asdict(preprocess)
+    # The name that version 0.1.0 wrote, so that its caches still hit.
+    parameters["draft_margin"] = parameters.pop("jpeg_draft_margin")
     facts = {
         "revision": REVISION,
         "model": classifier.sha256,
         "input": asdict(manifest.input),
         "output": asdict(manifest.output),
-        "preprocess": preprocess,
-        "frames": job.frames,
-        "max_pixels": job.max_pixels,  # what is refused must not have a score
+        "preprocess": parameters,
+        "frames": options.frames,
+        "max_pixels": options.max_pixels,  # a larger image must not have a score
         "device": classifier.device.partition(":")[0],
         "tf32": classifier.tf32,
     }
-    key = hashlib.sha256(to_json(facts).encode()).digest()
-    return Question(key, classifier.sha256, scan=secrets.randbits(63))
+    digest = hashlib.sha256(to_json(facts).encode()).digest()
+    return CacheKey(digest, classifier.sha256, scan=secrets.randbits(63))
 
 
 def _records(
@@ -258,7 +209,7 @@ def _records(
     classifier: Classifier,
     threshold: float,
     skipped: Counter[Kind],
-    notice: Callable[[Skipped], None] | None,
+    on_skipped: Callable[[Skipped], None] | None,
 ) -> Generator[Record]:
     with closing(results):
         for result in results:
@@ -266,25 +217,25 @@ def _records(
                 yield _record(result, classifier, threshold)
             else:
                 skipped[result.kind] += 1
-                if notice is not None:
-                    notice(result)
+                if on_skipped is not None:
+                    on_skipped(result)
 
 
 def _record(outcome: Outcome, classifier: Classifier, threshold: float) -> Record:
-    verdict, error = outcome.verdict, outcome.error
-    score = None if verdict is None else verdict.score
+    score, error = outcome.score, outcome.error
+    value = None if score is None else score.value
     return Record(
-        path=outcome.path,
-        status="error" if score is None else "flagged" if score >= threshold else "safe",
-        score=score,
+        path=outcome.location,
+        status="error" if value is None else "flagged" if value >= threshold else "safe",
+        score=value,
         threshold=threshold,
         reason=None if error is None else error.reason,
         detail=None if error is None else error.detail,
         sha256=outcome.sha256,
         sha1=outcome.sha1,
-        width=None if verdict is None else verdict.width,
-        height=None if verdict is None else verdict.height,
-        frames=0 if verdict is None else verdict.frames,
+        width=None if score is None else score.width,
+        height=None if score is None else score.height,
+        frames=0 if score is None else score.frames,
         model=classifier.sha256[:_MODEL_DIGITS],
         device=classifier.device,
         cached=outcome.cached,

@@ -37,7 +37,7 @@ def overwrite(cache: Path) -> None:
 
 def drop(cache: Path) -> None:
     with closing(sqlite3.connect(cache)) as other:
-        other.execute("DROP TABLE verdict")
+        other.execute("DROP TABLE score")
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_cache_that_cannot_be_used_is_named_and_done_without(
 ) -> None:
     many(tmp_path / "photos", 20)
     home = {"XDG_CACHE_HOME": str(tmp_path / "home")}
-    cache = tmp_path / "home" / "nsfwscan" / "verdicts.sqlite"
+    cache = tmp_path / "home" / "nsfwscan" / "scores.sqlite"
     arguments = ["photos", "-m", model, "-f", "jsonl"]
     found = results(parsed(run(*arguments, environment=home).stdout))
     spoiled = spoil(cache)
@@ -135,4 +135,4 @@ def test_two_scans_share_a_cache(run: Run, tmp_path: Path, model: Path) -> None:
     assert results(last) == one
     assert all(record["cached"] for record in last)
     with closing(sqlite3.connect(tmp_path / "c.sqlite")) as cache:
-        assert cache.execute("SELECT count(*) FROM verdict").fetchone() == (PHOTOS,)
+        assert cache.execute("SELECT count(*) FROM score").fetchone() == (PHOTOS,)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from nsfwscan.cache.store import Cache, Question, Verdict
+from nsfwscan.cache.store import Cache, CacheKey, Score
 from nsfwscan.cli.config import read_config
 from nsfwscan.dataset.labels import read_labels, read_split
 from nsfwscan.errors import CacheError, ConfigError, LabelError, ManifestError
@@ -27,7 +27,7 @@ from nsfwscan.sources.selection import Ignore, parse_ignore_file
 from nsfwscan.sources.walk import read_list
 from nsfwscan.util.escape import printable, to_json
 
-QUESTION = Question(b"q" * 32, "ab" * 32, scan=1)
+KEY = CacheKey(b"q" * 32, "ab" * 32, scan=1)
 SHA256, SHA1 = "cd" * 32, "ef" * 20
 
 
@@ -45,7 +45,7 @@ def ignore_file(data: bytes) -> bool:
     patterns, _, path = data.partition(b"\0")
     lines, complaint = parse_ignore_file(patterns)
     assert complaint is None or complaint.startswith("line ")
-    Ignore("", lines).verdict(path.decode("utf-8", "surrogateescape"))
+    Ignore("", lines).match(path.decode("utf-8", "surrogateescape"))
     return complaint is None
 
 
@@ -82,11 +82,11 @@ def cache(data: bytes) -> bool:
     path = _as_file(data)
     try:
         with closing(Cache(path)) as opened:
-            opened.find(SHA256, SHA1, QUESTION)
-            opened.recall("a.jpg", lambda: (1, 2, 3, 4, 5), QUESTION)
+            opened.find(SHA256, SHA1, KEY)
+            opened.find_unread("a.jpg", lambda: (1, 2, 3, 4, 5), KEY)
             opened.remember("a.jpg", (1, 2, 3, 4, 5), SHA256, SHA1)
-            opened.store([(SHA256, Verdict(0.5, 8, 6, 1))], QUESTION)
-            opened.find(SHA256, SHA1, QUESTION)  # a damaged file may have lost it
+            opened.store([(SHA256, Score(0.5, 8, 6, 1))], KEY)
+            opened.find(SHA256, SHA1, KEY)  # a damaged file may have lost it
             opened.info()
             return opened.failure is None
     except CacheError:
@@ -145,7 +145,7 @@ def corpus(target: str) -> list[bytes]:
         case "cache":
             path = _as_file(b"")
             with closing(Cache(path)) as opened:
-                opened.store([(SHA256, Verdict(0.5, 8, 6, 1))], QUESTION)
+                opened.store([(SHA256, Score(0.5, 8, 6, 1))], KEY)
                 opened.remember("a.jpg", (1, 2, 3, 4, 5), SHA256, SHA1)
             data = path.read_bytes()
             path.unlink()

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
@@ -17,9 +16,10 @@ from PIL import Image
 
 from nsfwscan import Classifier, Manifest, Preprocess, Record, Selection, scan
 from nsfwscan.cache.store import Cache
-from nsfwscan.decoding.worker import Digests, Job, Worker
+from nsfwscan.decoding.protocol import Digests
+from nsfwscan.decoding.worker import Worker
 from nsfwscan.decoding.worker_pool import close_idle
-from nsfwscan.limits import LEAST_MEMORY
+from nsfwscan.limits import LEAST_MEMORY, ScanOptions
 from nsfwscan.pipeline.engine import WINDOW
 from nsfwscan.sources.entry import Entry, Skipped
 from nsfwscan.sources.filetype import Kind
@@ -304,7 +304,7 @@ def test_an_abandoned_scan_leaves_no_threads(tmp_path: Path, redness: Classifier
     assert not [
         thread
         for thread in enumerate_threads()
-        if thread.name.startswith(("lane", "score", "discover"))
+        if thread.name.startswith(("decode", "score", "discover"))
     ]
     with pytest.raises(StopIteration):
         next(run)
@@ -419,7 +419,7 @@ def test_a_scan_from_the_cache_says_exactly_the_same_and_decodes_nothing(
     time.sleep(2.1)  # until then a change could hide behind the same time stamp
     runs = []
     for _ in range(2):
-        with closing(Cache(tmp_path / "cache")) as cache:
+        with Cache(tmp_path / "cache") as cache:
             runs.append(list(scan(photos, open_nsfw, cache=cache)))
     first, second = runs
     assert not any(record.cached for record in first)
@@ -428,7 +428,7 @@ def test_a_scan_from_the_cache_says_exactly_the_same_and_decodes_nothing(
         (photos / name).unlink()
     monkeypatch.setattr(sys, "executable", "nowhere")  # no worker can come up: none is needed
     close_idle()
-    with closing(Cache(tmp_path / "cache")) as cache:
+    with Cache(tmp_path / "cache") as cache:
         assert len(list(scan(photos, open_nsfw, cache=cache))) == 5
 
 
@@ -441,7 +441,7 @@ def test_a_threshold_needs_no_new_scores_and_every_other_option_does(
     )
 
     def cached(classifier: Classifier, **options: object) -> bool:
-        with closing(Cache(tmp_path / "cache")) as cache:
+        with Cache(tmp_path / "cache") as cache:
             (record,) = scan(tmp_path / "photos", classifier, cache=cache, **options)  # type: ignore[arg-type]
         return record.cached
 
@@ -457,7 +457,7 @@ def test_a_threshold_needs_no_new_scores_and_every_other_option_does(
 
 def test_a_smaller_limit_is_not_got_round_by_the_cache(tmp_path: Path, redness: Classifier) -> None:
     write(tmp_path / "photos" / "a.png", 51)
-    with closing(Cache(tmp_path / "cache")) as cache:
+    with Cache(tmp_path / "cache") as cache:
         (record,) = scan(tmp_path / "photos", redness, cache=cache)
         assert record.status == "safe"
         for limit in ({"max_pixels": 100}, {"max_filesize": 10}):
@@ -471,7 +471,7 @@ def test_a_limit_on_bytes_holds_for_files_that_are_not_read_again(
     path = write(tmp_path / "photos" / "a.png", 51)
     os.utime(path, ns=(0, 0))
     time.sleep(2.1)
-    with closing(Cache(tmp_path / "cache")) as cache:
+    with Cache(tmp_path / "cache") as cache:
         assert next(scan(path, redness, cache=cache)).status == "safe"
         assert next(scan(path, redness, cache=cache)).cached
         assert next(scan(path, redness, cache=cache, max_filesize=10)).reason == "too-large"
@@ -479,7 +479,7 @@ def test_a_limit_on_bytes_holds_for_files_that_are_not_read_again(
 
 def test_a_changed_file_is_scored_anew(tmp_path: Path, redness: Classifier) -> None:
     path = write(tmp_path / "photos" / "a.png", 51)
-    with closing(Cache(tmp_path / "cache")) as cache:
+    with Cache(tmp_path / "cache") as cache:
         assert next(scan(path, redness, cache=cache)).score == 0.2
         write(path, 102)
         (record,) = scan(path, redness, cache=cache)
@@ -493,7 +493,7 @@ def test_a_disguised_change_is_seen_by_rehash(tmp_path: Path, redness: Classifie
     data = path.read_bytes()
     os.utime(path, ns=(0, 0))
     time.sleep(2.1)
-    with closing(Cache(tmp_path / "cache")) as cache:
+    with Cache(tmp_path / "cache") as cache:
         assert next(scan(path, redness, cache=cache)).score == 0.2
         write(path, 102)
         path.write_bytes(path.read_bytes().ljust(len(data), b"\0"))
@@ -505,11 +505,11 @@ def test_a_disguised_change_is_seen_by_rehash(tmp_path: Path, redness: Classifie
 def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path, redness: Classifier) -> None:
     for i in range(40):
         write(tmp_path / "photos" / f"{i:02}.png", i)
-    with closing(Cache(tmp_path / "cache")) as cache:
+    with Cache(tmp_path / "cache") as cache:
         run = scan(tmp_path / "photos", redness, cache=cache)
         begun = [next(run) for _ in range(10)]
         run.close()
-    with closing(Cache(tmp_path / "cache")) as cache:
+    with Cache(tmp_path / "cache") as cache:
         records = list(scan(tmp_path / "photos", redness, cache=cache))
     assert len(records) == 40
     assert all(record.cached for record in records[:10])
@@ -522,14 +522,14 @@ def test_a_verdict_cannot_be_borrowed_by_a_forged_sha1(
     """As if somebody had made all of these collide, as can be done with SHA-1 since 2017."""
     honest = Worker.read
 
-    def forged(self: Worker, entry: Entry, job: Job) -> object:
-        seen = honest(self, entry, job)
+    def forged(self: Worker, entry: Entry, options: ScanOptions) -> object:
+        seen = honest(self, entry, options)
         return replace(seen, sha1="f" * 40) if isinstance(seen, Digests) else seen
 
     monkeypatch.setattr(Worker, "read", forged)
     for i in range(6):
         write(tmp_path / f"{i}.png", 51 * i)
-    with closing(Cache(tmp_path / "c.sqlite")) as cache:
+    with Cache(tmp_path / "c.sqlite") as cache:
         for cached in (False, True):
             records = list(
                 scan(tmp_path, redness, cache=cache, selection=Selection(glob=["*.png"]))

@@ -11,7 +11,9 @@ import typer
 
 from nsfwscan.cli import options as o
 from nsfwscan.cli.doctor import Format, ReportFormat, show
-from nsfwscan.cli.framework import INTERRUPTED, errors_as_exit_codes, run, silent_libraries
+from nsfwscan.cli.framework import errors_as_exit_codes, run
+from nsfwscan.cli.streams import silent_libraries
+from nsfwscan.cli.termination import INTERRUPTED
 from nsfwscan.util.escape import printable
 
 PROGRAM = "nsfwtrain"
@@ -85,8 +87,8 @@ def _progress(label: str, total: int) -> AbstractContextManager[Callable[[int], 
     """Show a progress bar if standard error is a terminal."""
     if not sys.stderr.isatty():
         return nullcontext(lambda _done: None)
+    from nsfwscan.reports.console import console
     from nsfwscan.reports.progress import progress
-    from nsfwscan.reports.report import console
 
     return progress(console(sys.stderr, "auto"), label, total)
 

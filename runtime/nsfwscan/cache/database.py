@@ -1,4 +1,4 @@
-"""The file of the cache: where it lies, how it is opened and set up, and how it is deleted."""
+"""The cache's SQLite file: its location, its tables, and how it is opened and deleted."""
 
 import os
 import secrets
@@ -13,32 +13,41 @@ import platformdirs
 
 from nsfwscan.errors import CacheError
 
-SCHEMA = 1
+SCHEMA = 2
 _APPLICATION_ID = 0x6E736677  # "nsfw", where SQLite keeps such marks (byte 68 of the file)
 _BUSY_SECONDS = 3.0
 _SALT_BYTES = 32
-_BESIDE = ("", "-wal", "-shm", "-journal")
+_SUFFIXES = ("", "-wal", "-shm", "-journal")
 
-_TABLES = """
+_TABLES = f"""
+PRAGMA user_version = {SCHEMA};
 CREATE TABLE salt (salt BLOB NOT NULL);
-CREATE TABLE verdict (
-  sha256 BLOB, question BLOB, model BLOB NOT NULL, score REAL NOT NULL, width INTEGER NOT NULL,
+CREATE TABLE score (
+  sha256 BLOB, key BLOB, model BLOB NOT NULL, score REAL NOT NULL, width INTEGER NOT NULL,
   height INTEGER NOT NULL, frames INTEGER NOT NULL, scan INTEGER NOT NULL,
-  PRIMARY KEY (sha256, question)
+  PRIMARY KEY (sha256, key)
 ) WITHOUT ROWID;
-CREATE TABLE place (
-  place BLOB PRIMARY KEY, stamp BLOB NOT NULL, sha256 BLOB NOT NULL, sha1 BLOB NOT NULL
+CREATE TABLE file (
+  address BLOB PRIMARY KEY, stamp BLOB NOT NULL, sha256 BLOB NOT NULL, sha1 BLOB NOT NULL
 ) WITHOUT ROWID;
 """
+_SCHEMA_OBJECTS = [("table", "file"), ("table", "salt"), ("table", "score")]
+
+_FROM_SCHEMA_1 = f"""
+ALTER TABLE verdict RENAME COLUMN question TO key;
+ALTER TABLE verdict RENAME TO score;
+ALTER TABLE place RENAME COLUMN place TO address;
+ALTER TABLE place RENAME TO file;
+PRAGMA user_version = {SCHEMA};
+"""
+"""Version 0.1.0 wrote the same tables under other names."""
 
 FAILURES = (sqlite3.Error, UnicodeDecodeError)
-"""What a file that is damaged raises: the second where SQLite quotes it in its complaint."""
-
-_SCHEMA_OBJECTS = [("table", "place"), ("table", "salt"), ("table", "verdict")]
+"""What SQLite raises on a damaged file: the second where its message quotes the file."""
 
 
 def default_path() -> Path:
-    """Give the place of the cache: in the user's cache folder.
+    """Give the default path of the cache, in the user's cache folder.
 
     Raises
     ------
@@ -48,28 +57,23 @@ def default_path() -> Path:
     try:
         return platformdirs.user_cache_path("nsfwscan", appauthor=False) / "verdicts.sqlite"
     except RuntimeError as error:
-        raise CacheError(f"there is no place for the cache: {error}") from error
+        raise CacheError(f"the cache has no default path: {error}") from error
 
 
-def files_of(path: Path | None) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
     """Give the files that SQLite keeps for a database."""
-    return [] if path is None else [path.with_name(path.name + end) for end in _BESIDE]
+    return [path.with_name(path.name + suffix) for suffix in _SUFFIXES]
 
 
-def open_cache(path: Path | None) -> tuple[sqlite3.Connection, bytes]:
-    """Open a cache, made and set up where there is none yet.
-
-    Parameters
-    ----------
-    path
-        The file; None: a private one that is gone once it is closed.
+def open_database(path: Path) -> tuple[sqlite3.Connection, bytes]:
+    """Open a cache file. Create it, with its tables, if it does not exist.
 
     Returns
     -------
     connection : sqlite3.Connection
-        May be used from any thread, by one at a time.
+        Usable from any thread, by one at a time.
     salt : bytes
-        32 random bytes of this cache, the key of its hashes of paths.
+        32 random bytes, the key of this cache's hashes of paths.
 
     Raises
     ------
@@ -77,15 +81,13 @@ def open_cache(path: Path | None) -> tuple[sqlite3.Connection, bytes]:
         If it cannot be opened, is damaged, or was written by another version.
     """
     try:
-        if path is not None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Verdicts on images are nobody else's business.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o600))
-            if not stat.S_ISREG(path.stat().st_mode):
-                raise CacheError(f"cannot use the cache {path}: it is no regular file")
-        # An empty name is SQLite's for a database that spills into a nameless file.
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Scores of images are private.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o600))
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise CacheError(f"cannot use the cache {path}: it is not a regular file")
         connection = sqlite3.connect(
-            "" if path is None else path.absolute(),
+            path.absolute(),
             timeout=_BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
@@ -100,10 +102,10 @@ def open_cache(path: Path | None) -> tuple[sqlite3.Connection, bytes]:
         raise CacheError(f"cannot use the cache {path}: {said}") from error
 
 
-def _set_up_in_turn(connection: sqlite3.Connection, path: Path | None) -> bytes:
-    """Set up what others may be setting up at this moment.
+def _set_up_in_turn(connection: sqlite3.Connection, path: Path) -> bytes:
+    """Set up a database that another process may be setting up at the same time.
 
-    SQLite tells some of them at once that the file is locked, lest they wait for each other.
+    SQLite reports the file as locked to some of them at once, to avoid a deadlock.
     """
     until = time.monotonic() + _BUSY_SECONDS
     while True:
@@ -116,40 +118,51 @@ def _set_up_in_turn(connection: sqlite3.Connection, path: Path | None) -> bytes:
             time.sleep(0.02)
 
 
-def _set_up(connection: sqlite3.Connection, path: Path | None) -> bytes:
-    """Make the tables if there is nothing yet, and give the salt."""
+def _set_up(connection: sqlite3.Connection, path: Path) -> bytes:
+    """Create the tables of an empty database, rename those of schema 1, and give the salt."""
     if not _is_empty(connection):
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (schema,) = connection.execute("PRAGMA user_version").fetchone()
-        if application != _APPLICATION_ID:
-            raise CacheError(f"{path} is no cache of nsfwscan; name another file")
-        if schema != SCHEMA:
-            raise CacheError(
-                f"the cache {path} was written by another version of nsfwscan (schema {schema}, "
-                f"expected {SCHEMA}); name another file with --cache, or use --no-cache"
-            )
-    # Written ahead and not synchronised at each step: what a crash of the machine may cost is the
-    # last verdicts, never the file.
+        _check_schema(connection, path)
+    # With a write-ahead log and without a sync for each transaction, a crash of the machine can
+    # lose the last scores, but not the file.
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     with transaction(connection):
-        made = _is_empty(connection)
-        if made:
+        created = _is_empty(connection)
+        if created:
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
-            for table in _TABLES.split(";"):
-                connection.execute(table)
+            _execute(connection, _TABLES)
             salt = secrets.token_bytes(_SALT_BYTES)
             connection.execute("INSERT INTO salt VALUES (?)", [salt])
+        elif _check_schema(connection, path) == 1:
+            _execute(connection, _FROM_SCHEMA_1)
         tables = connection.execute("SELECT type, name FROM sqlite_schema ORDER BY name").fetchall()
         salts = [salt for (salt,) in connection.execute("SELECT salt FROM salt")]
-    if made:
-        # The mark that it is ours must stand in the file itself, whatever happens next.
+    if created:
+        # The application ID must be in the file itself: `clear` looks for it there.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    ours = [isinstance(salt, bytes) and len(salt) == _SALT_BYTES for salt in salts]
-    if tables != _SCHEMA_OBJECTS or ours != [True]:
+    valid = [isinstance(salt, bytes) and len(salt) == _SALT_BYTES for salt in salts]
+    if tables != _SCHEMA_OBJECTS or valid != [True]:
         raise CacheError(f"the cache {path} is damaged; delete it, or name another file")
     return bytes(salts[0])
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> int:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application != _APPLICATION_ID:
+        raise CacheError(f"{path} is not a cache of nsfwscan; name another file")
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    if schema not in {1, SCHEMA}:
+        raise CacheError(
+            f"the cache {path} was written by another version of nsfwscan (schema {schema}, "
+            f"expected {SCHEMA}); name another file with --cache, or use --no-cache"
+        )
+    return int(schema)
+
+
+def _execute(connection: sqlite3.Connection, statements: str) -> None:
+    """Execute statements one by one: `executescript` would end the transaction."""
+    for statement in statements.split(";"):
+        connection.execute(statement)
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
@@ -159,7 +172,7 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Make all changes, or none of them."""
+    """Make all changes or none."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -171,12 +184,12 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def clear(path: Path) -> bool:
-    """Delete a cache, whatever state it is in; tell whether there was one.
+    """Delete a cache in any state, and return whether it existed.
 
     Raises
     ------
     CacheError
-        If it is no cache, or cannot be deleted.
+        If the file is not a cache, or cannot be deleted.
     """
     try:
         head = b""
@@ -184,8 +197,8 @@ def clear(path: Path) -> bool:
             with path.open("rb") as file:
                 head = file.read(72)
         ours = head[68:] == _APPLICATION_ID.to_bytes(4, "big")
-        if not ours and path != default_path():  # there, what is damaged can only be ours
-            raise CacheError(f"{path} is no cache of nsfwscan; delete it yourself if you mean to")
+        if not ours and path != default_path():  # a damaged file there is ours
+            raise CacheError(f"{path} is not a cache of nsfwscan; to delete it, use another tool")
         for file_ in files_of(path):
             file_.unlink(missing_ok=True)
     except FileNotFoundError:

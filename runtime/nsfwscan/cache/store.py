@@ -1,11 +1,13 @@
-"""What earlier scans found, so that nothing is scored twice: an SQLite file in the user's folder.
+"""Scores of earlier scans, so that no image is scored twice: an SQLite file in the user's folder.
 
-A verdict hangs on the SHA-256 of a file's bytes and on all that can change the score. So that an
-unchanged file need not be read, its digests are kept under a keyed hash of its path, as long as
-device, inode, size and time stamps stay what they were. The file holds no path and no name.
+A score is kept under the SHA-256 of a file's bytes and a cache key, which covers everything else
+that can change the score. To find the score of an unchanged file without reading it, the cache
+also keeps its digests under a keyed hash of its path, with a digest of its stamp (device, inode,
+size and times). The file contains no paths and no names.
 """
 
 import hashlib
+import logging
 import os
 import sqlite3
 import threading
@@ -14,22 +16,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from nsfwscan.cache.database import FAILURES, files_of, open_cache, transaction
+from nsfwscan.cache.database import FAILURES, files_of, open_database, transaction
 from nsfwscan.errors import CacheError
 
 _SETTLED_NS = 2_000_000_000
-"""A file younger than this may still change within one tick of its clock; FAT's is two seconds."""
+"""A file younger than this may change again within one tick of its clock; FAT's is two seconds."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a model said of an image.
+class Score:
+    """A model's score of an image.
 
     Attributes
     ----------
-    score
+    value
         Probability of the positive class in [0, 1], rounded as in a record.
     width, height
         Size in pixels as displayed.
@@ -37,166 +42,185 @@ class Verdict:
         How many frames were scored.
     """
 
-    score: float
+    value: float
     width: int
     height: int
     frames: int
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A verdict that was looked up.
+class Hit:
+    """A score that the cache held.
 
     Attributes
     ----------
-    verdict
-        The verdict.
+    score
+        The score.
     sha256, sha1
-        Lower-case hex digests of the bytes it is about.
+        Lower-case hex digests of the image file's bytes.
     earlier
-        Whether an earlier scan found it, and not this one.
+        Whether an earlier scan stored it, and not this one.
     """
 
-    verdict: Verdict
+    score: Score
     sha256: str
     sha1: str
     earlier: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What a verdict answers, and to whom.
+class CacheKey:
+    """What a score depends on besides the bytes, and the scan that asks.
 
     Attributes
     ----------
-    key
-        SHA-256 over all that a score depends on besides a file's bytes, the model included.
+    digest
+        SHA-256 of everything that a score depends on besides a file's bytes, the model included.
     model
         SHA-256 of the model, lower-case hex.
     scan
-        A number of the scan that asks, by which it knows its own verdicts.
+        A random number of the scan, which tells its own scores from those of earlier scans.
     """
 
-    key: bytes
+    digest: bytes
     model: str
     scan: int
 
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What a cache holds.
+    """What a cache contains.
 
     Attributes
     ----------
     size
         Bytes on disk.
-    places
-        Files that need not be read again while they are unchanged.
-    verdicts
-        Scores by model: the first 12 hex digits of its SHA-256.
+    files
+        Files that are not read again while they are unchanged.
+    scores
+        Number of scores by model: the first 12 hex digits of its SHA-256.
     """
 
     size: int
-    places: int
-    verdicts: dict[str, int]
+    files: int
+    scores: dict[str, int]
 
 
 class Cache:
-    """Verdicts of this scan and of earlier ones. May be used from several threads at once.
+    """Scores of earlier scans. Safe to use from several threads at once, and as a context manager.
+
+    If the file fails during a scan, the cache finds and stores nothing from then on.
 
     Parameters
     ----------
     path
-        The file; it is made, with its folder, where there is none. None: a private one that is
-        gone with the scan.
+        The file. It is created, with its folder, if it does not exist.
 
     Attributes
     ----------
-    path : Path or None
+    path : Path
         The file.
     failure : CacheError or None
-        Why the file is no longer used, if it failed under way. A private cache is then in use.
+        Why the file is no longer used.
 
     Raises
     ------
     CacheError
-        If it cannot be opened, is damaged, or was written by a newer version.
+        If the file cannot be opened, is damaged, or was written by a newer version.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
         self.failure: CacheError | None = None
         self._lock = threading.Lock()
-        self._connection, self._salt = open_cache(path)
+        self._connection, self._salt = open_database(self.path)
+
+    def __enter__(self) -> "Cache":
+        """Give the cache itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._connection.close()
 
-    def recall(
-        self, path: str, stamp: Callable[[], Sequence[int] | None], question: Question
-    ) -> Known | None:
-        """Look up a file by its path and stamp, without reading it.
+    def find_unread(
+        self, address: str, stamp: Callable[[], Sequence[int] | None], key: CacheKey
+    ) -> Hit | None:
+        """Find the score of an entry by its address and stamp, without reading its bytes.
 
         Parameters
         ----------
-        path
-            The file.
+        address
+            As in `nsfwscan.sources.entry.Entry`.
         stamp
-            Gives its `nsfwscan.sources.entry.stamp_of`, or None; asked only if the path is known.
-        question
-            What is asked.
+            Gives the entry's current stamp, or None. Called only if the address is in the cache.
+        key
+            The cache key.
         """
         row = self._row(
-            "SELECT score, width, height, frames, scan, v.sha256, sha1, stamp FROM place p "
-            "JOIN verdict v ON v.sha256 = p.sha256 AND question = ? WHERE place = ?",
-            (question.key, self._place(path)),
+            "SELECT score, width, height, frames, scan, s.sha256, sha1, stamp FROM file f "
+            "JOIN score s ON s.sha256 = f.sha256 AND key = ? WHERE address = ?",
+            (key.digest, self._hashed(address)),
         )
         if row is None:
             return None
-        *known, kept = row
+        *hit, kept = row
         now = stamp()
-        return _known(known, question) if now is not None and _digest(now) == kept else None
+        return _hit(hit, key) if now is not None and _digest(now) == kept else None
 
-    def find(self, sha256: str, sha1: str, question: Question) -> Known | None:
-        """Look up a file by the digests of its bytes."""
+    def find(self, sha256: str, sha1: str, key: CacheKey) -> Hit | None:
+        """Find the score of an image by the digests of its bytes."""
         row = self._row(
-            "SELECT score, width, height, frames, scan, sha256, ? FROM verdict "
-            "WHERE sha256 = ? AND question = ?",
-            (bytes.fromhex(sha1), bytes.fromhex(sha256), question.key),
+            "SELECT score, width, height, frames, scan, sha256, ? FROM score "
+            "WHERE sha256 = ? AND key = ?",
+            (bytes.fromhex(sha1), bytes.fromhex(sha256), key.digest),
         )
-        return None if row is None else _known(row, question)
+        return None if row is None else _hit(row, key)
 
-    def remember(self, path: str, stamp: Sequence[int], sha256: str, sha1: str) -> None:
-        """Keep a file's digests, unless it is so young that its stamp may hide a change."""
+    def remember(self, address: str, stamp: Sequence[int], sha256: str, sha1: str) -> None:
+        """Keep an entry's digests, unless it is so young that its stamp may hide a change."""
         if time.time_ns() - max(stamp[-2:]) >= _SETTLED_NS:
-            row = (self._place(path), _digest(stamp), bytes.fromhex(sha256), bytes.fromhex(sha1))
+            row = (
+                self._hashed(address),
+                _digest(stamp),
+                bytes.fromhex(sha256),
+                bytes.fromhex(sha1),
+            )
             with self._guarded():
-                self._connection.execute("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", row)
+                self._connection.execute("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?)", row)
 
-    def store(self, verdicts: Iterable[tuple[str, Verdict]], question: Question) -> None:
-        """Keep verdicts: should this process be killed, they are not lost.
+    def store(self, scores: Iterable[tuple[str, Score]], key: CacheKey) -> None:
+        """Keep scores. They survive a kill of this process.
 
         Parameters
         ----------
-        verdicts
-            SHA-256 and verdict of each image.
-        question
-            What they answer.
+        scores
+            SHA-256 and score of each image.
+        key
+            The cache key.
         """
         rows = [
-            (bytes.fromhex(sha256), question.key, bytes.fromhex(question.model),
-             v.score, v.width, v.height, v.frames, question.scan)
-            for sha256, v in verdicts
+            (bytes.fromhex(sha256), key.digest, bytes.fromhex(key.model),
+             s.value, s.width, s.height, s.frames, key.scan)
+            for sha256, s in scores
         ]  # fmt: skip
         with self._guarded(), transaction(self._connection):
             self._connection.executemany(
-                "INSERT OR IGNORE INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+                "INSERT OR IGNORE INTO score VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
 
     def info(self) -> Info:
-        """Count what is there.
+        """Count what the cache contains.
 
         Raises
         ------
@@ -206,46 +230,43 @@ class Cache:
         try:
             with self._lock:
                 by_model = self._connection.execute(
-                    "SELECT lower(substr(hex(model), 1, 12)), count(*) FROM verdict GROUP BY 1 "
+                    "SELECT lower(substr(hex(model), 1, 12)), count(*) FROM score GROUP BY 1 "
                     "ORDER BY 2 DESC"
                 ).fetchall()
-                (places,) = self._connection.execute("SELECT count(*) FROM place").fetchone()
+                (files,) = self._connection.execute("SELECT count(*) FROM file").fetchone()
         except FAILURES as error:
             raise CacheError(f"cannot use the cache {self.path}: {error}") from error
         size = sum(file.stat().st_size for file in files_of(self.path) if file.exists())
-        return Info(size, places, dict(by_model))
+        return Info(size, files, dict(by_model))
 
-    def _place(self, path: str) -> bytes:
-        return hashlib.blake2b(os.fsencode(path), key=self._salt, digest_size=16).digest()
+    def _hashed(self, address: str) -> bytes:
+        return hashlib.blake2b(os.fsencode(address), key=self._salt, digest_size=16).digest()
 
     def _row(self, query: str, values: tuple[bytes, ...]) -> Sequence[Any] | None:
         with self._guarded():
             row: Sequence[Any] | None = self._connection.execute(query, values).fetchone()
-            if row is not None and not _is_sound(row):
-                raise sqlite3.DatabaseError("it holds a row that is none of ours")
+            if row is not None and not _is_valid(row):
+                raise sqlite3.DatabaseError("it contains an invalid row")
             return row
         return None
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Let one thread in; if the file fails, go on with a private one: a scan needs no cache.
-
-        A private one that fails, on a disk that is full, is followed by another: all that is lost
-        is that the same bytes are met again.
-        """
+        """Admit one thread. Close the file for good if it fails: a scan goes on without it."""
         with self._lock:
             try:
                 yield
             except FAILURES as error:
-                if self.path is not None and self.failure is None:
-                    self.failure = CacheError(f"the cache {self.path} failed: {error}")
+                if self.failure is not None:
+                    return  # the connection is closed, as every call from now on finds
+                self.failure = CacheError(f"the cache {self.path} failed: {error}")
+                _log.warning("%s", self.failure)
                 with suppress(sqlite3.Error):
                     self._connection.close()
-                self._connection, self._salt = open_cache(None)
 
 
-def _is_sound(row: Sequence[Any]) -> bool:
-    """Tell whether a row can be used: SQLite would keep anything in any column."""
+def _is_valid(row: Sequence[Any]) -> bool:
+    """Check a row: SQLite keeps any type in any column."""
     score, *counts, scan, sha256, sha1 = row[:7]
     return (
         isinstance(score, float)
@@ -257,9 +278,9 @@ def _is_sound(row: Sequence[Any]) -> bool:
     )
 
 
-def _known(row: Sequence[Any], question: Question) -> Known:
-    *verdict, scan, sha256, sha1 = row
-    return Known(Verdict(*verdict), sha256.hex(), sha1.hex(), earlier=scan != question.scan)
+def _hit(row: Sequence[Any], key: CacheKey) -> Hit:
+    *score, scan, sha256, sha1 = row
+    return Hit(Score(*score), sha256.hex(), sha1.hex(), earlier=scan != key.scan)
 
 
 def _digest(stamp: Sequence[int]) -> bytes:

@@ -1,7 +1,6 @@
 """The commands ``nsfwscan cache info`` and ``nsfwscan cache clear``."""
 
 import os
-from contextlib import closing
 
 import typer
 from typer.core import TyperGroup
@@ -25,11 +24,11 @@ def info(cache: o.CacheFile = None) -> None:
         if not os.path.lexists(path):
             typer.echo("there is no cache yet")
             return
-        with closing(Cache(path)) as opened:
+        with Cache(path) as opened:
             held = opened.info()
         typer.echo(f"size      {held.size / 1e6:,.1f} MB")
-        typer.echo(f"files     {held.places:,} that are not read again while they are unchanged")
-        for model_, count in held.verdicts.items():
+        typer.echo(f"files     {held.files:,} that are not read again while they are unchanged")
+        for model_, count in held.scores.items():
             typer.echo(f"scores    {count:,} by the model {model_}")
 
 

@@ -1,110 +1,133 @@
-"""What a worker process runs: it reads and decodes on request (`nsfwscan.decoding.worker`)."""
+"""The program of a worker process: read and decode on request (`nsfwscan.decoding.worker`)."""
 
 import contextlib
-import json
 import math
 import os
 import sys
 import warnings
-from typing import IO, Any
+from typing import BinaryIO
 
 from PIL import Image
 
-from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.preprocess import decode_frames
+from nsfwscan.decoding.protocol import (
+    READY,
+    Decode,
+    Digests,
+    Failure,
+    ImageHeader,
+    ReadBytes,
+    ReadFile,
+    parse_request,
+    to_line,
+)
 from nsfwscan.errors import ImageError, Reason
-from nsfwscan.sources.entry import Entry, Skipped
-from nsfwscan.sources.reader import Contents, read
+from nsfwscan.sources.entry import Entry, Problem, Skipped
+from nsfwscan.sources.reader import Contents, contents_of, read_file
 
 if sys.platform != "win32":
     import resource
 
+_PIECE_BYTES = 1 << 16
 
-def serve(lifeline: int | None = None) -> None:
+
+def main(lifeline: int | None = None) -> None:
     """Answer requests until standard input ends.
+
+    An answer is written only after its request has been read in full, so that neither side waits
+    for the other to read.
 
     Parameters
     ----------
     lifeline
-        A pipe's end; when the other one closes, the system ends this process, whatever it is doing.
+        The reading end of a pipe. When the other end closes, the system ends this process, whatever
+        it is doing.
     """
     if lifeline is not None:
         _end_with(lifeline)
     warnings.simplefilter("ignore")
     requests = sys.stdin.buffer
-    # Nothing that a library prints may come between the answers.
-    answers = open(os.dup(1), "wb")  # noqa: SIM115 - until the process ends
+    # What a library prints must not come between the answers.
+    answers = open(os.dup(1), "wb")  # noqa: SIM115 - open until the process ends
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    data: bytes | None = None
-    _answer(answers, "ready")
+    answers.write(READY)
+    answers.flush()
+    data = b""
     for line in requests:
-        request = json.loads(line)
-        if "read" in request:
-            data = None  # or two files would have to fit into the memory
-            data, told = _read(**request["read"])
-            _answer(answers, told)
-        elif data is not None:
-            _answer(answers, *_decoded(data, **request["decode"]))
-            data = None
+        request = parse_request(line)
+        if isinstance(request, Decode):
+            answer, data = _decode(data, request), b""
+        else:
+            data = b""  # two images might not fit in memory
+            data, answer = _read(request, requests)
+        answers.write(answer)
+        answers.flush()
 
 
 def _end_with(lifeline: int) -> None:
-    """Have SIGIO, which ends a process, come when there is news of a pipe: that it is closed."""
+    """Have the system send SIGIO, which ends the process, when the pipe's other end closes."""
     import fcntl  # not on Windows
 
-    with contextlib.suppress(OSError, AttributeError):  # where the system has no such thing
+    with contextlib.suppress(OSError, AttributeError):  # a system without O_ASYNC
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
         flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
         fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC)
 
 
-def _read(
-    path: str, named: bool, max_filesize: int, max_memory: int
-) -> tuple[bytes | None, object]:
-    _limit_memory(max_memory)
+def _read(request: ReadFile | ReadBytes, requests: BinaryIO) -> tuple[bytes, bytes]:
+    """Give an image's bytes, empty for anything else, and the answer."""
+    found: Contents | Skipped | Problem
+    _limit_memory(request.max_memory)
     try:
-        found = read(Entry(path, named), max_filesize)
+        if isinstance(request, ReadBytes):
+            found = contents_of(_receive(requests, request.size))
+        else:
+            found = read_file(Entry(request.path, request.explicit), request.max_filesize)
     except MemoryError:
-        return None, _short_of_memory("read")
+        return b"", to_line(_out_of_memory("read"))
     if isinstance(found, Contents):
-        return found.data, [found.sha256, found.sha1, found.stamp]
+        return found.data, to_line(Digests(found.sha256, found.sha1, found.stamp))
     if isinstance(found, Skipped):
-        return None, found.kind
-    return None, _failure(found.reason, found.detail, spent=False)
+        return b"", to_line(found.kind)
+    return b"", to_line(Failure(found.reason, found.detail))
 
 
-def _decoded(
-    data: bytes, preprocess: dict[str, Any], frames: int, max_pixels: int
-) -> tuple[object, bytes]:
-    if Image.MAX_IMAGE_PIXELS is not None:
-        # Pillow's own guard refuses what has twice its limit.
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, max_pixels // 2 + 1)
+def _receive(requests: BinaryIO, size: int) -> bytes:
+    """Read the bytes that follow a request; if they do not fit in memory, discard them."""
     try:
-        found = decode_frames(data, Preprocess(**preprocess), frames=frames, max_pixels=max_pixels)
-        pixels = b"".join(frame.tobytes() for frame in found.frames)
+        return requests.read(size)
     except MemoryError:
-        return _short_of_memory("decode"), b""
+        while size > 0 and (piece := requests.read(min(size, _PIECE_BYTES))):
+            size -= len(piece)
+        raise
+
+
+def _decode(data: bytes, request: Decode) -> bytes:
+    """Give the answer, with the pixels if there are any."""
+    if Image.MAX_IMAGE_PIXELS is not None:
+        # Pillow refuses images of more than twice its own limit.
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, request.max_pixels // 2 + 1)
+    try:
+        found = decode_frames(
+            data, request.preprocess, frames=request.frames, max_pixels=request.max_pixels
+        )
+        header = ImageHeader(len(found.frames), found.width, found.height, found.format)
+        return b"".join([to_line(header), *(frame.tobytes() for frame in found.frames)])
+    except MemoryError:
+        return to_line(_out_of_memory("decode"))
     except ImageError as error:
-        # A decoder that is refused memory says anything, mostly that the data is damaged.
+        # A decoder that is refused memory may report anything, mostly that the data is damaged.
         cause = error.__cause__
-        if isinstance(cause, MemoryError) or (cause is not None and _is_at_its_limit()):
-            return _short_of_memory("decode"), b""
-        return _failure(error.reason, error.detail, spent=False), b""
-    head = {
-        "frames": len(found.frames), "width": found.width, "height": found.height,
-        "format": found.format,
-    }  # fmt: skip
-    return head, pixels
+        if isinstance(cause, MemoryError) or (cause is not None and _is_near_memory_limit()):
+            return to_line(_out_of_memory("decode"))
+        return to_line(Failure(error.reason, error.detail))
 
 
-def _short_of_memory(what: str) -> object:
-    return _failure(Reason.TOO_LARGE, f"there is not enough memory to {what} it", spent=True)
-
-
-def _failure(reason: Reason, detail: str, *, spent: bool) -> object:
-    if spent and math.isfinite(_memory_limit()):
-        detail += f"; a process may take {_memory_limit():,} bytes (see --max-memory)"
-    return {"reason": reason, "detail": detail, "spent": spent}
+def _out_of_memory(task: str) -> Failure:
+    detail, limit = f"there is not enough memory to {task} it", _memory_limit()
+    if math.isfinite(limit):
+        detail += f"; a process may take {limit:,} bytes (see --max-memory)"
+    return Failure(Reason.TOO_LARGE, detail, out_of_memory=True)
 
 
 def _memory_limit() -> float:
@@ -115,33 +138,28 @@ def _memory_limit() -> float:
     return math.inf if soft == resource.RLIM_INFINITY else soft
 
 
-def _limit_memory(most: int) -> None:
-    """Have the system refuse this process more memory than that, or than it did at its start."""
+_INITIAL_MEMORY_LIMIT = _memory_limit()
+
+
+def _limit_memory(most: float) -> None:
+    """Limit this process's address space in bytes, at most to what it was at its start."""
     if sys.platform == "win32":
         return
-    limit = int(min(most, _MEMORY_LIMIT))
+    limit = int(min(most, _INITIAL_MEMORY_LIMIT, sys.maxsize))
     if _memory_limit() != limit:
-        with contextlib.suppress(OSError, ValueError):  # macOS holds nobody to it
+        with contextlib.suppress(OSError, ValueError):  # macOS enforces no such limit
             _, hard = resource.getrlimit(resource.RLIMIT_AS)
             resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
-def _is_at_its_limit() -> bool:
-    """Guess whether memory was refused: whether more than half of it was once in use."""
-    if not math.isfinite(_memory_limit()):
+def _is_near_memory_limit() -> bool:
+    """Guess whether memory was refused: whether the peak exceeds half of the limit."""
+    limit = _memory_limit()
+    if not math.isfinite(limit):
         return False
     try:
         with open("/proc/self/status", "rb") as stream:
             peak = next(int(line.split()[1]) for line in stream if line.startswith(b"VmPeak:"))
-    except (OSError, StopIteration):  # another system than Linux
+    except (OSError, StopIteration):  # not Linux
         return False
-    return 2 * 1024 * peak > _memory_limit()
-
-
-_MEMORY_LIMIT = _memory_limit()
-
-
-def _answer(stream: IO[bytes], message: object, pixels: bytes = b"") -> None:
-    stream.write(json.dumps(message).encode() + b"\n")
-    stream.write(pixels)
-    stream.flush()
+    return 2 * 1024 * peak > limit

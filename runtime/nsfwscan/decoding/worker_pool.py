@@ -1,7 +1,4 @@
-"""The workers that have nothing to do: they outlive a scan, so that the next one need not wait.
-
-What one scan leaves behind the next one in the same program takes up, whichever thread asks.
-"""
+"""Idle workers, kept after a scan so that the next scan in the same program need not start any."""
 
 import atexit
 import os
@@ -16,27 +13,27 @@ _idle_lock = threading.Lock()
 
 
 def acquire() -> Worker:
-    """Give a worker that has nothing to do, or start one.
+    """Take an idle worker, or start one.
 
     Raises
     ------
     EngineError
-        If the system starts none.
+        If the system cannot start one.
     """
     with _idle_lock:
         while _idle:
-            # The one that was busy last: its memory is warm, and few files take few processes.
+            # The last one released: its memory is warm, and a few files keep to a few processes.
             worker = _idle.pop()
-            if worker.fit:
+            if worker.is_reusable:
                 return worker
             worker.close()
     return Worker()
 
 
 def release(worker: Worker) -> None:
-    """Keep a worker for whoever acquires next; one too many, or one that is gone, is let go."""
+    """Keep a worker for the next `acquire`, or end it if it is not reusable or one too many."""
     with _idle_lock:
-        if worker.fit and len(_idle) < _most_idle():
+        if worker.is_reusable and len(_idle) < _most_idle():
             _idle.append(worker)
             return
     worker.close()
@@ -44,21 +41,21 @@ def release(worker: Worker) -> None:
 
 @cache
 def _most_idle() -> int:
-    """Count the cores once: that reads several files, and workers come back by the hundred."""
+    """Count the cores once: it takes several files, and workers are released by the hundred."""
     return available_cores()
 
 
 @atexit.register
 def close_idle() -> None:
-    """End the workers that have nothing to do."""
+    """End all idle workers."""
     with _idle_lock:
         while _idle:
             _idle.pop().close()
 
 
 def _forget_idle() -> None:
-    """After a fork: they are the parent's, and its lock may be held for ever."""
-    global _idle_lock  # noqa: PLW0603 - the module's state is what a fork copies
+    """After a fork, release the parent's workers; another thread may have held the lock."""
+    global _idle_lock  # noqa: PLW0603 - a fork copies the module's state
     _idle_lock = threading.Lock()
     while _idle:
         _idle.pop().forget()

@@ -31,7 +31,7 @@ from nsfwscan.inference.session import (
     open_session,
     sentence,
 )
-from nsfwscan.inference.signature import check_graph, tensors
+from nsfwscan.inference.signature import check_signature, tensors
 from nsfwscan.inference.tensors import Probabilities, to_probability, to_tensor
 
 
@@ -85,7 +85,7 @@ class Classifier:
         self.tf32 = tf32 and self.device != "cpu"
         self.inputs = tensors(session.get_inputs())
         self.outputs = tensors(session.get_outputs())
-        self._batch = check_graph(manifest, self.inputs, self.outputs, path)
+        self._batch = check_signature(manifest, self.inputs, self.outputs, path)
         if self.device != "cpu":
             self._try_device()
 

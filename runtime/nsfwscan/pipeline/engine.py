@@ -1,100 +1,78 @@
-"""Keep every core busy: workers decode ahead, threads score what is decoded, the order stays.
+"""The scan engine: workers decode ahead, threads score what is decoded, results keep their order.
 
-Found entries go to `lanes`, threads that each speak with one `Worker`; what is decoded waits in a
-short queue for the scorers, which take a batch at a time. The results come out in the order in
-which the entries were found. How far anything may run ahead is bounded, and so is the memory.
+One thread consumes the entries. Threads named ``decode`` drive one worker process each and put
+decoded images into a short queue; threads named ``score`` take batches from it. Results come out
+in the order of the entries. Everything that runs ahead is bounded, and so is the memory.
 """
 
 import atexit
 import contextlib
-import math
 import queue
 import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 
-import numpy as np
-
-from nsfwscan.cache.store import Cache, Question, Verdict
-from nsfwscan.decoding.pixels import DecodedImage, Pixels
-from nsfwscan.decoding.worker import Digests, Job, Worker
+from nsfwscan.cache.store import Cache, CacheKey, Score
+from nsfwscan.decoding.parameters import Preprocess
+from nsfwscan.decoding.pixels import Pixels
+from nsfwscan.decoding.protocol import Digests
+from nsfwscan.decoding.worker import Worker
 from nsfwscan.decoding.worker_pool import acquire, release
-from nsfwscan.errors import EngineError, ImageError, Reason
+from nsfwscan.errors import EngineError, ImageError
+from nsfwscan.inference.scoring import score_images
 from nsfwscan.inference.tensors import Probabilities
-from nsfwscan.limits import LEAST_TIMEOUT
-from nsfwscan.pipeline.inflight import Flights, Outcome, Result
+from nsfwscan.limits import LEAST_TIMEOUT, ScanOptions
+from nsfwscan.pipeline.batching import BatchQueue, Plan
+from nsfwscan.pipeline.inflight import InFlight, Outcome, Result
 from nsfwscan.sources.entry import Entry, Found, Problem, Skipped
 
 WINDOW = 256
-"""Most entries that are taken ahead of the result that is due: what waits is small by then."""
+"""Most entries in progress ahead of the next result; each holds little until it is decoded."""
 
-_DECIMALS = 6
-_CHANCES = 3
-"""Workers that may fail to come up, one after the other, before the scan ends."""
-
-_PATIENCE = 0.02
-"""Seconds without an image after which a batch that is not full is scored as it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a scan divides its work.
-
-    Attributes
-    ----------
-    workers
-        Processes that read and decode.
-    threads
-        Threads that call the model, at the same time.
-    batch_size
-        Frames that one call scores.
-    full
-        Whether a call waits until its batch is full, or for what the workers have.
-    """
-
-    workers: int
-    threads: int
-    batch_size: int
-    full: bool
+_STARTS = 3
+"""How many workers in a row may fail to start before the scan ends."""
 
 
 class Engine:
-    """A scan's machinery, for one run.
+    """Everything that one scan runs.
 
     Parameters
     ----------
-    job
-        How images are read and decoded.
-    scorer
-        Makes, for one thread, what gives the probabilities for pixels.
-    cache
-        Verdicts found so far.
-    question
-        What its verdicts are about.
+    preprocess
+        The parameters of decoding.
+    options
+        The limits of reading and decoding.
     plan
         How the work is divided.
+    scorer
+        Called once by each scoring thread; gives its function from pixels to probabilities.
+    cache
+        Scores of earlier scans, or None.
+    key
+        The cache key.
     rehash
-        Read every file anew, even one that looks unchanged.
+        Whether to read every file, even one with an unchanged stamp.
     """
 
     def __init__(
         self,
-        job: Job,
-        scorer: Callable[[], Callable[[Pixels], Probabilities]],
-        cache: Cache,
-        question: Question,
+        preprocess: Preprocess,
+        options: ScanOptions,
         plan: Plan,
+        scorer: Callable[[], Callable[[Pixels], Probabilities]],
         *,
+        cache: Cache | None,
+        key: CacheKey,
         rehash: bool,
     ) -> None:
-        self._job = job
+        self._preprocess = preprocess
+        self._options = options
+        self._plan = plan
         self._scorer = scorer
         self._cache = cache
-        self._question = question
-        self._plan = plan
+        self._key = key
         self._rehash = rehash
         self._stopped = threading.Event()
         self._room = threading.Semaphore(WINDOW)
@@ -103,20 +81,18 @@ class Engine:
         self._busy: set[Worker] = set()
         self._entries: queue.SimpleQueue[tuple[Entry, Future[Result]] | None]
         self._entries = queue.SimpleQueue()
-        ahead = 2 * max(plan.threads, plan.batch_size)
-        self._decoded: queue.Queue[tuple[str, DecodedImage] | None] = queue.Queue(ahead)
-        self._flights = Flights(cache, question)
-        self._gathering = threading.Lock()
+        self._batches = BatchQueue(plan)
+        self._in_flight = InFlight(cache, key)
         self._threads: list[threading.Thread] = []
         _open_engines.add(self)
 
     def run(self, found: Iterator[Found]) -> Generator[Result]:
-        """Yield what becomes of each entry, in order. Closing the generator ends all work."""
+        """Yield the result of each entry, in order. Closing the generator stops all work."""
         try:
             self._start("discover", self._feed, found)
-            self._start("clock", self._keep_time)
+            self._start("clock", self._end_overdue_workers)
             for _ in range(self._plan.workers):
-                self._start("lane", self._examine_entries)
+                self._start("decode", self._decode_entries)
             for _ in range(self._plan.threads):
                 self._start("score", self._score_batches)
             while (result := self._results.get()) is not None:
@@ -128,25 +104,26 @@ class Engine:
             self.stop()
 
     def stop(self) -> None:
-        """End all work: nothing is begun any more, and what is under way is broken off."""
+        """Stop all work: nothing new begins, and what is in progress is interrupted."""
         self._stopped.set()
-        for worker in self._busy.copy():  # first of all: nobody keeps their time any more
-            worker.kill()
+        self._kill_busy_workers()  # first: from now on the clock no longer ends them
         self._room.release()
         for _ in range(self._plan.workers):
             self._entries.put(None)
-        with contextlib.suppress(queue.Full):  # then there is something else to wake up for
-            self._decoded.put_nowait(None)
-        for worker in self._busy.copy():  # what has begun in the meantime
-            worker.kill()
+        self._batches.stop()
+        self._kill_busy_workers()  # those that became busy in the meantime
         if threading.current_thread() in self._threads:
-            return  # a collector of garbage runs where it likes
+            return  # the garbage collector may run this on any thread
         for thread in self._threads:
-            # It ends at the next entry; only one that waits for a list to go on is left behind.
+            # "discover" stops at its next entry; if it waits for a list to continue, it is left.
             thread.join(timeout=0.5 if thread.name == "discover" else None)
 
+    def _kill_busy_workers(self) -> None:
+        for worker in self._busy.copy():
+            worker.kill()
+
     def _start(self, name: str, work: Callable[..., None], *arguments: object) -> None:
-        # Daemons, lest a program that abandons a scan never ends.
+        # Daemon threads: a program that abandons a scan can still exit.
         thread = threading.Thread(target=work, args=arguments, name=name, daemon=True)
         try:
             thread.start()
@@ -157,6 +134,7 @@ class Engine:
         self._threads.append(thread)
 
     def _feed(self, found: Iterator[Found]) -> None:
+        """Consume the entries; hand on those that have to be read."""
         end: BaseException | None = None
         try:
             for entry in found:
@@ -164,50 +142,102 @@ class Engine:
                 if self._stopped.is_set():
                     break
                 self._results.put(self._begin(entry))
-        except BaseException as error:  # noqa: BLE001 - it is raised where the results are taken
+        except BaseException as error:  # noqa: BLE001 - raised where the results are consumed
             end = error
         finally:
             self._results.put(end)
 
     def _begin(self, entry: Found) -> "Result | Future[Result]":
-        """Give the result that is known already, or the promise of one."""
+        """Give the result of an entry, or a future if the entry has to be read."""
         if not isinstance(entry, Entry):
             return _as_result(entry)
-        known = self._recall(entry)
-        if known is not None:
-            return known
+        hit = None
+        if self._cache is not None and not self._rehash:
+            max_filesize = self._options.max_filesize
+            hit = self._cache.find_unread(
+                entry.address, lambda: entry.stamp(max_filesize), self._key
+            )
+        if hit is not None:
+            return Outcome(
+                entry.location, hit.score, None, hit.sha256, hit.sha1, cached=hit.earlier
+            )
         result: Future[Result] = Future()
         self._entries.put((entry, result))
         return result
 
-    def _examine_entries(self) -> None:
+    def _decode_entries(self) -> None:
         while (item := self._entries.get()) is not None and not self._stopped.is_set():
-            self._examine(*item)
+            entry, result = item
+            try:
+                self._decode_with_restarts(entry, result)
+            except ImageError as error:
+                result.set_result(Outcome(entry.location, error=error))
+            except BaseException as error:  # noqa: BLE001 - raised where the results are consumed
+                result.set_exception(error)
 
-    def _examine(self, entry: Entry, result: "Future[Result]") -> None:
-        """Find out what a file is; resolve its result, or have it scored."""
+    def _decode_with_restarts(self, entry: Entry, result: "Future[Result]") -> None:
+        for _ in range(_STARTS - 1):
+            with contextlib.suppress(EngineError):
+                return self._decode(entry, result)
+        return self._decode(entry, result)
+
+    def _decode(self, entry: Entry, result: "Future[Result]") -> None:
+        """Read and decode an entry; resolve its result, or queue its pixels to be scored."""
+        claimed: Digests | None = None
+        failure: BaseException
         try:
-            for chance in range(_CHANCES):
-                try:
-                    self._with_worker(entry, result)
-                    break
-                except EngineError:
-                    if chance == _CHANCES - 1:
-                        raise
-        except ImageError as error:
-            result.set_result(Outcome(entry.location, error=error))
-        except BaseException as error:  # noqa: BLE001 - it is raised where the results are taken
-            result.set_exception(error)
+            with contextlib.closing(self._workers()) as workers:
+                for worker in workers:
+                    seen = worker.read(entry, self._options)
+                    if worker.needs_recycling:
+                        continue
+                    if claimed is None:
+                        claimed = self._claim(entry, seen, result)
+                        if claimed is None:
+                            return
+                    elif seen != claimed:
+                        break  # the file changed before the retry
+                    try:
+                        image = worker.decode(self._preprocess, self._options)
+                    except ImageError as error:
+                        failure = error
+                        continue
+                    self._batches.put(claimed.sha256, image)
+                    return
+        except BaseException as error:
+            if claimed is None:
+                raise
+            failure = error
+        if claimed is not None:
+            self._in_flight.complete(claimed.sha256, failure)
 
-    def _with_worker(self, entry: Entry, result: "Future[Result]") -> None:
+    def _claim(
+        self, entry: Entry, seen: Digests | Skipped | Problem, result: "Future[Result]"
+    ) -> Digests | None:
+        """Resolve the result of an entry that is not to be decoded; give digests of one that is."""
+        if not isinstance(seen, Digests):
+            result.set_result(_as_result(seen))
+            return None
+        if seen.stamp is not None and self._cache is not None:
+            self._cache.remember(entry.address, seen.stamp, seen.sha256, seen.sha1)
+        return seen if self._in_flight.claim(entry.location, seen, result) else None
+
+    def _workers(self) -> Generator[Worker]:
+        """Yield a worker, and a new one if the first was refused memory.
+
+        The memory that earlier files left in use may have caused the refusal. This is the only
+        retry, and every worker that was refused memory is discarded.
+        """
         with self._busy_with(acquire()) as worker:
-            decoded = self._decode(worker, entry, result)
-            if decoded is not None:
-                self._hand_on(decoded)
+            yield worker
+            retry = worker.needs_recycling
+        if retry:
+            with self._busy_with(Worker()) as worker:
+                yield worker
 
     @contextlib.contextmanager
     def _busy_with(self, worker: Worker) -> Iterator[Worker]:
-        """Have `stop` and the clock know of a worker; give it back in the end."""
+        """Let `stop` and the clock see a worker while it is in use; release it afterwards."""
         self._busy.add(worker)
         try:
             if self._stopped.is_set():
@@ -217,130 +247,37 @@ class Engine:
             self._busy.discard(worker)
             release(worker)
 
-    def _recall(self, entry: Entry) -> Outcome | None:
-        if self._rehash:
-            return None
-        known = self._cache.recall(
-            entry.address, lambda: entry.stamp(self._job.max_filesize), self._question
-        )
-        if known is None:
-            return None
-        return Outcome(
-            entry.location, known.verdict, None, known.sha256, known.sha1, cached=known.earlier
-        )
-
-    def _decode(
-        self, worker: Worker, entry: Entry, result: "Future[Result]"
-    ) -> tuple[str, DecodedImage] | None:
-        """Give what is to be scored, and the digest it belongs to, if there is anything."""
-        seen = worker.read(entry, self._job)
-        if worker.used_up:
-            with self._busy_with(Worker()) as fresh:
-                return self._decode(fresh, entry, result)
-        if not isinstance(seen, Digests):
-            result.set_result(_as_result(seen))
-            return None
-        if seen.stamp is not None and self._cache.path is not None:
-            self._cache.remember(entry.address, seen.stamp, seen.sha256, seen.sha1)
-        if not self._flights.board(entry.location, seen, result):
-            return None
-        try:
-            return seen.sha256, self._pixels(worker, entry, seen)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is these files' result
-            self._flights.land(seen.sha256, error)
-            return None
-
-    def _pixels(self, worker: Worker, entry: Entry, seen: Digests) -> DecodedImage:
-        try:
-            return worker.decode(self._job)
-        except ImageError:
-            if not worker.used_up:
-                raise
-            with self._busy_with(Worker()) as fresh:
-                again = fresh.read(entry, self._job)
-                if isinstance(again, Digests) and again.sha256 == seen.sha256:
-                    return fresh.decode(self._job)
-            raise
-
-    def _hand_on(self, decoded: tuple[str, DecodedImage]) -> None:
-        while not self._stopped.is_set():
-            with contextlib.suppress(queue.Full):
-                self._decoded.put(decoded, timeout=0.1)
-                return
-
-    def _keep_time(self) -> None:
+    def _end_overdue_workers(self) -> None:
         before = time.monotonic()
         while not self._stopped.wait(LEAST_TIMEOUT):
             now = time.monotonic()
             late = now - before - LEAST_TIMEOUT
             for worker in self._busy.copy():
-                # So late, this program was suspended, and the answers lie ready.
+                # After a longer gap this program was suspended; the answers may be ready.
                 worker.end_if_overdue(slept=late if late > 1 else 0)
             before = now
 
     def _score_batches(self) -> None:
-        score: Callable[[Pixels], Probabilities] | None = None
-        while (batch := self._gather()) and not self._stopped.is_set():
+        predict: Callable[[Pixels], Probabilities] | None = None
+        while batch := self._batches.take():
             digests, images = zip(*batch, strict=True)
-            verdicts: Sequence[Verdict | BaseException]
+            scores: Sequence[Score | BaseException]
             try:
-                score = score or self._scorer()
-                verdicts = _verdicts(images, score, self._plan.batch_size)
-                good = [
-                    (sha256, verdict)
-                    for sha256, verdict in zip(digests, verdicts, strict=True)
-                    if isinstance(verdict, Verdict)
-                ]
-                self._cache.store(good, self._question)
-            except BaseException as error:  # noqa: BLE001 - raised where the results are taken
-                verdicts = [error for _ in batch]
-            for sha256, verdict in zip(digests, verdicts, strict=True):
-                self._flights.land(sha256, verdict)
-        with contextlib.suppress(queue.Full):
-            self._decoded.put_nowait(None)  # wake the next thread: it is over for all
-
-    def _gather(self) -> list[tuple[str, DecodedImage]]:
-        """Wait for a batch; nothing at the end. One thread at a time, so that batches fill up."""
-        batch: list[tuple[str, DecodedImage]] = []
-        frames = 0
-        with self._gathering, contextlib.suppress(queue.Empty):
-            while frames < self._plan.batch_size:
-                wait = None if not batch else _PATIENCE if self._plan.full else 0
-                item = self._decoded.get(block=wait != 0, timeout=wait)
-                if item is None:
-                    break
-                batch.append(item)
-                frames += len(item[1].pixels)
-        return batch
+                predict = predict or self._scorer()
+                scores = score_images(images, predict, self._plan.batch_size)
+                if self._cache is not None:
+                    pairs = zip(digests, scores, strict=True)
+                    self._cache.store([(d, s) for d, s in pairs if isinstance(s, Score)], self._key)
+            except BaseException as error:  # noqa: BLE001 - raised where the results are consumed
+                scores = [error for _ in batch]
+            for sha256, score in zip(digests, scores, strict=True):
+                self._in_flight.complete(sha256, score)
 
 
-def _as_result(entry: Skipped | Problem) -> Result:
-    if isinstance(entry, Skipped):
-        return entry
-    return Outcome(entry.location, error=ImageError(entry.reason, entry.detail))
-
-
-def _verdicts(
-    images: tuple[DecodedImage, ...],
-    score: Callable[[Pixels], Probabilities],
-    batch_size: int,
-) -> list[Verdict | ImageError]:
-    pixels = [image.pixels for image in images]
-    together = pixels[0] if len(pixels) == 1 else np.concatenate(pixels)
-    # An animation may have more frames than are to be scored at a time.
-    starts = range(0, len(together), batch_size)
-    scores = np.concatenate([score(together[start : start + batch_size]) for start in starts])
-    remaining = iter(scores)
-    verdicts: list[Verdict | ImageError] = []
-    for image in images:
-        frames = [float(next(remaining)) for _ in image.pixels]
-        if any(map(math.isnan, frames)):
-            verdicts.append(ImageError(Reason.UNSCORED, "the model gave no number for it"))
-            continue
-        # Rounded before it is compared, so that a record agrees with itself.
-        best = round(max(frames), _DECIMALS)
-        verdicts.append(Verdict(best, image.width, image.height, len(frames)))
-    return verdicts
+def _as_result(found: Skipped | Problem) -> Result:
+    if isinstance(found, Skipped):
+        return found
+    return Outcome(found.location, error=ImageError(found.reason, found.detail))
 
 
 _open_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
@@ -348,6 +285,6 @@ _open_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 
 @atexit.register
 def _stop_engines() -> None:
-    """End the scans that were abandoned, before the interpreter is taken down around them."""
+    """Stop abandoned scans before the interpreter shuts down."""
     for engine in list(_open_engines):
         engine.stop()

@@ -1,37 +1,42 @@
-"""Files whose bytes are known and whose verdict is not: the same bytes are scored once.
+"""Bytes that are being scored: the same bytes are scored once in a scan.
 
-The first file with some bytes is scored, those that are met meanwhile wait for the same verdict,
-and whatever comes later finds it in the cache.
+The first entry with some bytes claims them and is scored. Entries with the same bytes that arrive
+in the meantime wait for its score. Later ones find it among the recent scores, or in the cache.
 """
 
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from nsfwscan.cache.store import Cache, Question, Verdict
-from nsfwscan.decoding.worker import Digests
+from nsfwscan.cache.store import Cache, CacheKey, Score
+from nsfwscan.decoding.protocol import Digests
 from nsfwscan.errors import ImageError
 from nsfwscan.sources.entry import Skipped
+
+RECENT = 1 << 15
+"""At least so many of a scan's last scores, and at most twice as many, stay in memory: 20 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file: a verdict, or the error that stands in its place.
+    """The result of one entry: a score or an error.
 
     Attributes
     ----------
-    path
-        The file, as found.
-    verdict, error
-        One of them is None.
+    location
+        As in `nsfwscan.sources.entry.Entry`.
+    score
+        The score, or None.
+    error
+        Why there is no score, or None.
     sha256, sha1
-        Lower-case hex digests; None where the file was not read.
+        Lower-case hex digests of the bytes; None if they were not read.
     cached
-        Whether an earlier scan found the verdict.
+        Whether an earlier scan stored the score.
     """
 
-    path: str
-    verdict: Verdict | None = None
+    location: str
+    score: Score | None = None
     error: ImageError | None = None
     sha256: str | None = None
     sha1: str | None = None
@@ -43,68 +48,80 @@ Result = Outcome | Skipped
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    path: str
+    location: str
     digests: Digests
     result: "Future[Result]"
 
-    def resolve(self, found: Verdict | ImageError, *, cached: bool) -> None:
-        verdict, error = (found, None) if isinstance(found, Verdict) else (None, found)
-        digests = self.digests
-        self.result.set_result(
-            Outcome(self.path, verdict, error, digests.sha256, digests.sha1, cached=cached)
-        )
+    def resolve(self, found: Score | ImageError, *, cached: bool) -> None:
+        score, error = (found, None) if isinstance(found, Score) else (None, found)
+        sha256, sha1 = self.digests.sha256, self.digests.sha1
+        self.result.set_result(Outcome(self.location, score, error, sha256, sha1, cached=cached))
 
 
-class Flights:
-    """The bytes under way to their verdicts, and the files that wait for each. Thread-safe.
+class InFlight:
+    """The bytes in flight, and the entries that wait for each. Thread-safe.
 
     Parameters
     ----------
     cache
-        Verdicts found so far.
-    question
-        What its verdicts are about.
+        Scores of earlier scans, or None.
+    key
+        The cache key of this scan.
     """
 
-    def __init__(self, cache: Cache, question: Question) -> None:
+    def __init__(self, cache: Cache | None, key: CacheKey) -> None:
         self._cache = cache
-        self._question = question
+        self._key = key
         self._waiting: dict[str, list[_Waiting]] = {}
+        # Two generations: when the newer one is full, it replaces the older one.
+        self._newer: dict[str, Score] = {}
+        self._older: dict[str, Score] = {}
         self._lock = threading.Lock()
 
-    def board(self, path: str, digests: Digests, result: "Future[Result]") -> bool:
-        """Give a file its result, at once or when its bytes `land`.
+    def claim(self, location: str, digests: Digests, result: "Future[Result]") -> bool:
+        """Resolve an entry's result, now or when its bytes are complete.
 
         Returns
         -------
         bool
-            Whether the caller is to score the bytes, and to have them land, come what may.
+            Whether the caller has to score the bytes, and to `complete` them in any case.
         """
-        waiting = _Waiting(path, digests, result)
+        waiting = _Waiting(location, digests, result)
         with self._lock:
-            known = self._cache.find(digests.sha256, digests.sha1, self._question)
-            if known is None:
-                flight = self._waiting.setdefault(digests.sha256, [])
-                flight.append(waiting)
-                return len(flight) == 1
-        waiting.resolve(known.verdict, cached=known.earlier)
+            score, cached = self._find(digests)
+            if score is None:
+                entries = self._waiting.setdefault(digests.sha256, [])
+                entries.append(waiting)
+                return len(entries) == 1
+        waiting.resolve(score, cached=cached)
         return False
 
-    def land(self, sha256: str, found: Verdict | BaseException) -> None:
-        """Resolve all files whose bytes are these.
+    def _find(self, digests: Digests) -> tuple[Score | None, bool]:
+        score = self._newer.get(digests.sha256) or self._older.get(digests.sha256)
+        if score is not None or self._cache is None:
+            return score, False
+        hit = self._cache.find(digests.sha256, digests.sha1, self._key)
+        return (None, False) if hit is None else (hit.score, hit.earlier)
+
+    def complete(self, sha256: str, found: Score | BaseException) -> None:
+        """Resolve all entries with these bytes.
 
         Parameters
         ----------
         sha256
             The digest of the bytes.
         found
-            The verdict or the `ImageError` that they all get; any other exception is raised where
-            their results are taken.
+            Their score, or the `ImageError` of them all. Any other exception is raised where
+            their results are consumed.
         """
         with self._lock:
-            flight = self._waiting.pop(sha256)
-        for waiting in flight:
-            if isinstance(found, (Verdict, ImageError)):
+            entries = self._waiting.pop(sha256)
+            if isinstance(found, Score):
+                self._newer[sha256] = found
+                if len(self._newer) >= RECENT:
+                    self._older, self._newer = self._newer, {}
+        for waiting in entries:
+            if isinstance(found, (Score, ImageError)):
                 waiting.resolve(found, cached=False)
             else:
                 waiting.result.set_exception(found)

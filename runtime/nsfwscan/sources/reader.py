@@ -1,4 +1,9 @@
-"""From a path to the bytes of an image and their digests, if an image is what lies there."""
+"""Read the bytes of an entry and their digests, if they are an image.
+
+The first bytes decide whether the rest is read. A worker process reads files (`read_file`). What
+only the scan itself can open, it reads (`read_stream`) and sends to a worker, which computes the
+digests (`contents_of`).
+"""
 
 import errno
 import hashlib
@@ -20,12 +25,12 @@ from nsfwscan.sources.entry import (
 )
 from nsfwscan.sources.filetype import HEAD_BYTES, Kind, kind_of, promised_format, sniff
 
-_PIECE_BYTES = 1 << 24
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """An image file that was read.
+    """An image as stored, not decoded.
 
     Attributes
     ----------
@@ -34,7 +39,8 @@ class Contents:
     sha256, sha1
         Their lower-case hex digests.
     stamp
-        What `stamp_of` said of the file before and after it was read; None if that differed.
+        The file's stamp (`stamp_of`). None if the file changed during reading, or if the bytes are
+        not a file's.
     """
 
     data: bytes
@@ -43,98 +49,147 @@ class Contents:
     stamp: Stamp | None
 
 
-def read(entry: Entry, max_filesize: int) -> Contents | Skipped | Problem:
+def contents_of(data: bytes, stamp: Stamp | None = None) -> Contents:
+    """Compute the digests of an image's bytes."""
+    return Contents(
+        data,
+        hashlib.sha256(data).hexdigest(),
+        hashlib.sha1(data, usedforsecurity=False).hexdigest(),
+        stamp,
+    )
+
+
+def read_file(entry: Entry, max_filesize: int) -> Contents | Skipped | Problem:
     """Read a file, if it is an image or claims to be one.
 
     Parameters
     ----------
     entry
-        The file.
+        The file. A symbolic link is followed only if the user gave it.
     max_filesize
-        Most bytes that an image file may have.
+        Most bytes of an image file.
 
     Returns
     -------
     Contents, Skipped or Problem
-        What is in it; or that it is no image; or why it cannot be looked into.
+        The image; or what the file is instead; or why it cannot be read.
 
     Raises
     ------
     MemoryError
-        If there is none for its bytes.
+        If the bytes do not fit in memory.
     """
     path = entry.location
     try:
-        with _open(path, follow=entry.explicit) as stream:
+        with open_regular(path, follow=entry.explicit) as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 return special_file(path, status.st_mode)
-            head = _some(stream, HEAD_BYTES)
-            refusal = _refusal(path, head, status.st_size, max_filesize)
+            refusal = _refusal(path, _some(stream, HEAD_BYTES), status.st_size, max_filesize)
             if refusal is not None:
                 return refusal
             stream.seek(0)
-            data = _read_all(stream, status.st_size, max_filesize)
+            data = read_up_to(stream, max_filesize + 1, first=status.st_size + 1)
             stamp = stamp_of(status)
             unchanged = stamp == stamp_of(os.fstat(stream.fileno()))
     except (OSError, ValueError) as error:
         return problem_of(path, error, explicit=entry.explicit)
-    if len(data) > max_filesize:  # it has grown since its size was asked for
-        return _too_large(path, len(data), max_filesize)
-    return Contents(
-        data,
-        hashlib.sha256(data).hexdigest(),
-        hashlib.sha1(data, usedforsecurity=False).hexdigest(),
-        stamp if unchanged else None,
-    )
+    if len(data) > max_filesize:  # the file has grown
+        return _too_large(path, max_filesize)
+    return contents_of(data, stamp if unchanged else None)
 
 
-def _refusal(path: str, head: bytes, size: int, max_filesize: int) -> Skipped | Problem | None:
-    """Decide by its first bytes what becomes of a file that is not worth reading; else None."""
-    name = PurePath(path).name
-    if sniff(head, name) is not None:
-        return _too_large(path, size, max_filesize) if size > max_filesize else None
-    promised, kind = promised_format(name), kind_of(head, name)
-    if promised is None:
-        return Skipped(path, kind)
-    named = f"named like a {promised.name} image"
-    if kind is Kind.EMPTY:
-        return Problem(path, Reason.EMPTY, f"{named}, but empty")
-    if promised.plugin is None and kind is Kind.OTHER:
-        detail = f"{named}, which is not decoded; convert it to PNG or JPEG"
-        return Problem(path, Reason.UNSUPPORTED, detail)
-    looks = "" if kind is Kind.OTHER else f"; it looks like a {kind}"
-    detail = f"{named}, but the content is none{looks}"
-    return Problem(path, Reason.NOT_AN_IMAGE, detail)
+def read_stream(entry: Entry, max_filesize: int) -> bytes | Skipped | Problem:
+    """Read the bytes of an entry that opens them itself, as `read_file` reads a file's.
 
+    Bytes that the user gave explicitly are never skipped: if they are not an image, that is a
+    problem. At most ``max_filesize + 1`` bytes are read. The entry's location serves as the file
+    name, whose extension may promise an image.
 
-def _too_large(path: str, size: int, most: int) -> Problem:
-    detail = f"{size:,} bytes are more than the limit of {most:,}"
-    return Problem(path, Reason.TOO_LARGE, detail)
-
-
-def _read_all(stream: BinaryIO, size: int, most: int) -> bytes:
-    """Read to the end, or until it is clear that there are more than `most` bytes.
-
-    A file that has the size it should have is read at once, and its bytes are not copied.
+    Raises
+    ------
+    ValueError
+        If the entry is a file.
     """
-    pieces = [_some(stream, size + 1)]
-    size = len(pieces[0])
-    while size <= most and (piece := _some(stream, _PIECE_BYTES)):
+    if entry.open is None:
+        raise ValueError(f"{entry.location} is a file")
+    try:
+        with entry.open() as stream:
+            head = read_up_to(stream, HEAD_BYTES)
+            refusal = _refusal(entry.location, head, len(head), max_filesize)
+            if isinstance(refusal, Skipped) and entry.explicit:
+                return _not_an_image(refusal)
+            if refusal is not None:
+                return refusal
+            data = head + read_up_to(stream, max_filesize + 1 - len(head))
+    except OSError as error:
+        return problem_of(entry.location, error, explicit=entry.explicit)
+    except ValueError as error:  # a stream that is closed
+        return Problem(entry.location, Reason.UNREADABLE, str(error))
+    return data if len(data) <= max_filesize else _too_large(entry.location, max_filesize)
+
+
+def open_regular(path: str, *, follow: bool) -> BinaryIO:
+    """Open what was a regular file when it was listed, unbuffered.
+
+    A pipe that has taken the file's place does not block, and a symbolic link is an error unless it
+    is to be followed.
+    """
+    more = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
+    return open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | more))
+
+
+def read_up_to(stream: BinaryIO, most: int, *, first: int = _PIECE_BYTES) -> bytes:
+    """Read to the end of a stream, or its next `most` bytes.
+
+    `first` bytes are read at once: with one more than a file's size, its bytes are not copied.
+
+    Raises
+    ------
+    OSError
+        If the stream has no bytes for now, as a file in /proc may not.
+    """
+    pieces, size, step = list[bytes](), 0, first
+    while size < most and (piece := _some(stream, min(step, most - size))):
         pieces.append(piece)
         size += len(piece)
+        step = _PIECE_BYTES
     return b"".join(pieces)
 
 
 def _some(stream: BinaryIO, size: int) -> bytes:
-    """Read what is there; a file of the system's, a log say, that has nothing yet is an error."""
     data: bytes | None = stream.read(size)
     if data is None:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     return data
 
 
-def _open(path: str, *, follow: bool) -> BinaryIO:
-    """Open a file for reading; what was a file when it was found may be a pipe or a link by now."""
-    more = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
-    return open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | more))
+def _refusal(location: str, head: bytes, size: int, max_filesize: int) -> Skipped | Problem | None:
+    """Decide by its first bytes whether an entry is not worth reading; None if it is."""
+    name = PurePath(location).name
+    if sniff(head, name) is not None:
+        return _too_large(location, max_filesize, size) if size > max_filesize else None
+    promised, kind = promised_format(name), kind_of(head, name)
+    if promised is None:
+        return Skipped(location, kind)
+    named = f"named like a {promised.name} image"
+    if kind is Kind.EMPTY:
+        return Problem(location, Reason.EMPTY, f"{named}, but empty")
+    if promised.plugin is None and kind is Kind.OTHER:
+        detail = f"{named}, which is not decoded; convert it to PNG or JPEG"
+        return Problem(location, Reason.UNSUPPORTED, detail)
+    looks = "" if kind is Kind.OTHER else f"; it looks like a {kind}"
+    detail = f"{named}, but the content is none{looks}"
+    return Problem(location, Reason.NOT_AN_IMAGE, detail)
+
+
+def _not_an_image(found: Skipped) -> Problem:
+    if found.kind is Kind.EMPTY:
+        return Problem(found.location, Reason.EMPTY, "there are no bytes")
+    looks = "" if found.kind is Kind.OTHER else f"; it looks like a {found.kind}"
+    return Problem(found.location, Reason.NOT_AN_IMAGE, f"the content is not an image{looks}")
+
+
+def _too_large(location: str, most: int, size: int | None = None) -> Problem:
+    subject = "its bytes" if size is None else f"{size:,} bytes"
+    return Problem(location, Reason.TOO_LARGE, f"{subject} are more than the limit of {most:,}")

@@ -5,9 +5,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from caches import altered, filled
+from caches import KEY, LATER, OLD, SCORE, SHA1, SHA256, altered, filled
 
-from nsfwscan.cache.database import clear, default_path, open_cache
+from nsfwscan.cache.database import clear, default_path, open_database
+from nsfwscan.cache.store import Cache, Hit
 from nsfwscan.errors import CacheError
 
 
@@ -18,25 +19,25 @@ def test_the_file_is_the_user_s_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_what_is_no_cache_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+def test_another_file_is_refused_and_stays_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "photos.db"
     altered(path, "CREATE TABLE precious (a)")
     (tmp_path / "text").write_text("no database at all, but precious\n" * 9)
     for name in ("photos.db", "text"):
         before = (tmp_path / name).read_bytes()
         with pytest.raises(CacheError, match=name):
-            open_cache(tmp_path / name)
-        with pytest.raises(CacheError, match="is no cache of nsfwscan"):
+            open_database(tmp_path / name)
+        with pytest.raises(CacheError, match="is not a cache of nsfwscan"):
             clear(tmp_path / name)
         assert (tmp_path / name).read_bytes() == before
     with pytest.raises(CacheError, match="cannot use the cache"):
-        open_cache(tmp_path)
+        open_database(tmp_path)
 
 
-def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
+def test_a_newer_file_is_refused_and_kept(tmp_path: Path) -> None:
     path = altered(filled(tmp_path / "c"), "PRAGMA user_version = 99")
-    with pytest.raises(CacheError, match=r"another version of nsfwscan \(schema 99, expected 1\)"):
-        open_cache(path)
+    with pytest.raises(CacheError, match=r"another version of nsfwscan \(schema 99, expected 2\)"):
+        open_database(path)
     assert path.exists()
 
 
@@ -46,11 +47,11 @@ def test_nothing_but_a_cache_is_ever_cleared(tmp_path: Path) -> None:
     (tmp_path / "empty-wal").write_text("a neighbour")
     os.mkfifo(tmp_path / "pipe")
     for name in ("empty", "pipe", os.devnull):
-        with pytest.raises(CacheError, match="is no cache of nsfwscan"):
+        with pytest.raises(CacheError, match="is not a cache of nsfwscan"):
             clear(tmp_path / name)
     for name in ("pipe", os.devnull):
-        with pytest.raises(CacheError, match=r"it is no regular file|No such device"):
-            open_cache(tmp_path / name)
+        with pytest.raises(CacheError, match=r"it is not a regular file|No such device"):
+            open_database(tmp_path / name)
     assert {path.name for path in tmp_path.iterdir()} == {"empty", "empty-wal", "pipe"}
 
 
@@ -76,15 +77,15 @@ def test_clear_deletes_a_cache_in_any_state(
         "UPDATE salt SET salt = 5",
         "UPDATE salt SET salt = zeroblob(100)",
         "INSERT INTO salt VALUES (x'00')",
-        "DROP TABLE place",
+        "DROP TABLE file",
         "CREATE VIEW more AS SELECT 1",
-        "CREATE TRIGGER t AFTER INSERT ON verdict BEGIN DELETE FROM verdict; END",
+        "CREATE TRIGGER t AFTER INSERT ON score BEGIN DELETE FROM score; END",
     ],
 )
 def test_tables_that_are_not_ours_are_refused(tmp_path: Path, damage: str) -> None:
     path = altered(filled(tmp_path / "c"), damage)
     with pytest.raises(CacheError, match="is damaged; delete it, or name another file"):
-        open_cache(path)
+        open_database(path)
 
 
 def test_a_cache_that_another_scan_is_making_is_waited_for(tmp_path: Path) -> None:
@@ -93,8 +94,29 @@ def test_a_cache_that_another_scan_is_making_is_waited_for(tmp_path: Path) -> No
     other.execute("BEGIN IMMEDIATE")
     done = threading.Timer(0.3, other.execute, ["ROLLBACK"])
     done.start()
-    connection, salt = open_cache(tmp_path / "c")
+    connection, salt = open_database(tmp_path / "c")
     connection.close()
     assert len(salt) == 32
     done.join()
     other.close()
+
+
+def test_a_cache_of_version_0_1_0_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    with Cache(path) as cache:
+        cache.store([(SHA256, SCORE)], KEY)
+        cache.remember("a.jpg", OLD, SHA256, SHA1)
+    for statement in (
+        "ALTER TABLE score RENAME COLUMN key TO question",
+        "ALTER TABLE score RENAME TO verdict",
+        "ALTER TABLE file RENAME COLUMN address TO place",
+        "ALTER TABLE file RENAME TO place",
+        "PRAGMA user_version = 1",
+    ):
+        altered(path, statement)
+    hit = Hit(SCORE, SHA256, SHA1, earlier=True)
+    for _ in range(2):
+        with Cache(path) as cache:
+            assert cache.find(SHA256, SHA1, LATER) == hit
+            assert cache.find_unread("a.jpg", lambda: OLD, LATER) == hit
+            assert cache.failure is None

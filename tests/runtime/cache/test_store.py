@@ -1,80 +1,75 @@
 import hashlib
-import os
-import subprocess
-import sys
 import threading
 import time
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from caches import LATER, MODEL, OLD, OTHER, QUESTION, SHA1, SHA256, VERDICT, altered, filled
+from caches import KEY, LATER, MODEL, OLD, OTHER, SCORE, SHA1, SHA256, altered, filled
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.cache.store import Cache, Known, Question, Verdict
+from nsfwscan.cache.store import Cache, CacheKey, Hit, Score
 
-scores = st.floats(0, 1).map(lambda score: round(score, 6))
-verdicts = st.builds(Verdict, scores, *[st.integers(1, 2**31)] * 3)
+values = st.floats(0, 1).map(lambda value: round(value, 6))
+scores = st.builds(Score, values, *[st.integers(1, 2**31)] * 3)
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 
 
-@given(st.dictionaries(digests, verdicts, max_size=5), st.binary(min_size=32, max_size=32))
-def test_verdicts_come_back_as_they_were(stored: dict[str, Verdict], key: bytes) -> None:
-    question = Question(key, MODEL, 7)
-    with closing(Cache()) as cache:
-        cache.store(stored.items(), question)
-        for sha256, verdict in stored.items():
-            assert cache.find(sha256, SHA1, question) == Known(verdict, sha256, SHA1, earlier=False)
+@given(st.dictionaries(digests, scores, max_size=5), st.binary(min_size=32, max_size=32))
+def test_scores_come_back_unchanged(stored: dict[str, Score], digest: bytes) -> None:
+    key = CacheKey(digest, MODEL, 7)
+    with TemporaryDirectory() as folder, Cache(Path(folder, "c")) as cache:
+        cache.store(stored.items(), key)
+        for sha256, score in stored.items():
+            assert cache.find(sha256, SHA1, key) == Hit(score, sha256, SHA1, earlier=False)
             assert cache.find(sha256, SHA1, OTHER) is None
 
 
-def test_a_verdict_outlives_the_scan_and_is_then_an_earlier_one(tmp_path: Path) -> None:
-    known = Known(VERDICT, SHA256, SHA1, earlier=True)
-    with closing(Cache(filled(tmp_path / "c"))) as cache:
-        assert cache.find(SHA256, SHA1, LATER) == known
-        assert cache.recall("a.jpg", lambda: OLD, LATER) == known
-        assert cache.find(SHA256, SHA1, QUESTION) == replace(known, earlier=False)
+def test_a_score_outlives_the_scan_and_is_then_an_earlier_one(tmp_path: Path) -> None:
+    hit = Hit(SCORE, SHA256, SHA1, earlier=True)
+    with Cache(filled(tmp_path / "c")) as cache:
+        assert cache.find(SHA256, SHA1, LATER) == hit
+        assert cache.find_unread("a.jpg", lambda: OLD, LATER) == hit
+        assert cache.find(SHA256, SHA1, KEY) == replace(hit, earlier=False)
 
 
 @pytest.mark.parametrize("changed", range(5))
-def test_a_changed_stamp_another_path_or_question_is_not_recalled(
-    tmp_path: Path, changed: int
-) -> None:
+def test_a_changed_stamp_another_address_or_key_is_not_found(tmp_path: Path, changed: int) -> None:
     stamp = tuple(value + (i == changed) for i, value in enumerate(OLD))
-    with closing(Cache(filled(tmp_path / "c"))) as cache:
-        assert cache.recall("a.jpg", lambda: stamp, QUESTION) is None
-        assert cache.recall("b.jpg", lambda: OLD, QUESTION) is None
-        assert cache.recall("a.jpg", lambda: OLD, OTHER) is None
+    with Cache(filled(tmp_path / "c")) as cache:
+        assert cache.find_unread("a.jpg", lambda: stamp, KEY) is None
+        assert cache.find_unread("b.jpg", lambda: OLD, KEY) is None
+        assert cache.find_unread("a.jpg", lambda: OLD, OTHER) is None
         cache.remember("a.jpg", stamp, SHA256, SHA1)
-        assert cache.recall("a.jpg", lambda: stamp, QUESTION) is not None
-        assert cache.recall("a.jpg", lambda: OLD, QUESTION) is None
+        assert cache.find_unread("a.jpg", lambda: stamp, KEY) is not None
+        assert cache.find_unread("a.jpg", lambda: OLD, KEY) is None
 
 
-def test_the_stamp_of_a_path_that_is_not_known_is_not_asked_for(tmp_path: Path) -> None:
+def test_the_stamp_of_an_unknown_address_is_not_asked_for(tmp_path: Path) -> None:
     def never() -> tuple[int, ...]:
         raise AssertionError
 
-    with closing(Cache(filled(tmp_path / "c"))) as cache:
-        assert cache.recall("b.jpg", never, QUESTION) is None
-        assert cache.recall("a.jpg", lambda: None, QUESTION) is None
+    with Cache(filled(tmp_path / "c")) as cache:
+        assert cache.find_unread("b.jpg", never, KEY) is None
+        assert cache.find_unread("a.jpg", lambda: None, KEY) is None
 
 
-def test_a_young_file_is_not_remembered_by_its_stamp() -> None:
+def test_a_young_file_is_not_remembered_by_its_stamp(tmp_path: Path) -> None:
     now = time.time_ns()
-    with closing(Cache()) as cache:
-        cache.store([(SHA256, VERDICT)], QUESTION)
+    with Cache(tmp_path / "c") as cache:
+        cache.store([(SHA256, SCORE)], KEY)
         cache.remember("a.jpg", (1, 2, 3, now, 0), SHA256, SHA1)
         cache.remember("b.jpg", (1, 2, 3, 0, now), SHA256, SHA1)
-        assert cache.recall("a.jpg", lambda: (1, 2, 3, now, 0), QUESTION) is None
-        assert cache.recall("b.jpg", lambda: (1, 2, 3, 0, now), QUESTION) is None
+        assert cache.find_unread("a.jpg", lambda: (1, 2, 3, now, 0), KEY) is None
+        assert cache.find_unread("b.jpg", lambda: (1, 2, 3, 0, now), KEY) is None
 
 
 def test_no_path_and_no_name_stands_in_clear_nor_as_a_plain_digest(tmp_path: Path) -> None:
     path = tmp_path / "c"
     secret = "holidays/secret.jpg"
-    with closing(Cache(path)) as cache:
+    with Cache(path) as cache:
         cache.remember(secret, OLD, SHA256, SHA1)
     data = path.read_bytes()
     for form in (secret, str(Path(secret).absolute())):
@@ -91,20 +86,20 @@ def test_no_path_and_no_name_stands_in_clear_nor_as_a_plain_digest(tmp_path: Pat
 
 def test_what_is_kept_survives_a_kill(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c")
-    cache.store([(SHA256, VERDICT)], QUESTION)
+    cache.store([(SHA256, SCORE)], KEY)
     for name in ("c", "c-wal"):
         (tmp_path / f"k{name}").write_bytes((tmp_path / name).read_bytes())  # as a kill leaves it
     cache.close()
-    with closing(Cache(tmp_path / "kc")) as left:
-        assert left.find(SHA256, SHA1, QUESTION) is not None
+    with Cache(tmp_path / "kc") as left:
+        assert left.find(SHA256, SHA1, KEY) is not None
 
 
 def test_two_scans_share_a_file(tmp_path: Path) -> None:
-    with closing(Cache(tmp_path / "c")) as one, closing(Cache(tmp_path / "c")) as other:
+    with Cache(tmp_path / "c") as one, Cache(tmp_path / "c") as other:
 
         def work(cache: Cache, first: int) -> None:
             for i in range(first, first + 100):
-                cache.store([(f"{i:064x}", VERDICT)], QUESTION)
+                cache.store([(f"{i:064x}", SCORE)], KEY)
 
         threads = [
             threading.Thread(target=work, args=[cache, first])
@@ -115,62 +110,48 @@ def test_two_scans_share_a_file(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         assert (one.failure, other.failure) == (None, None)
-        assert one.info().verdicts == {MODEL[:12]: 200}
-        assert other.find(f"{7:064x}", SHA1, QUESTION) is not None
+        assert one.info().scores == {MODEL[:12]: 200}
+        assert other.find(f"{7:064x}", SHA1, KEY) is not None
 
 
 def test_info_counts(tmp_path: Path) -> None:
-    with closing(Cache(filled(tmp_path / "c"))) as cache:
+    with Cache(filled(tmp_path / "c")) as cache:
         info = cache.info()
-    assert (info.places, info.verdicts) == (1, {"ab" * 6: 1})
+    assert (info.files, info.scores) == (1, {"ab" * 6: 1})
     assert info.size >= (tmp_path / "c").stat().st_size > 0
 
 
-def test_a_file_that_fails_under_way_is_given_up(tmp_path: Path) -> None:
+def test_a_file_that_fails_is_no_longer_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = filled(tmp_path / "c")
-    with closing(Cache(path)) as cache:
-        altered(path, "DROP TABLE verdict")
-        assert cache.find(SHA256, SHA1, QUESTION) is None
+    with Cache(path) as cache:
+        altered(path, "DROP TABLE score")
+        assert cache.find(SHA256, SHA1, KEY) is None
         assert cache.failure is not None
         assert "no such table" in str(cache.failure)
-        cache.store([(SHA256, VERDICT)], QUESTION)  # identical files are still met once
-        assert cache.find(SHA256, SHA1, QUESTION) is not None
+        cache.store([(SHA256, SCORE)], KEY)
+        cache.remember("a.jpg", OLD, SHA256, SHA1)
+        assert cache.find(SHA256, SHA1, KEY) is None
+        assert "no such table" in str(cache.failure)  # the first failure is the one to report
+    (logged,) = caplog.records
+    assert (logged.name, logged.levelname) == ("nsfwscan.cache.store", "WARNING")
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE verdict SET score = 'high'",
-        "UPDATE verdict SET score = 2.0",
-        "UPDATE verdict SET score = 9e999",
-        "UPDATE verdict SET width = x'00'",
-        "UPDATE verdict SET frames = 0",
-        "UPDATE verdict SET scan = 'none'",
-        "UPDATE place SET sha1 = 'short'",
+        "UPDATE score SET score = 'high'",
+        "UPDATE score SET score = 2.0",
+        "UPDATE score SET score = 9e999",
+        "UPDATE score SET width = x'00'",
+        "UPDATE score SET frames = 0",
+        "UPDATE score SET scan = 'none'",
+        "UPDATE file SET sha1 = 'short'",
     ],
 )
-def test_a_row_that_makes_no_sense_is_never_a_verdict(tmp_path: Path, damage: str) -> None:
+def test_a_row_that_makes_no_sense_is_never_a_score(tmp_path: Path, damage: str) -> None:
     path = altered(filled(tmp_path / "c"), damage)
-    with closing(Cache(path)) as cache:
-        assert cache.recall("a.jpg", lambda: OLD, QUESTION) is None
-        assert "none of ours" in str(cache.failure)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits")
-def test_a_private_cache_needs_no_room_on_the_disk(tmp_path: Path) -> None:
-    """It spills into a nameless file once it is large; what is lost then is no more than a gain."""
-    script = (
-        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "from nsfwscan.cache.store import *\n"
-        "cache, question = Cache(), Question(bytes(32), 'ab' * 32, 1)\n"
-        "for i in range(40_000):\n"
-        "    sha256 = f'{i * 7919 % 40_009:064x}'\n"
-        "    cache.store([(sha256, Verdict(0.5, 8, 6, 1))], question)\n"
-        "    cache.find(sha256, 'ab' * 20, question)\n"
-        "print(cache.failure)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True, text=True, check=False, env=os.environ | {"TMPDIR": str(tmp_path)},
-    )  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
+    with Cache(path) as cache:
+        assert cache.find_unread("a.jpg", lambda: OLD, KEY) is None
+        assert "invalid row" in str(cache.failure)

@@ -247,7 +247,7 @@ def test_an_options_file_says_that_it_is_in_use_and_what_is_wrong_with_it(
         (["--frames", "0", "x"], "'--frames'"),
         (["--format", "xml", "x"], "'--format'"),
         (["--no-such-option", "x"], "--no-such-option"),
-        (["--null", "x"], "--null says how the list of --files-from is written"),
+        (["--null", "x"], "--null describes the list of --files-from"),
         (["--glob", "!", "x"], "the glob '!' matches nothing"),
         (["--device", "gpu", "x"], "device 'gpu' is unknown: write auto, cpu, cuda or cuda:N"),
         (["--model", "gone.onnx", "x"], "cannot read the model gone.onnx: No such file"),
@@ -590,7 +590,7 @@ def test_verbose_explains_how_the_work_is_divided(run: Run, photos: Path, model:
     said = run("photos", "-m", model, "-v", *more).stderr
     assert re.search(
         "nsfwscan: decoding in 3 processes, scoring up to 5 frames at a time on 1 thread; "
-        r"\d+ cores? granted\n",
+        r"\d+ cores? available\n",
         said,
     )
 
@@ -629,5 +629,5 @@ def test_a_user_without_a_home_scans_without_a_cache(
         0,
         "1 found: 1 safe, 0 flagged, 0 errors",
     )
-    assert "there is no place for the cache" in done.stderr
+    assert "the cache has no default path" in done.stderr
     assert "scanning without it" in done.stderr

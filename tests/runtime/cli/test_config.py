@@ -33,7 +33,7 @@ def test_dashes_and_underscores_name_the_same_option(tmp_path: Path) -> None:
 def test_what_is_no_toml_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "nsfwscan.toml"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"nsfwscan\.toml is no valid TOML: "):
+    with pytest.raises(ConfigError, match=r"nsfwscan\.toml is not valid TOML: "):
         read_config(path)
 
 
@@ -51,8 +51,8 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("max_depth = 1\nmax-depth = 2\n", "max_depth stands there twice"),
-        ("a = " + "[" * 5000, "is no valid TOML"),
+        ("max_depth = 1\nmax-depth = 2\n", "max_depth is given twice"),
+        ("a = " + "[" * 5000, "is not valid TOML"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -4,8 +4,9 @@ from typing import get_args
 import pytest
 
 from nsfwscan.cli import options
-from nsfwscan.cli.app import scan
-from nsfwscan.reports.report import Color, Format
+from nsfwscan.cli.scan import scan
+from nsfwscan.reports.console import Color
+from nsfwscan.reports.output import Format
 
 DECLARED = {
     name: get_args(value)[1]

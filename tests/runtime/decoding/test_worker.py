@@ -1,3 +1,5 @@
+import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -15,21 +17,16 @@ from helpers import encoded, load_photo, mean_model
 from PIL import Image
 
 from nsfwscan import Manifest, Preprocess, decode
-from nsfwscan.decoding.worker import Digests, Job, Worker
+from nsfwscan.decoding.protocol import Digests
+from nsfwscan.decoding.worker import Worker
 from nsfwscan.errors import EngineError, ImageError, Reason
-from nsfwscan.limits import LEAST_MEMORY, MAX_MEMORY
+from nsfwscan.limits import LEAST_MEMORY, ScanOptions
 from nsfwscan.sources.entry import Entry, Problem, Skipped, stamp_of
 from nsfwscan.sources.filetype import Kind
 
 MOST = 1 << 20
-JOB = Job(
-    Preprocess(size=32),
-    frames=4,
-    max_pixels=1 << 28,
-    max_filesize=MOST,
-    max_memory=MAX_MEMORY,
-    timeout=30,
-)
+PREPROCESS = Preprocess(size=32)
+OPTIONS = ScanOptions(frames=4, max_pixels=1 << 28, max_filesize=MOST)
 
 
 @pytest.fixture
@@ -47,31 +44,119 @@ def test_a_worker_decodes_as_this_process_does(tmp_path: Path, worker: Worker) -
     frames = [Image.new("RGB", (40, 30), (i, 0, 0)) for i in range(9)]
     frames[0].save(tmp_path / "b.png", save_all=True, append_images=frames[1:])
     for entry in (photo(tmp_path / "a.jpg"), Entry(str(tmp_path / "b.png"), explicit=True)):
-        seen = worker.read(entry, JOB)
+        seen = worker.read(entry, OPTIONS)
         data = Path(entry.location).read_bytes()
         assert isinstance(seen, Digests)
         assert seen.stamp == stamp_of(Path(entry.location).stat())
-        image = worker.decode(JOB)
-        own = decode(data, JOB.preprocess, frames=JOB.frames, max_pixels=JOB.max_pixels)
+        image = worker.decode(PREPROCESS, OPTIONS)
+        own = decode(data, PREPROCESS, frames=OPTIONS.frames, max_pixels=OPTIONS.max_pixels)
         assert np.array_equal(image.pixels, own.pixels)
         assert (image.width, image.height, image.format) == (
             own.width, own.height, own.format,
         )  # fmt: skip
 
 
+def stream_of(data: bytes, location: str = "-") -> Entry:
+    return Entry(location, open=lambda: io.BytesIO(data))
+
+
+def test_bytes_are_read_and_decoded_as_the_same_file(tmp_path: Path, worker: Worker) -> None:
+    animation = tmp_path / "b.gif"
+    shades = [Image.new("RGB", (40, 30), (60 * i, 0, 0)) for i in range(4)]
+    shades[0].save(animation, save_all=True, append_images=shades[1:])
+    for path in (Path(photo(tmp_path / "a.jpg").location), animation):
+        as_file = worker.read(Entry(str(path)), OPTIONS)
+        pixels = worker.decode(PREPROCESS, OPTIONS).pixels
+        as_stream = worker.read(stream_of(path.read_bytes()), OPTIONS)
+        assert isinstance(as_file, Digests)
+        assert as_stream == replace(as_file, stamp=None)
+        assert np.array_equal(worker.decode(PREPROCESS, OPTIONS).pixels, pixels)
+
+
+def test_bytes_may_be_more_than_a_pipe_holds(worker: Worker) -> None:
+    data = encoded(Image.effect_noise((1500, 1400), 90), "PNG")
+    assert len(data) > 1 << 20
+    seen = worker.read(stream_of(data), replace(OPTIONS, max_filesize=len(data)))
+    assert isinstance(seen, Digests)
+    assert seen.sha256 == hashlib.sha256(data).hexdigest()
+    large = worker.read(stream_of(data), replace(OPTIONS, max_filesize=len(data) - 1))
+    assert isinstance(large, Problem)
+    assert large.reason is Reason.TOO_LARGE
+    assert worker.read(stream_of(b"text"), OPTIONS) == Skipped("-", Kind.TEXT)
+    assert worker.is_reusable
+
+
+def test_a_crash_while_bytes_are_sent_is_the_image_s(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = encoded(Image.effect_noise((1500, 1400), 90), "PNG")
+    dies = (
+        "import sys; sys.stdin.buffer.readline(); print('[\"Ready\"]', flush=True)\n"
+        "sys.stdin.buffer.read(200_000); sys.exit(7)"
+    )
+    monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", dies)
+    with closing(Worker()) as broken:
+        with pytest.raises(ImageError, match="exit code 7") as caught:
+            broken.read(stream_of(data), replace(OPTIONS, max_filesize=1 << 26))
+        assert caught.value.reason is Reason.CRASHED
+        assert not broken.is_reusable
+    assert "ended on '-': exit code 7" in caplog.text
+
+
+def test_a_worker_that_takes_no_bytes_is_ended_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(Image.effect_noise((1500, 1400), 90), "PNG")
+    hangs = (
+        "import sys, time; sys.stdin.buffer.readline(); print('[\"Ready\"]', flush=True)\n"
+        "time.sleep(60)"
+    )
+    monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", hangs)
+    with closing(Worker()) as hung:
+        threading.Timer(1.5, hung.end_if_overdue).start()
+        with pytest.raises(ImageError, match=r"took longer than 0\.5 s"):
+            hung.read(stream_of(data), replace(OPTIONS, max_filesize=1 << 26, timeout=0.5))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit")
+def test_bytes_that_do_not_fit_in_memory_are_too_large(worker: Worker) -> None:
+    data = encoded(Image.new("RGB", (8, 8)), "BMP") + bytes(LEAST_MEMORY)
+    little = replace(OPTIONS, max_filesize=1 << 30, max_memory=LEAST_MEMORY)
+    found = worker.read(stream_of(data), little)
+    assert isinstance(found, Problem)
+    assert found.reason is Reason.TOO_LARGE
+    assert "not enough memory to read it" in found.detail
+    assert not worker.is_reusable
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit")
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_retry_is_worthwhile_if_the_worker_had_other_files(
+    tmp_path: Path, worker: Worker, earlier: int
+) -> None:
+    little = replace(OPTIONS, max_memory=LEAST_MEMORY)
+    for _ in range(earlier):
+        worker.read(photo(tmp_path / "b.jpg"), little)
+        worker.decode(PREPROCESS, little)
+    assert not worker.needs_recycling
+    worker.read(large(tmp_path / "a.png"), little)
+    with pytest.raises(ImageError, match="not enough memory"):
+        worker.decode(PREPROCESS, little)
+    assert worker.needs_recycling == bool(earlier)
+    assert not worker.is_reusable
+
+
 def test_what_is_no_image_comes_back_as_such(tmp_path: Path, worker: Worker) -> None:
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / "b.jpg").write_text("b")
     (tmp_path / "c.jpg").write_bytes(b"\xff\xd8\xff" + bytes(50))
-    assert worker.read(Entry(str(tmp_path / "a.txt"), explicit=False), JOB) == Skipped(
+    assert worker.read(Entry(str(tmp_path / "a.txt"), explicit=False), OPTIONS) == Skipped(
         str(tmp_path / "a.txt"), Kind.TEXT
     )
-    problem = worker.read(Entry(str(tmp_path / "b.jpg"), explicit=False), JOB)
+    problem = worker.read(Entry(str(tmp_path / "b.jpg"), explicit=False), OPTIONS)
     assert isinstance(problem, Problem)
     assert problem.reason is Reason.NOT_AN_IMAGE
-    assert isinstance(worker.read(Entry(str(tmp_path / "c.jpg"), explicit=False), JOB), Digests)
+    assert isinstance(worker.read(Entry(str(tmp_path / "c.jpg"), explicit=False), OPTIONS), Digests)
     with pytest.raises(ImageError):
-        worker.decode(JOB)
+        worker.decode(PREPROCESS, OPTIONS)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
@@ -79,7 +164,7 @@ def test_names_of_any_bytes_reach_the_worker(tmp_path: Path, worker: Worker) -> 
     path = os.fsdecode(os.fsencode(tmp_path) + b"/new\nline \xff.jpg")
     photo(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").rename(path)
-    assert isinstance(worker.read(Entry(path, explicit=False), JOB), Digests)
+    assert isinstance(worker.read(Entry(path, explicit=False), OPTIONS), Digests)
 
 
 def large(path: Path) -> Entry:
@@ -93,58 +178,58 @@ def test_more_memory_than_allowed_is_the_file_s_and_the_worker_is_let_go(
     tmp_path: Path, worker: Worker
 ) -> None:
     entry = large(tmp_path / "a.png")
-    worker.read(entry, replace(JOB, max_memory=LEAST_MEMORY))
+    worker.read(entry, replace(OPTIONS, max_memory=LEAST_MEMORY))
     with pytest.raises(ImageError, match=r"not enough memory .* 268,435,456 bytes") as e:
-        worker.decode(JOB)
+        worker.decode(PREPROCESS, OPTIONS)
     assert e.value.reason is Reason.TOO_LARGE
-    assert not worker.fit
+    assert not worker.is_reusable
 
 
 def test_what_takes_too_long_is_ended(tmp_path: Path, worker: Worker) -> None:
     entry = large(tmp_path / "a.png")
     threading.Timer(0.3, worker.end_if_overdue).start()
-    worker.read(entry, replace(JOB, timeout=0.1))
+    worker.read(entry, replace(OPTIONS, timeout=0.1))
     with pytest.raises(ImageError, match=r"longer than 0\.1 s to read and decode") as caught:
-        worker.decode(JOB)
+        worker.decode(PREPROCESS, OPTIONS)
     assert caught.value.reason is Reason.TIMEOUT
-    assert not worker.fit
+    assert not worker.is_reusable
 
 
 def test_what_was_in_time_is_not_ended_later(tmp_path: Path, worker: Worker) -> None:
-    worker.read(photo(tmp_path / "a.jpg"), replace(JOB, timeout=1))
+    worker.read(photo(tmp_path / "a.jpg"), replace(OPTIONS, timeout=1))
     time.sleep(1.1)
     worker.end_if_overdue()
-    assert worker.fit
+    assert worker.is_reusable
 
 
 def test_time_asleep_does_not_count(tmp_path: Path, worker: Worker) -> None:
-    worker.read(large(tmp_path / "a.png"), replace(JOB, timeout=0.1))
+    worker.read(large(tmp_path / "a.png"), replace(OPTIONS, timeout=0.1))
     threading.Timer(0.3, worker.end_if_overdue, [60]).start()
-    assert worker.decode(JOB).width == 15_000
+    assert worker.decode(PREPROCESS, OPTIONS).width == 15_000
 
 
 def test_a_crash_is_the_file_s(tmp_path: Path, worker: Worker) -> None:
     entry = photo(tmp_path / "a.jpg")
-    worker.read(entry, JOB)
-    assert worker.fit
-    worker._process.send_signal(signal.SIGSEGV if os.name != "nt" else signal.SIGTERM)
-    worker._process.wait()
+    worker.read(entry, OPTIONS)
+    assert worker.is_reusable
+    os.kill(worker._process.pid, signal.SIGSEGV if os.name != "nt" else signal.SIGTERM)
+    worker._process.wait(patience=10)
     with pytest.raises(ImageError, match="the decoder crashed on it") as caught:
-        worker.decode(JOB)
+        worker.decode(PREPROCESS, OPTIONS)
     assert caught.value.reason is Reason.CRASHED
-    assert not worker.fit
+    assert not worker.is_reusable
 
 
 def test_a_process_that_does_not_start_is_no_file_s_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = photo(tmp_path / "a.jpg")
-    monkeypatch.setattr("nsfwscan.decoding.worker._BOOTSTRAP", "raise SystemExit(3)")
+    monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", "raise SystemExit(3)")
     with (
         closing(Worker()) as broken,
         pytest.raises(EngineError, match=r"does not start \(it ended with exit code 3\)"),
     ):
-        broken.read(entry, JOB)
+        broken.read(entry, OPTIONS)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
     with pytest.raises(EngineError, match="does not start"):
         Worker()
@@ -156,14 +241,14 @@ def test_a_worker_takes_no_module_from_the_current_folder(
     (tmp_path / "numpy.py").write_text("raise SystemExit('a stranger ran')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
-    assert isinstance(worker.read(photo(tmp_path / "a.jpg"), JOB), Digests)
+    assert isinstance(worker.read(photo(tmp_path / "a.jpg"), OPTIONS), Digests)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_workers_go_when_the_scan_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time; from test_worker import *\n"
-        "worker = Worker(); worker.read(photo(Path(sys.argv[1])), JOB)\n"
+        "worker = Worker(); worker.read(photo(Path(sys.argv[1])), OPTIONS)\n"
         "print(worker._process.pid, flush=True); time.sleep(60)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.jpg")]
@@ -204,9 +289,9 @@ def test_a_worker_looks_where_the_program_is_now(
     monkeypatch.chdir(tmp_path)
     photo(tmp_path / "a.jpg")
     (tmp_path / "sub" / "a.jpg").write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
-    here = worker.read(Entry("a.jpg", explicit=False), JOB)
+    here = worker.read(Entry("a.jpg", explicit=False), OPTIONS)
     monkeypatch.chdir(tmp_path / "sub")
-    there = worker.read(Entry("a.jpg", explicit=False), JOB)
+    there = worker.read(Entry("a.jpg", explicit=False), OPTIONS)
     assert isinstance(here, Digests)
     assert isinstance(there, Digests)
     assert here.sha256 != there.sha256
@@ -215,8 +300,8 @@ def test_a_worker_looks_where_the_program_is_now(
 @pytest.mark.parametrize(
     "answer",
     [
-        "no json", "null", "[" * 60000, '["one digest"]', '"no such kind"',
-        '{"reason": "none of ours", "detail": "", "spent": false}',
+        "no json", "null", "[" * 60000, '["Digests", "one"]', '["Kind", "no such kind"]',
+        '["Failure", "none of ours", "", false]',
     ],
 )  # fmt: skip
 def test_an_answer_that_makes_no_sense_is_a_crash(
@@ -224,33 +309,33 @@ def test_an_answer_that_makes_no_sense_is_a_crash(
 ) -> None:
     """What a decoder does that was taken over, or has overwritten what was not its own."""
     speaks = (
-        "import sys; sys.stdin.readline(); print('\"ready\"', flush=True); sys.stdin.readline();"
+        "import sys; sys.stdin.readline(); print('[\"Ready\"]', flush=True); sys.stdin.readline();"
         f"print({answer!r}, flush=True); sys.stdin.readline()"
     )
-    monkeypatch.setattr("nsfwscan.decoding.worker._BOOTSTRAP", speaks)
+    monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", speaks)
     with closing(Worker()) as odd:
         with pytest.raises(ImageError, match="it answers nonsense") as caught:
-            odd.read(photo(tmp_path / "a.jpg"), JOB)
+            odd.read(photo(tmp_path / "a.jpg"), OPTIONS)
         assert caught.value.reason is Reason.CRASHED
-        assert not odd.fit
+        assert not odd.is_reusable
 
 
 @pytest.mark.parametrize("frames", ["1000000000", "0", "-1", '"many"', "null"])
 def test_nor_is_an_image_taken_that_nobody_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: str
 ) -> None:
-    head = f'{{"frames": {frames}, "width": 1, "height": 1, "format": "PNG"}}'
-    digests = f'["{"a" * 64}", "{"b" * 40}", null]'
+    head = f'["ImageHeader", {frames}, 1, 1, "PNG"]'
+    digests = f'["Digests", "{"a" * 64}", "{"b" * 40}", null]'
     speaks = (
         "import sys; sys.stdin.readline()\n"
-        f"for answer in ('\"ready\"', {digests!r}, {head!r}):\n"
+        f"for answer in ('[\"Ready\"]', {digests!r}, {head!r}):\n"
         "    print(answer, flush=True); sys.stdin.readline()\n"
     )
-    monkeypatch.setattr("nsfwscan.decoding.worker._BOOTSTRAP", speaks)
+    monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", speaks)
     with closing(Worker()) as odd:
-        odd.read(photo(tmp_path / "a.jpg"), JOB)
+        odd.read(photo(tmp_path / "a.jpg"), OPTIONS)
         with pytest.raises(ImageError, match="it answers nonsense"):
-            odd.decode(JOB)
+            odd.decode(PREPROCESS, OPTIONS)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux about processes")
@@ -258,11 +343,13 @@ def test_a_worker_ends_with_its_scan_even_while_it_decodes(tmp_path: Path) -> No
     entry = large(tmp_path / "a.png")
     code = (
         "import sys, threading; from nsfwscan.decoding.parameters import Preprocess\n"
-        "from nsfwscan.decoding.worker import Job, Worker\n"
+        "from nsfwscan.decoding.worker import Worker\n"
+        "from nsfwscan.limits import ScanOptions\n"
         "from nsfwscan.sources.entry import Entry\n"
-        "worker = Worker(); job = Job(Preprocess(size=32), 4, 1 << 28, 1 << 28, 6 << 30, 1000)\n"
-        "worker.read(Entry(sys.argv[1], True), job)\n"
-        "threading.Thread(target=worker.decode, args=[job], daemon=True).start()\n"
+        "worker = Worker(); options = ScanOptions(max_pixels=1 << 28, timeout=1000)\n"
+        "worker.read(Entry(sys.argv[1], True), options)\n"
+        "arguments = [Preprocess(size=32), options]\n"
+        "threading.Thread(target=worker.decode, args=arguments, daemon=True).start()\n"
         "print(worker._process.pid, flush=True); sys.stdin.read()\n"
     )
     with subprocess.Popen(

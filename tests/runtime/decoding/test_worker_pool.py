@@ -27,18 +27,18 @@ def test_idle_workers_are_kept_and_ended() -> None:
     assert acquire() is other
     release(other)
     close_idle()
-    assert not one.fit
-    assert not other.fit
+    assert not one.is_reusable
+    assert not other.is_reusable
 
 
 def test_a_dead_worker_is_not_acquired_again() -> None:
     worker = acquire()
-    worker._process.send_signal(signal.SIGSEGV if os.name != "nt" else signal.SIGTERM)
-    worker._process.wait()
+    os.kill(worker._process.pid, signal.SIGSEGV if os.name != "nt" else signal.SIGTERM)
+    worker._process.wait(patience=10)
     release(worker)
     other = acquire()
     assert other is not worker
-    assert other.fit
+    assert other.is_reusable
     release(other)
     assert acquire() is other
     other.close()
@@ -49,15 +49,16 @@ def test_after_a_fork_the_child_starts_workers_of_its_own(tmp_path: Path) -> Non
     photo = tmp_path / "a.jpg"
     photo.write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
     code = (
-        "import os, sys; from nsfwscan.decoding import worker_pool as p, worker as w\n"
+        "import os, sys; from nsfwscan.decoding import worker_pool as p\n"
+        "from nsfwscan.decoding.protocol import Digests\n"
+        "from nsfwscan.limits import ScanOptions\n"
         "from nsfwscan.sources.entry import Entry\n"
         "one = p.acquire(); pid = one._process.pid; p.release(one); p._idle_lock.acquire()\n"
-        "job = w.Job(None, 1, 1, 10**6, 10**9, 30)\n"
         "child = os.fork()\n"
         "if not child:\n"
         "    other = p.acquire()\n"
         "    ok = other._process.pid != pid\n"
-        "    ok &= type(other.read(Entry(sys.argv[1], False), job)) is w.Digests\n"
+        "    ok &= type(other.read(Entry(sys.argv[1]), ScanOptions())) is Digests\n"
         "    other.close(); os._exit(0 if ok else 1)\n"
         "p._idle_lock.release()\n"
         "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), p.acquire() is one)\n"

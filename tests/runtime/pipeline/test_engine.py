@@ -13,26 +13,21 @@ from helpers import mean_model
 from PIL import Image
 
 from nsfwscan import Manifest, Preprocess
-from nsfwscan.cache.store import Cache, Question, Verdict
+from nsfwscan.cache.store import Cache, CacheKey, Score
 from nsfwscan.decoding.pixels import Pixels
-from nsfwscan.decoding.worker import Job, Worker
+from nsfwscan.decoding.worker import Worker
 from nsfwscan.errors import ModelError, Reason
 from nsfwscan.inference.tensors import Probabilities
-from nsfwscan.limits import MAX_MEMORY
-from nsfwscan.pipeline.engine import WINDOW, Engine, Plan
+from nsfwscan.limits import ScanOptions
+from nsfwscan.pipeline.batching import Plan
+from nsfwscan.pipeline.engine import WINDOW, Engine
 from nsfwscan.pipeline.inflight import Outcome, Result
 from nsfwscan.sources.entry import Entry, Found, Problem, Skipped
 from nsfwscan.sources.filetype import Kind
 
-JOB = Job(
-    Preprocess(size=8),
-    frames=4,
-    max_pixels=1 << 28,
-    max_filesize=1 << 20,
-    max_memory=MAX_MEMORY,
-    timeout=30,
-)
-QUESTION = Question(bytes(32), "ab" * 32, 1)
+PREPROCESS = Preprocess(size=8)
+OPTIONS = ScanOptions(frames=4, max_filesize=1 << 20)
+KEY = CacheKey(bytes(32), "ab" * 32, 1)
 
 
 class Redness:
@@ -51,8 +46,16 @@ class Redness:
         return np.asarray(pixels[..., 0].mean((1, 2)) / 255, np.float32)
 
 
-def plan(*, workers: int = 2, threads: int = 2, batch_size: int = 1, full: bool = False) -> Plan:
-    return Plan(workers=workers, threads=threads, batch_size=batch_size, full=full)
+def plan(workers: int = 2, threads: int = 2, batch_size: int = 1, *, pad: bool = False) -> Plan:
+    return Plan(workers, threads, batch_size, pad_batches=pad)
+
+
+def engine(
+    score: Callable[[], Callable[[Pixels], Probabilities]],
+    division: Plan,
+    cache: Cache | None = None,
+) -> Engine:
+    return Engine(PREPROCESS, OPTIONS, division, score, cache=cache, key=KEY, rehash=False)
 
 
 def results(
@@ -61,10 +64,8 @@ def results(
     division: Plan,
     cache: Cache | None = None,
 ) -> list[Result]:
-    with closing(cache or Cache()) as in_use:
-        engine = Engine(JOB, score, in_use, QUESTION, division, rehash=False)
-        with closing(engine.run(iter(entries))) as run:
-            return list(run)
+    with closing(engine(score, division, cache).run(iter(entries))) as run:
+        return list(run)
 
 
 def image(path: Path, level: int) -> Found:
@@ -78,13 +79,13 @@ def images(folder: Path, count: int) -> list[Found]:
 
 def score_of(result: Result) -> float:
     assert isinstance(result, Outcome)
-    assert result.verdict is not None
-    return result.verdict.score
+    assert result.score is not None
+    return result.score.value
 
 
 @pytest.mark.parametrize(
     "division",
-    [plan(), plan(workers=1, threads=1), plan(workers=4, threads=3, batch_size=7, full=True)],
+    [plan(), plan(workers=1, threads=1), plan(workers=4, threads=3, batch_size=7, pad=True)],
 )
 def test_results_come_in_the_order_of_the_entries(tmp_path: Path, division: Plan) -> None:
     entries = images(tmp_path, 40)
@@ -113,7 +114,7 @@ def test_identical_files_are_scored_once(tmp_path: Path) -> None:
 
 def test_batches_fill_up_where_they_are_to_be_full(tmp_path: Path) -> None:
     score = Redness()
-    results(images(tmp_path, 50), score.make, plan(batch_size=8, threads=2, full=True))
+    results(images(tmp_path, 50), score.make, plan(batch_size=8, threads=2, pad=True))
     assert sum(score.calls) == 50
     assert score.made <= 2
     assert score.calls.count(8) >= 4
@@ -124,7 +125,7 @@ def test_all_frames_of_an_animation_count(tmp_path: Path) -> None:
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
     (found,) = results([Entry(str(tmp_path / "a.png"), explicit=False)], Redness().make, plan())
     assert isinstance(found, Outcome)
-    assert found.verdict == Verdict(round(30 / 255, 6), 9, 9, 4)
+    assert found.score == Score(round(30 / 255, 6), 9, 9, 4)
 
 
 def test_entries_are_taken_a_window_ahead_and_no_more(tmp_path: Path) -> None:
@@ -137,13 +138,12 @@ def test_entries_are_taken_a_window_ahead_and_no_more(tmp_path: Path) -> None:
             taken += 1
             yield one
 
-    with closing(Cache()) as cache:
-        run = Engine(JOB, Redness().make, cache, QUESTION, plan(), rehash=False).run(endless())
-        for _ in range(5):
-            next(run)
-        time.sleep(0.3)
-        assert 5 < taken <= 5 + WINDOW + 2
-        run.close()
+    run = engine(Redness().make, plan()).run(endless())
+    for _ in range(5):
+        next(run)
+    time.sleep(0.3)
+    assert 5 < taken <= 5 + WINDOW + 2
+    run.close()
 
 
 def test_results_are_there_before_the_list_goes_on(tmp_path: Path) -> None:
@@ -156,11 +156,10 @@ def test_results_are_there_before_the_list_goes_on(tmp_path: Path) -> None:
         more.wait()
         yield entries[1]
 
-    with closing(Cache()) as cache:
-        run = Engine(JOB, Redness().make, cache, QUESTION, plan(), rehash=False).run(slowly())
-        assert score_of(next(run)) == 0.0
-        more.set()
-        assert len(list(run)) == 1
+    run = engine(Redness().make, plan()).run(slowly())
+    assert score_of(next(run)) == 0.0
+    more.set()
+    assert len(list(run)) == 1
 
 
 def test_what_ends_the_list_is_raised_behind_its_entries(tmp_path: Path) -> None:
@@ -168,11 +167,10 @@ def test_what_ends_the_list_is_raised_behind_its_entries(tmp_path: Path) -> None
         yield image(tmp_path / "a.png", 51)
         raise ModelError("the list broke")
 
-    with closing(Cache()) as cache:
-        run = Engine(JOB, Redness().make, cache, QUESTION, plan(), rehash=False).run(broken())
-        assert score_of(next(run)) == 0.2
-        with pytest.raises(ModelError, match="the list broke"):
-            next(run)
+    run = engine(Redness().make, plan()).run(broken())
+    assert score_of(next(run)) == 0.2
+    with pytest.raises(ModelError, match="the list broke"):
+        next(run)
 
 
 def test_a_model_that_fails_is_raised_at_its_image(tmp_path: Path) -> None:
@@ -181,13 +179,12 @@ def test_a_model_that_fails_is_raised_at_its_image(tmp_path: Path) -> None:
             raise ModelError("no")
         return np.zeros(len(pixels), np.float32)
 
-    with closing(Cache()) as cache:
-        engine = Engine(JOB, lambda: fails, cache, QUESTION, plan(), rehash=False)
-        run = engine.run(iter(images(tmp_path, 5)))
-        assert [score_of(next(run)), score_of(next(run))] == [0, 0]
-        with pytest.raises(ModelError, match="no"):
-            next(run)
-    assert not [thread for thread in enumerate_threads() if thread.name.startswith("lane")]
+    made = engine(lambda: fails, plan())
+    run = made.run(iter(images(tmp_path, 5)))
+    assert [score_of(next(run)), score_of(next(run))] == [0, 0]
+    with pytest.raises(ModelError, match="no"):
+        next(run)
+    assert not [thread for thread in enumerate_threads() if thread.name.startswith("decode")]
 
 
 def test_an_image_without_a_number_has_no_verdict_and_is_not_kept(tmp_path: Path) -> None:
@@ -195,25 +192,24 @@ def test_an_image_without_a_number_has_no_verdict_and_is_not_kept(tmp_path: Path
         return np.full(len(pixels), np.nan, np.float32)
 
     entries = images(tmp_path, 1)
-    path = tmp_path / "cache"
-    (found,) = results(entries, lambda: nothing, plan(), Cache(path))
-    assert isinstance(found, Outcome)
-    assert found.error is not None
-    assert found.error.reason is Reason.UNSCORED
-    (again,) = results(entries, Redness().make, plan(), Cache(path))
+    with Cache(tmp_path / "cache") as cache:
+        (found,) = results(entries, lambda: nothing, plan(), cache)
+        assert isinstance(found, Outcome)
+        assert found.error is not None
+        assert found.error.reason is Reason.UNSCORED
+        (again,) = results(entries, Redness().make, plan(), cache)
     assert score_of(again) == 0.0
 
 
 def test_closing_ends_all_work_at_once(tmp_path: Path) -> None:
     entries = images(tmp_path, 60)
-    with closing(Cache()) as cache:
-        engine = Engine(JOB, Redness().make, cache, QUESTION, plan(workers=4), rehash=False)
-        run = engine.run(iter(entries))
-        next(run)
-        run.close()
-        names = ("lane", "score", "discover")
-        assert not [t for t in enumerate_threads() if t.name.startswith(names)]
-        assert not engine._busy
+    made = engine(Redness().make, plan(workers=4))
+    run = made.run(iter(entries))
+    next(run)
+    run.close()
+    names = ("decode", "score", "discover", "clock")
+    assert not [t for t in enumerate_threads() if t.name.startswith(names)]
+    assert not made._busy
 
 
 def test_no_call_scores_more_frames_than_a_batch(tmp_path: Path) -> None:

@@ -3,20 +3,22 @@ from pathlib import Path
 
 import pytest
 
-from nsfwscan.cache.store import Cache, Question, Verdict
-from nsfwscan.decoding.worker import Digests
+from nsfwscan.cache.store import Cache, CacheKey, Score
+from nsfwscan.decoding.protocol import Digests
 from nsfwscan.errors import ImageError, Reason
-from nsfwscan.pipeline.inflight import Flights, Outcome, Result
+from nsfwscan.pipeline.inflight import RECENT, InFlight, Outcome, Result
 
-QUESTION = Question(b"q" * 32, "c" * 64, scan=1)
-VERDICT = Verdict(0.5, 8, 6, 1)
+KEY = CacheKey(b"q" * 32, "c" * 64, scan=1)
+SCORE = Score(0.5, 8, 6, 1)
 ONE = Digests("a" * 64, "1" * 40, None)
 OTHER = Digests("b" * 64, "1" * 40, None)
 
 
-def boarded(flights: Flights, path: str, digests: Digests = ONE) -> "tuple[bool, Future[Result]]":
+def claimed(
+    in_flight: InFlight, path: str, digests: Digests = ONE
+) -> "tuple[bool, Future[Result]]":
     result: Future[Result] = Future()
-    return flights.board(path, digests, result), result
+    return in_flight.claim(path, digests, result), result
 
 
 def outcome(result: "Future[Result]") -> Outcome:
@@ -26,41 +28,54 @@ def outcome(result: "Future[Result]") -> Outcome:
 
 
 def test_the_same_bytes_are_scored_once() -> None:
-    flights = Flights(Cache(), QUESTION)
-    first, one = boarded(flights, "a")
-    second, two = boarded(flights, "b")
+    in_flight = InFlight(None, KEY)
+    first, one = claimed(in_flight, "a")
+    second, two = claimed(in_flight, "b")
     assert (first, second) == (True, False)
-    flights.land(ONE.sha256, VERDICT)
-    assert [(outcome(r).path, outcome(r).verdict) for r in (one, two)] == [
-        ("a", VERDICT),
-        ("b", VERDICT),
+    in_flight.complete(ONE.sha256, SCORE)
+    assert [(outcome(r).location, outcome(r).score) for r in (one, two)] == [
+        ("a", SCORE),
+        ("b", SCORE),
     ]
 
 
 def test_other_bytes_with_the_same_sha1_are_scored() -> None:
-    flights = Flights(Cache(), QUESTION)
-    assert boarded(flights, "a")[0]
-    assert boarded(flights, "b", OTHER)[0]
+    in_flight = InFlight(None, KEY)
+    assert claimed(in_flight, "a")[0]
+    assert claimed(in_flight, "b", OTHER)[0]
 
 
 def test_a_known_verdict_comes_at_once(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c.sqlite")
-    cache.store([(ONE.sha256, VERDICT)], QUESTION)
-    for question, cached in ((QUESTION, False), (Question(b"q" * 32, "c" * 64, scan=2), True)):
-        to_score, result = boarded(Flights(cache, question), "a")
+    cache.store([(ONE.sha256, SCORE)], KEY)
+    for key, cached in ((KEY, False), (CacheKey(b"q" * 32, "c" * 64, scan=2), True)):
+        to_score, result = claimed(InFlight(cache, key), "a")
         assert not to_score
-        assert (outcome(result).verdict, outcome(result).cached) == (VERDICT, cached)
+        assert (outcome(result).score, outcome(result).cached) == (SCORE, cached)
     cache.close()
 
 
 @pytest.mark.parametrize("found", [ImageError(Reason.CORRUPT, "cut short"), OSError("no")])
-def test_what_goes_wrong_is_told_to_all(found: Exception) -> None:
-    flights = Flights(Cache(), QUESTION)
-    results = [boarded(flights, path)[1] for path in "ab"]
-    flights.land(ONE.sha256, found)
+def test_an_error_is_the_result_of_all(found: Exception) -> None:
+    in_flight = InFlight(None, KEY)
+    results = [claimed(in_flight, path)[1] for path in "ab"]
+    in_flight.complete(ONE.sha256, found)
     for result in results:
         if isinstance(found, ImageError):
             assert outcome(result).error is found
         else:
             assert result.exception(timeout=0) is found
-    assert boarded(flights, "c")[0]  # it is tried again
+    assert claimed(in_flight, "c")[0]  # it is tried again
+
+
+def test_recent_scores_are_found_without_a_cache_and_old_ones_are_forgotten() -> None:
+    in_flight = InFlight(None, KEY)
+    for i in range(2 * RECENT):
+        digests = Digests(f"{i:064x}", "1" * 40, None)
+        assert claimed(in_flight, "a", digests)[0]
+        in_flight.complete(digests.sha256, SCORE)
+    to_score, result = claimed(in_flight, "b", digests)
+    assert not to_score
+    assert (outcome(result).score, outcome(result).cached) == (SCORE, False)
+    assert not claimed(in_flight, "b", Digests(f"{RECENT:064x}", "1" * 40, None))[0]
+    assert claimed(in_flight, "b", Digests(f"{0:064x}", "1" * 40, None))[0]

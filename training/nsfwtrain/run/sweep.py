@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from nsfwscan.cli.framework import Terminated
+from nsfwscan.cli.termination import Terminated
 from nsfwscan.util.files import atomic_write
 from nsfwtrain.errors import RunError, VariantError
 from nsfwtrain.run.results import read_facts

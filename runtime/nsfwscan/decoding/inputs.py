@@ -1,0 +1,59 @@
+"""Images that a program has in memory: bytes, open files, Pillow images and arrays."""
+
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from nsfwscan.decoding.parameters import Preprocess
+from nsfwscan.decoding.pixels import DecodedImage
+from nsfwscan.decoding.preprocess import decode, image_frames, to_decoded_image
+from nsfwscan.limits import ScanOptions
+
+ImageInput = bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.uint8]
+"""The bytes of an image file; a file open for reading in binary mode; a Pillow image; or an array,
+uint8, (H, W), (H, W, 3) or (H, W, 4), grey, RGB or RGBA, 0-255."""
+
+
+def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions) -> DecodedImage:
+    """Decode an image in memory as a scan decodes its file.
+
+    Parameters
+    ----------
+    image
+        The image. An open file is read from its current position.
+    preprocess
+        The parameters of decoding.
+    options
+        Its `frames` and `max_pixels` apply.
+
+    Raises
+    ------
+    ImageError
+        If the image cannot be decoded.
+    TypeError
+        If it is none of these types, or an array of another dtype or shape.
+    """
+    limits = {"frames": options.frames, "max_pixels": options.max_pixels}
+    if isinstance(image, np.ndarray):
+        image = _from_array(image)
+    if isinstance(image, Image.Image):
+        return to_decoded_image(image_frames(image, preprocess, **limits))
+    if hasattr(image, "read"):
+        image = cast("BinaryIO", image).read()
+    if not isinstance(image, (bytes, bytearray, memoryview)):
+        raise TypeError(
+            "expected bytes, a file open in binary mode, a Pillow image or a uint8 array, "
+            f"got {type(image).__name__}"
+        )
+    return decode(bytes(image), preprocess, **limits)
+
+
+def _from_array(array: NDArray[np.uint8]) -> Image.Image:
+    channels = array.shape[2:] or (1,)
+    if array.dtype != np.uint8 or array.ndim not in {2, 3} or channels not in {(1,), (3,), (4,)}:
+        raise TypeError(
+            f"expected uint8 (H, W), (H, W, 3) or (H, W, 4), got {array.dtype} {array.shape}"
+        )
+    return Image.fromarray(array.squeeze(axis=2) if channels == (1,) and array.ndim == 3 else array)

@@ -1,0 +1,212 @@
+"""The messages between a scan and its worker processes.
+
+Each message is one line of JSON: the name of its type, then its fields. A `ReadBytes` request is
+followed by the bytes to read, an `ImageHeader` answer by the pixels. Answers are checked in full: a
+decoder that is taken over, or that overwrites memory, may send anything.
+"""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nsfwscan.decoding.parameters import Preprocess
+from nsfwscan.errors import Reason
+from nsfwscan.sources.entry import Stamp
+from nsfwscan.sources.filetype import FORMATS, Kind
+
+ANSWER_BYTES = 1 << 16
+"""Most bytes of an answer's line, which quotes at most a few hundred characters of a library."""
+
+READY = b'["Ready"]\n'
+"""What a worker sends once it can take requests."""
+
+_MAX_SIDE = (1 << 31) - 1  # pixels: Pillow's own limit
+_DIGESTS = re.compile(r"[0-9a-f]{64} [0-9a-f]{40}")
+_KINDS, _REASONS = frozenset[str](Kind), frozenset[str](Reason)
+_FORMAT_NAMES = frozenset(row.name for row in FORMATS)
+
+
+class ProtocolError(ValueError):
+    """A message that makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """A request to read a file and hold its bytes.
+
+    Attributes
+    ----------
+    path
+        The file, as an absolute path: the worker's working directory is not the scan's.
+    explicit
+        As in `nsfwscan.sources.entry.Entry`.
+    max_filesize, max_memory
+        As in `nsfwscan.limits.ScanOptions`.
+    """
+
+    path: str
+    explicit: bool
+    max_filesize: int
+    max_memory: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBytes:
+    """A request to hold the `size` bytes that follow it."""
+
+    size: int
+    max_memory: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """A request to decode the bytes that the worker holds."""
+
+    preprocess: Preprocess
+    frames: int
+    max_pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """The answer for an image that was read; the worker holds its bytes.
+
+    Attributes
+    ----------
+    sha256, sha1, stamp
+        As in `nsfwscan.sources.reader.Contents`.
+    """
+
+    sha256: str
+    sha1: str
+    stamp: Stamp | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The answer for an entry that cannot be read or decoded.
+
+    Attributes
+    ----------
+    reason, detail
+        As in the record.
+    out_of_memory
+        Whether the worker was refused memory.
+    """
+
+    reason: Reason
+    detail: str
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """The answer for a decoded image; its pixels follow, uint8, (frames, S, S, 3).
+
+    Attributes
+    ----------
+    frames
+        Number of frames, 1 or more.
+    width, height, format
+        As in `nsfwscan.decoding.pixels.DecodedImage`.
+    """
+
+    frames: int
+    width: int
+    height: int
+    format: str
+
+
+Request = ReadFile | ReadBytes | Decode
+Answer = Digests | Kind | Failure | ImageHeader
+"""A `Kind` is the answer for an entry that is not an image."""
+
+
+def to_line(message: Request | Answer) -> bytes:
+    """Encode a message."""
+    fields: list[Any]
+    match message:
+        case Kind():
+            fields = [message]
+        case Decode():
+            fields = [asdict(message.preprocess), message.frames, message.max_pixels]
+        case _:
+            fields = [getattr(message, name) for name in message.__slots__]
+    return json.dumps([type(message).__name__, *fields]).encode() + b"\n"
+
+
+def parse_request(line: bytes) -> Request:
+    """Decode a request. It comes from the scan and is trusted."""
+    match json.loads(line):
+        case ["ReadFile", *fields]:
+            return ReadFile(*fields)
+        case ["ReadBytes", *fields]:
+            return ReadBytes(*fields)
+        case [_, preprocess, *fields]:
+            return Decode(Preprocess(**preprocess), *fields)
+    raise ProtocolError("not a request")
+
+
+def parse_read_answer(line: bytes) -> Digests | Kind | Failure:
+    """Decode and check the answer to `ReadFile` or `ReadBytes`.
+
+    Raises
+    ------
+    ProtocolError
+        If it is no such answer.
+    """
+    match _parsed(line):
+        case ["Digests", str(sha256), str(sha1), stamp]:
+            if _DIGESTS.fullmatch(f"{sha256} {sha1}"):
+                return Digests(sha256, sha1, _stamp(stamp))
+        case ["Kind", str(kind)] if kind in _KINDS:
+            return Kind(kind)
+        case ["Failure", *fields]:
+            return _failure(*fields)
+    raise ProtocolError("not an answer to a request to read")
+
+
+def parse_decode_answer(line: bytes, most_frames: int) -> ImageHeader | Failure:
+    """Decode and check the answer to `Decode`.
+
+    Raises
+    ------
+    ProtocolError
+        If it is no such answer, or has more frames than `most_frames`.
+    """
+    match _parsed(line):
+        case ["ImageHeader", frames, width, height, str(format_)]:
+            sides = _is_count(width, _MAX_SIDE) and _is_count(height, _MAX_SIDE)
+            if _is_count(frames, most_frames) and sides and format_ in _FORMAT_NAMES:
+                return ImageHeader(frames, width, height, format_)
+        case ["Failure", *fields]:
+            return _failure(*fields)
+    raise ProtocolError("not an answer to a request to decode")
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("not JSON") from error
+
+
+def _failure(*fields: object) -> Failure:
+    match fields:
+        case [str(reason), str(detail), bool(out_of_memory)] if reason in _REASONS:
+            return Failure(Reason(reason), detail, out_of_memory)
+    raise ProtocolError("not a failure")
+
+
+def _stamp(numbers: object) -> Stamp | None:
+    match numbers:
+        case None:
+            return None
+        case [int(), int(), int(), int(), int()] if bool not in map(type, numbers):
+            return tuple(numbers)
+    raise ProtocolError("not a stamp")
+
+
+def _is_count(number: object, most: int) -> bool:
+    return type(number) is int and 1 <= number <= most

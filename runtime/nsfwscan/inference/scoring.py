@@ -1,0 +1,51 @@
+"""From decoded images to scores: batches of frames, the highest frame of each image, rounding."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from nsfwscan.cache.store import Score
+from nsfwscan.decoding.pixels import DecodedImage, Pixels
+from nsfwscan.errors import ImageError, Reason
+from nsfwscan.inference.tensors import Probabilities
+
+_DECIMALS = 6
+"""Decimals of a score in a record."""
+
+
+def score_images(
+    images: Sequence[DecodedImage], predict: Callable[[Pixels], Probabilities], batch_size: int
+) -> list[Score | ImageError]:
+    """Score images of one or more frames each.
+
+    Parameters
+    ----------
+    images
+        One or more decoded images, all of the same S x S.
+    predict
+        Gives probabilities, float32 (N,), for pixels, uint8 (N, S, S, 3).
+    batch_size
+        Most frames in one call of `predict`.
+
+    Returns
+    -------
+    list of Score or ImageError
+        One for each image: the highest score of its frames, or an error if one is NaN.
+    """
+    frames = [image.pixels for image in images]
+    together = frames[0] if len(frames) == 1 else np.concatenate(frames)
+    starts = range(0, len(together), batch_size)
+    values = np.concatenate([predict(together[start : start + batch_size]) for start in starts])
+    ends = np.cumsum([len(pixels) for pixels in frames])
+    return [
+        _score(image, float(part.max()))  # NaN if any of them is
+        for image, part in zip(images, np.split(values, ends[:-1]), strict=True)
+    ]
+
+
+def _score(image: DecodedImage, value: float) -> Score | ImageError:
+    if math.isnan(value):
+        return ImageError(Reason.UNSCORED, "the model gave no number for it")
+    # Rounded before it is compared with the threshold, so that a record is consistent.
+    return Score(round(value, _DECIMALS), image.width, image.height, len(image.pixels))

@@ -1,0 +1,16 @@
+import os
+import subprocess
+import sys
+
+
+def test_libraries_written_in_c_are_silent_and_python_is_not() -> None:
+    code = (
+        "import os, sys\n"
+        "from nsfwscan.cli.streams import silent_libraries\n"
+        "with silent_libraries():\n"
+        "    os.write(2, b'C says\\n'); print('Python says', file=sys.stderr)\n"
+        "os.write(2, b'C is back\\n'); print('so is Python', file=sys.stderr)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stderr == "Python says\nC is back\nso is Python\n"

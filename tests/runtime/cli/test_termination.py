@@ -1,0 +1,65 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+@pytest.mark.parametrize(("code", "ended"), [("0", 0), ("7", 7), ("None", 0), ("'no'", 1)])
+def test_a_process_that_ends_at_once_loses_no_output(code: str, ended: int) -> None:
+    program = (
+        "import sys; from nsfwscan.cli.termination import end_at_once; "
+        f"sys.stdout.write('out'); sys.stderr.write('err'); end_at_once({code})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (ended, "out")
+    assert done.stderr.startswith("err")
+
+
+LOOP = """
+import signal, sys, time
+from nsfwscan.cli import termination
+termination.install_handlers()
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+except termination.Terminated as request:
+    print("raised", request.number, termination.requested(), flush=True)
+    time.sleep(60)
+print("went on", flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+@pytest.mark.parametrize(
+    ("first", "second"), [("SIGINT", "SIGINT"), ("SIGTERM", "SIGINT"), ("SIGINT", "SIGTERM")]
+)
+def test_the_first_signal_raises_and_the_second_ends(first: str, second: str) -> None:
+    process = subprocess.Popen([sys.executable, "-c", LOOP], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    one, two = (getattr(signal, name) for name in (first, second))
+    process.send_signal(one)
+    assert process.stdout.readline() == f"raised {one:d} {one:d}\n"
+    process.send_signal(two)  # at once: it belongs to the same request
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    time.sleep(2)
+    process.send_signal(two)
+    assert (process.wait(timeout=10), process.stdout.read()) == (128 + two, "")
+    process.stdout.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_a_signal_that_the_parent_ignores_stays_ignored() -> None:
+    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + LOOP.replace(
+        "time.sleep(60)", "signal.raise_signal(signal.SIGHUP)", 1
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "ready\nwent on\n")

@@ -1,0 +1,93 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsfwscan import Preprocess
+from nsfwscan.decoding.protocol import (
+    Decode,
+    Digests,
+    Failure,
+    ImageHeader,
+    ProtocolError,
+    ReadBytes,
+    ReadFile,
+    parse_decode_answer,
+    parse_read_answer,
+    parse_request,
+    to_line,
+)
+from nsfwscan.errors import Reason
+from nsfwscan.sources.filetype import Kind
+
+SHA256, SHA1 = "a0" * 32, "1f" * 20
+FAILURE = Failure(Reason.TOO_LARGE, "no\nmemory \udcff", out_of_memory=True)
+HEADER = ImageHeader(3, 640, 480, "JPEG 2000")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ReadFile("/new\nline \udcff.jpg", explicit=True, max_filesize=9, max_memory=float("inf")),
+        ReadBytes(0, 1 << 30),
+        Decode(Preprocess(size=8, resize=9, jpeg_draft_margin=None), 4, 10**6),
+    ],
+)
+def test_requests_arrive_as_they_were_sent(request_: ReadFile | ReadBytes | Decode) -> None:
+    line = to_line(request_)
+    assert line.index(b"\n") == len(line) - 1
+    assert parse_request(line) == request_
+
+
+def test_answers_arrive_as_they_were_sent() -> None:
+    stamp = (1, 2, 3, -4, 5)
+    for answer in (Digests(SHA256, SHA1, stamp), Digests(SHA256, SHA1, None), Kind.VIDEO, FAILURE):
+        assert parse_read_answer(to_line(answer)) == answer
+    assert parse_decode_answer(to_line(HEADER), 3) == HEADER
+    assert parse_decode_answer(to_line(FAILURE), 3) == FAILURE
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None, [], {}, "ready", ["Ready"], ["Digests"], ["ImageHeader", 1, 1, 1, "PNG"],
+        ["Digests", SHA256, SHA1], ["Digests", SHA256.upper(), SHA1, None],
+        ["Digests", SHA256, SHA1[1:], None], ["Digests", SHA1, SHA256, None],
+        ["Digests", SHA256, SHA1 + "\n", None], ["Digests", 1, SHA1, None],
+        ["Digests", SHA256, SHA1, []], ["Digests", SHA256, SHA1, [1, 2, 3, 4]],
+        ["Digests", SHA256, SHA1, [1, 2, 3, 4, 5.0]], ["Digests", SHA256, SHA1, "12345"],
+        ["Digests", SHA256, SHA1, [1, 2, 3, 4, True]],
+        ["Kind", "no such kind"], ["Kind", None], ["Kind", ["video"]], ["Kind", "video", 1],
+        ["Failure", "corrupt", "x"], ["Failure", "no such reason", "x", False],
+        ["Failure", "corrupt", None, False], ["Failure", "corrupt", "x", 0],
+    ],
+)  # fmt: skip
+def test_nonsense_is_no_answer_to_a_request_to_read(answer: object) -> None:
+    with pytest.raises(ProtocolError):
+        parse_read_answer(json.dumps(answer).encode())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [], [1, 1, 1], [0, 1, 1, "PNG"], [4, 1, 1, "PNG"], [True, 1, 1, "PNG"], [1.0, 1, 1, "PNG"],
+        [1, 0, 1, "PNG"], [1, 1, -1, "PNG"], [1, 1, 1 << 31, "PNG"], ["1", 1, 1, "PNG"],
+        [1, 1, 1, "no such format"], [1, 1, 1, None], [1, 1, 1, ["PNG"]], [1, 1, 1, "PNG", 1],
+    ],
+)  # fmt: skip
+def test_nonsense_is_no_image(fields: list[object]) -> None:
+    with pytest.raises(ProtocolError):
+        parse_decode_answer(json.dumps(["ImageHeader", *fields]).encode(), 3)
+
+
+@given(st.binary(max_size=80) | st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=6), max_leaves=12,
+).map(lambda value: json.dumps(value).encode()))  # fmt: skip
+def test_any_bytes_are_an_answer_or_a_protocol_error(line: bytes) -> None:
+    for parse in (parse_read_answer, lambda line: parse_decode_answer(line, 3)):
+        try:
+            parse(line)
+        except ProtocolError:
+            continue
