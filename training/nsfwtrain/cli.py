@@ -361,7 +361,7 @@ def report(
 def doctor(device: o.Device = "auto", format_: ReportFormat = Format.TEXT) -> None:
     """Say what TensorFlow makes of this machine; exit 1 if something does not work."""
     with _errors(), silent_libraries():
-        from nsfwscan.inference.devices import check_device
+        from nsfwscan.inference.session import check_device
         from nsfwtrain.doctor import examine
 
         check_device(device)

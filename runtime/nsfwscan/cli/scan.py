@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -316,21 +316,21 @@ def _settings(given: SimpleNamespace, classifier: "Classifier", run: "Scan") -> 
     options_file = given.context.meta.get(OPTIONS_FILE)
     if options_file is not None:
         yield f"options from {printable(str(options_file))}"
-    settings = run.settings
+    options = run.options
     if classifier.device_note is not None:
         yield printable(classifier.device_note)
     name = printable(classifier.manifest.name)
-    yield f"{name} on {classifier.device}, flagging scores from {settings['threshold']} on"
+    yield f"{name} on {classifier.device}, flagging scores from {run.threshold} on"
     if given.verbose:
         from nsfwscan.util.parallel import available_cores
 
         yield (
-            f"decoding in {_counted(settings['workers'], 'process', 'es')}, "
-            f"scoring up to {_counted(settings['batch_size'], 'frame')} at a time "
-            f"on {_counted(settings['threads'], 'thread')}; "
+            f"decoding in {_counted(options.workers, 'process', 'es')}, "
+            f"scoring up to {_counted(options.batch_size, 'frame')} at a time "
+            f"on {_counted(options.threads, 'thread')}; "
             f"{_counted(available_cores(), 'core')} available"
         )
-        more = {"model": classifier.path, **settings}
+        more = {"model": classifier.path, "threshold": run.threshold, **asdict(options)}
         yield from (
             f"{key.replace('_', ' ')}: {printable(str(value))}" for key, value in more.items()
         )
