@@ -1,5 +1,6 @@
 """The command ``nsfwscan scan``: load the model, run the scan, finish the report."""
 
+import io
 import math
 import sys
 import time
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from nsfwscan.inference.classifier import Classifier
     from nsfwscan.reports.report import Report
     from nsfwscan.scanner import Scan, Source
-    from nsfwscan.sources.entry import Found, Skipped
+    from nsfwscan.sources.entry import Entry, Found, Skipped
     from nsfwscan.sources.selection import Selection
 
 _STDIN = "-"
@@ -177,18 +178,24 @@ def _loading(
 
 def _sources(given: SimpleNamespace, stack: ExitStack) -> "Iterable[Source]":
     """Give the paths, with standard input as an entry, and then the paths of the list."""
-    from nsfwscan.sources.entry import Entry
     from nsfwscan.sources.walk import read_list
 
-    paths = dict.fromkeys(given.paths or ())
-    stdin = Entry(_STDIN, explicit=True, open=lambda: nullcontext(_stdin()))
-    sources: list[Source] = [stdin if path == _STDIN else path for path in paths]
-    if _STDIN in paths:
-        _stdin()
+    sources: list[Source] = list(dict.fromkeys(given.paths or ()))
+    if _STDIN in sources:
+        sources[sources.index(_STDIN)] = _image_from_stdin(given.max_filesize)
     if given.files_from is None:
         return sources
     stream = stack.enter_context(_open_list(given.files_from))
     return chain(sources, read_list(stream, null=given.null))
+
+
+def _image_from_stdin(max_filesize: int) -> "Entry":
+    """Read standard input here: the main thread can be interrupted, and a retry needs the bytes."""
+    from nsfwscan.sources.entry import Entry
+    from nsfwscan.sources.reader import read_up_to
+
+    data = read_up_to(_stdin(), max_filesize + 1)
+    return Entry(_STDIN, explicit=True, open=lambda: io.BytesIO(data))
 
 
 def _stdin() -> BinaryIO:
