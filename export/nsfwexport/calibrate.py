@@ -3,7 +3,7 @@
 import csv
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from nsfwexport import modelfile
 from nsfwexport.errors import CalibrationError
 from nsfwscan import Classifier, Selection, scan
 from nsfwscan.dataset.labels import Part, read_split
 from nsfwscan.dataset.objects import object_path
+from nsfwscan.util.files import atomic_path
 
 Target = Literal["fpr", "recall"]
 
@@ -104,7 +106,7 @@ def choose(
         if blocker >= 1:
             raise CalibrationError(
                 f"so many images of label 0 score 1 that no threshold flags at most {value:g} of "
-                "them; look at the labels"
+                "them; check the labels"
             )
         threshold = _between(blocker, float(np.min(scores, where=scores > blocker, initial=1.0)))
     else:
@@ -215,6 +217,50 @@ def from_split(store: Path, split: Path, part: Part = "validation") -> list[tupl
     ]
 
 
+def calibrate(
+    model: Path, images: Sequence[tuple[str, int]], target: Target, value: float, where: str
+) -> tuple[float, OperatingPoint, list[str]]:
+    """Choose a model file's threshold on labelled images, and write it into its manifest.
+
+    Parameters
+    ----------
+    model
+        A model file with a manifest.
+    images
+        Paths and labels.
+    target, value
+        See `choose`.
+    where
+        The origin of the images, for the manifest.
+
+    Returns
+    -------
+    tuple
+        The threshold before, the new operating point, and warnings.
+
+    Raises
+    ------
+    CalibrationError
+        If an image has no score, or no threshold meets the target.
+    NsfwScanError
+        If the model file cannot be used or written.
+    """
+    proto, manifest = modelfile.read(model)
+    truth, scores = score(Classifier.load(model), images)
+    point = choose(truth, scores, target, value)
+    choice = describe(point, target, value, f"{len(truth):,} images of {where}")
+    changed = replace(manifest, threshold=point.threshold, threshold_choice=choice)
+    with atomic_path(model) as temporary:
+        temporary.write_bytes(modelfile.embed(proto, changed))
+    notes = warnings(point, target, value)
+    if manifest.parity is not None and changed.threshold != manifest.parity.get("threshold"):
+        notes.append(
+            f"flips were counted at {manifest.parity.get('threshold')}; nsfwexport verify "
+            "counts them at the new threshold"
+        )
+    return manifest.threshold, point, notes
+
+
 def score(
     classifier: Classifier, images: Sequence[tuple[str, int]]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -238,7 +284,7 @@ def score(
     for record in scan(list(labels), classifier, selection=Selection(ignore=False)):
         if record.score is None:
             raise CalibrationError(
-                f"{record.path} has no score ({record.detail}); mend it, or leave it out"
+                f"{record.path} has no score ({record.detail}); fix it, or leave it out"
             )
         found[record.path] = record.score
     for missing in labels.keys() - found.keys():

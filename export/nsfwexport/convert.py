@@ -10,9 +10,10 @@ import onnx
 import tf2onnx
 
 from nsfwexport import modelfile
+from nsfwexport.comparison import TOLERANCES, Report, Tolerance
 from nsfwexport.errors import ConversionError
 from nsfwexport.keras import KerasModel, sentence, tf, tf_keras
-from nsfwexport.parity import GATES, Gate, Report, publish
+from nsfwexport.parity import publish
 from nsfwscan import Manifest
 
 OPSET = 18
@@ -29,7 +30,7 @@ def convert(
     opset: int = OPSET,
     images: Sequence[Path] | None = None,
     devices: Sequence[str] = ("cpu",),
-    gates: Mapping[str, Gate] = GATES,
+    tolerances: Mapping[str, Tolerance] = TOLERANCES,
     licence: str | None = None,
 ) -> Report:
     """Convert a model, check the file, prove that both say the same, and only then name it.
@@ -44,7 +45,7 @@ def convert(
         Version of ONNX's operators.
     images
         Images to compare on; None makes some.
-    devices, gates
+    devices, tolerances
         Where to compare, and what must hold.
     licence
         Of the weights, as an SPDX expression.
@@ -77,7 +78,7 @@ def convert(
     )
     return publish(
         model, manifest, out, str(source.folder), source.scorer(),
-        images=images, devices=devices, gates=gates,
+        images=images, devices=devices, tolerances=tolerances,
     )  # fmt: skip
 
 

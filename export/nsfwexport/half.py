@@ -10,8 +10,9 @@ from typing import Any
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from nsfwexport import modelfile
+from nsfwexport.comparison import HALF_TOLERANCES, Report, Tolerance
 from nsfwexport.errors import ConversionError
-from nsfwexport.parity import HALF_GATES, Gate, Report, publish
+from nsfwexport.parity import publish
 from nsfwscan import Classifier
 
 
@@ -21,7 +22,7 @@ def half(
     *,
     images: Sequence[Path] | None = None,
     devices: Sequence[str] = ("cpu",),
-    gates: Mapping[str, Gate] = HALF_GATES,
+    tolerances: Mapping[str, Tolerance] = HALF_TOLERANCES,
 ) -> Report:
     """Write a model file with weights and arithmetic in float16; input and output keep their types.
 
@@ -33,7 +34,7 @@ def half(
         The new one; what was there before stays if anything fails.
     images
         Images to compare the two on; None makes some.
-    devices, gates
+    devices, tolerances
         Where to compare, and what must hold.
 
     Returns
@@ -67,7 +68,7 @@ def half(
     whole = Classifier.load(path, device="cpu")
     return publish(
         smaller, manifest, out, str(path), whole.predict,
-        images=images, devices=devices, gates=gates,
+        images=images, devices=devices, tolerances=tolerances,
         hint="half precision is too coarse for it, unless --max-difference allows more",
     )  # fmt: skip
 

@@ -132,7 +132,7 @@ def _facts(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise ConversionError(f"cannot read {path}: {error}") from error
     if not isinstance(facts, dict):
-        raise ConversionError(f"{path} is no JSON object; train anew")
+        raise ConversionError(f"{path} is no JSON object; train again")
     return facts
 
 

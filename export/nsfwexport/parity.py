@@ -1,22 +1,23 @@
-"""Prove that a model file says what the model it was made from says.
+"""Prove that a model file gives the scores of the model that it was made from.
 
-Two comparisons, on every device asked for: from the same tensors, and from the files, where the
-one side is the scanner itself, path to score. The first sees wrong weights, scaling or channels;
-the second also sees another way of decoding or resizing.
+There are two comparisons on every device. One feeds both models the same tensors: it detects wrong
+weights, scaling or channels. The other starts from the files, with the scanner itself on one side:
+it also detects another way of decoding or resizing.
 """
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nsfwexport import modelfile, samples
+from nsfwexport.comparison import TOLERANCES, Report, Scores, Tolerance, compare
 from nsfwexport.contract import require
 from nsfwexport.errors import ParityError
 from nsfwscan import Classifier, ImageError, Manifest, Preprocess, Selection, decode, scan
@@ -25,204 +26,7 @@ from nsfwscan.sources.entry import problem_of
 from nsfwscan.util.files import atomic_path
 from nsfwscan.util.parallel import available_cores, map_ahead
 
-Scores = NDArray[np.float32]
-
-_LEAST = 1e-6  # probabilities are kept that far from 0 and 1 where a logit is taken
 _BATCH = 4  # few, since a B7 is large
-_WORST = 5
-_SPREAD = 0.5  # scores that span less prove little: a constant would pass
-
-
-@dataclass(frozen=True)
-class Gate:
-    """How far two models may differ and still say the same.
-
-    Attributes
-    ----------
-    difference
-        Largest absolute difference of a probability.
-    flips
-        Largest share of images, in [0, 1], whose decision at the threshold differs.
-    """
-
-    difference: float
-    flips: float
-
-
-GATES: Mapping[str, Gate] = {
-    "cpu": Gate(1e-4, 0),
-    "cuda": Gate(1e-4, 0),
-    "cuda-tf32": Gate(5e-3, 1e-3),
-}
-"""By device: what must hold of a model in single precision."""
-
-HALF_GATES: Mapping[str, Gate] = dict.fromkeys(GATES, Gate(5e-3, 1e-3))
-"""The same of a model in half precision."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Largest, mean and 99th-percentile absolute difference."""
-
-    largest: float
-    mean: float
-    p99: float
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One way of comparing two models, on one device.
-
-    Attributes
-    ----------
-    way
-        ``tensors`` or ``files``.
-    device
-        Where the model file ran.
-    gate
-        What must hold.
-    images
-        How many were compared.
-    probability, logit
-        How far apart the two were.
-    flips
-        How many decisions differ at the shipped threshold.
-    worst
-        The images that differ most: path, expected score, score.
-    """
-
-    way: str
-    device: str
-    gate: Gate
-    images: int
-    probability: Difference
-    logit: Difference
-    flips: int
-    worst: tuple[tuple[str, float, float], ...] = ()
-
-    @property
-    def holds(self) -> bool:
-        """Whether it is inside the gate; a NaN never is."""
-        share = self.flips / self.images
-        return self.probability.largest <= self.gate.difference and share <= self.gate.flips
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """All comparisons of a model file with what it was made from.
-
-    Attributes
-    ----------
-    reference
-        What it was compared with.
-    threshold
-        At which decisions were counted.
-    comparisons
-        One for each way and device.
-    score_range
-        Least and largest score of the reference.
-    left_out
-        Images that could not be used, and why.
-    """
-
-    reference: str
-    threshold: float
-    comparisons: tuple[Comparison, ...]
-    score_range: tuple[float, float]
-    left_out: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def spread(self) -> bool:
-        """Whether the scores differ enough from image to image to prove anything."""
-        return self.score_range[1] - self.score_range[0] >= _SPREAD
-
-    def facts(self) -> dict[str, Any]:
-        """Give what a manifest keeps: all but the names of images."""
-        comparisons = []
-        for comparison in self.comparisons:
-            entry = asdict(comparison)
-            del entry["worst"]
-            comparisons.append(entry)
-        return {
-            "reference": self.reference,
-            "threshold": self.threshold,
-            "score_range": list(self.score_range),
-            "comparisons": comparisons,
-        }
-
-    def require(self, path: Path, hint: str | None = None) -> None:
-        """Raise `ParityError` unless every comparison holds.
-
-        Parameters
-        ----------
-        path
-            What to call the model file.
-        hint
-            Why it may be so, where the caller knows better than the comparisons tell.
-        """
-        broken = [comparison for comparison in self.comparisons if not comparison.holds]
-        if not broken:
-            return
-        said = "; ".join(
-            f"from the {'same ' * (c.way == 'tensors')}{c.way} on {c.device}, probabilities differ "
-            f"by up to {c.probability.largest:.3g} (allowed: {c.gate.difference:g}) and {c.flips} "
-            f"of {c.images} decisions (allowed: {c.gate.flips:.1%})"
-            for c in broken
-        )
-        if all(comparison.way == "files" for comparison in broken):
-            hint = "the tensors agree, so images are decoded or resized in another way"
-        why = hint or "weights, scaling or the order of channels are not the same"
-        worst = "".join(
-            f"\n  {name}: {expected:.6f} became {got:.6f}"
-            for name, expected, got in broken[0].worst
-        )
-        raise ParityError(f"{path} does not say what {self.reference} says: {said}; {why}{worst}")
-
-
-def compare(
-    way: str,
-    device: str,
-    gate: Gate,
-    threshold: float,
-    paths: Sequence[str],
-    expected: Scores,
-    got: Scores,
-) -> Comparison:
-    """Compare two lists of scores.
-
-    Parameters
-    ----------
-    way, device, gate
-        See `Comparison`.
-    threshold
-        Score from which an image is flagged.
-    paths
-        Of the images.
-    expected, got
-        float32 (N,) in [0, 1], N at least 1; NaN where there is no score, which never holds.
-    """
-    a, b = expected.astype(np.float64), got.astype(np.float64)
-    apart = np.abs(a - b)
-    order = np.argsort(-np.nan_to_num(apart, nan=np.inf), kind="stable")[:_WORST]
-    return Comparison(
-        way=way,
-        device=device,
-        gate=gate,
-        images=len(paths),
-        probability=_difference(apart),
-        logit=_difference(np.abs(_logit(a) - _logit(b))),
-        flips=int(np.sum((a >= threshold) != (b >= threshold))),
-        worst=tuple((paths[i], float(a[i]), float(b[i])) for i in order),
-    )
-
-
-def _difference(apart: NDArray[np.float64]) -> Difference:
-    return Difference(float(apart.max()), float(apart.mean()), float(np.percentile(apart, 99)))
-
-
-def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    kept = np.clip(probability, _LEAST, 1 - _LEAST)
-    return np.log(kept / (1 - kept))
 
 
 def verify(
@@ -233,29 +37,29 @@ def verify(
     images: Sequence[Path],
     *,
     devices: Sequence[str] = ("cpu",),
-    gates: Mapping[str, Gate] = GATES,
+    tolerances: Mapping[str, Tolerance] = TOLERANCES,
     called: Path | None = None,
 ) -> Report:
-    """Compare a model file with what it was made from, on images.
+    """Compare a model file with its reference, on images.
 
     Parameters
     ----------
     model
-        The ONNX file, its manifest in it.
+        The ONNX file with its manifest.
     reference
-        What to call the other side.
+        The name of the reference, for messages.
     score
-        The other side: from uint8 (N, S, S, 3) to probabilities.
+        The reference: from uint8 (N, S, S, 3) to probabilities, float32 (N,).
     preprocess
-        How the other side's images are prepared.
+        The preprocessing of the reference.
     images
-        The files, at least one of which can be used.
+        The files. At least one must be usable.
     devices
-        Keys of `GATES`.
-    gates
-        What must hold, by device; it is reported, not required: see `Report.require`.
+        Keys of `TOLERANCES`.
+    tolerances
+        The tolerance of each device. It is reported, not required: see `Report.require`.
     called
-        What to call the model file in messages; None is its own name.
+        The name of the model file in messages; None is `model`.
 
     Raises
     ------
@@ -264,53 +68,65 @@ def verify(
     NsfwScanError
         If the model file or a device cannot be used.
     """
-    classifiers = {name: _load(model, name) for name in devices}
-    threshold = next(iter(classifiers.values())).manifest.threshold
-    fits = {
-        name: classifier.manifest.preprocess.size == preprocess.size
-        for name, classifier in classifiers.items()
-    }
-    if not all(fits.values()):
-        raise ParityError(
-            f"{called or model} takes images of another size than {reference}: another model"
-        )
-    expected: list[Scores] = []
-    tensors: dict[str, list[Scores]] = {name: [] for name in devices}
-    used: list[str] = []
-    left_out: dict[str, str] = {}
-    chunks = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
-    load = partial(_load_images, preprocess=preprocess)
-    with closing(map_ahead(load, chunks, workers=available_cores(), window=4)) as loaded:
-        for paths, pixels, failed in loaded:
-            left_out |= failed
-            if pixels is not None:
-                used += paths
-                expected.append(score(pixels))
-                for name, classifier in classifiers.items():
-                    tensors[name].append(classifier.predict(pixels))
-    if not used:
-        why = next((f"{path}: {said}" for path, said in left_out.items()), "there is none")
-        raise ParityError(
-            f"no image can be used to compare {called or model} with {reference}: {why}"
-        )
-    reference_scores = np.concatenate(expected)
-    if not np.isfinite(reference_scores).all():
-        without = used[int(np.argmin(np.isfinite(reference_scores)))]
+    name = called or model
+    classifiers = {device: _load(model, device) for device in devices}
+    sizes = {classifier.manifest.preprocess.size for classifier in classifiers.values()}
+    if sizes != {preprocess.size}:
+        raise ParityError(f"{name} takes images of another size than {reference}: another model")
+    scored = _score(score, preprocess, classifiers, images)
+    if not scored.paths:
+        why = next((f"{path}: {said}" for path, said in scored.left_out.items()), "there is none")
+        raise ParityError(f"no image can be used to compare {name} with {reference}: {why}")
+    expected = np.concatenate(scored.reference)
+    if not np.isfinite(expected).all():
+        without = scored.paths[int(np.argmin(np.isfinite(expected)))]
         raise ParityError(f"{reference} gives no number for {without}: its weights do not hold")
+    threshold = next(iter(classifiers.values())).manifest.threshold
     comparisons = []
-    for name, classifier in classifiers.items():
-        from_files = _scan(classifier, used)
-        for way, scores in (("tensors", np.concatenate(tensors[name])), ("files", from_files)):
+    for device, classifier in classifiers.items():
+        tensors, files = np.concatenate(scored.tensors[device]), _scan(classifier, scored.paths)
+        for way, got in (("tensors", tensors), ("files", files)):
             comparisons.append(
-                compare(way, name, gates[name], threshold, used, reference_scores, scores)
+                compare(way, device, tolerances[device], threshold, scored.paths, expected, got)
             )
     return Report(
         reference=reference,
         threshold=threshold,
         comparisons=tuple(comparisons),
-        score_range=(float(reference_scores.min()), float(reference_scores.max())),
-        left_out=left_out,
+        score_range=(float(expected.min()), float(expected.max())),
+        left_out=scored.left_out,
     )
+
+
+@dataclass
+class _Scored:
+    """The images that could be used, their scores in batches, and the images left out."""
+
+    paths: list[str] = field(default_factory=list)
+    reference: list[Scores] = field(default_factory=list)
+    tensors: dict[str, list[Scores]] = field(default_factory=lambda: defaultdict(list))
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def _score(
+    score: Callable[[Pixels], Scores],
+    preprocess: Preprocess,
+    classifiers: Mapping[str, Classifier],
+    images: Sequence[Path],
+) -> _Scored:
+    """Give the scores of the reference and of the model file from the same tensors."""
+    scored = _Scored()
+    chunks = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
+    load = partial(_load_images, preprocess=preprocess)
+    with closing(map_ahead(load, chunks, workers=available_cores(), window=4)) as loaded:
+        for paths, pixels, failed in loaded:
+            scored.left_out |= failed
+            if pixels is not None:
+                scored.paths += paths
+                scored.reference.append(score(pixels))
+                for device, classifier in classifiers.items():
+                    scored.tensors[device].append(classifier.predict(pixels))
+    return scored
 
 
 def _load(model: Path, device: str) -> Classifier:
@@ -334,7 +150,7 @@ def _load_images(
 
 
 def _scan(classifier: Classifier, paths: Sequence[str]) -> Scores:
-    """Give the scanner's own scores; NaN where it has none."""
+    """Give the scores of a scan; NaN for an image without one."""
     found = {
         record.path: record.score
         for record in scan(paths, classifier, frames=1, selection=Selection(ignore=False))
@@ -352,23 +168,23 @@ def publish(
     *,
     images: Sequence[Path] | None,
     devices: Sequence[str],
-    gates: Mapping[str, Gate],
+    tolerances: Mapping[str, Tolerance],
     hint: str | None = None,
 ) -> Report:
-    """Write a model file beside its name, check and compare it, and only then give it the name.
+    """Write a model file under a temporary name, check and compare it, then rename it.
 
     Parameters
     ----------
     model
         An `onnx.ModelProto`.
     manifest
-        Its manifest; the comparison is added to it.
+        Its manifest. The comparison is added to it.
     out
-        The file; what was there before stays if anything fails.
-    reference, score, devices, gates
-        See `verify`; images are prepared as the manifest says.
+        The file. An existing one stays if anything fails.
+    reference, score, devices, tolerances
+        See `verify`. The images are prepared as the manifest says.
     images
-        Images to compare on; None makes some.
+        The images to compare on; None generates some.
     hint
         See `Report.require`.
 
@@ -377,7 +193,7 @@ def publish(
     ConversionError
         If the file breaks the contract.
     ParityError
-        If it does not say what the reference says.
+        If its scores differ from those of the reference.
     OutputError
         If it cannot be written.
     """
@@ -386,7 +202,8 @@ def publish(
         require(temporary, model)
         report = verify(
             temporary, reference, score, manifest.preprocess,
-            images or samples.make(Path(folder)), devices=devices, gates=gates, called=out,
+            images or samples.make(Path(folder)),
+            devices=devices, tolerances=tolerances, called=out,
         )  # fmt: skip
         report.require(out, hint)
         temporary.write_bytes(modelfile.embed(model, replace(manifest, parity=report.facts())))

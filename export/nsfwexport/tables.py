@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nsfwexport.parity import Report
+from nsfwexport.comparison import Report
 from nsfwscan.util.escape import printable
 
 _HEADINGS = (

@@ -98,7 +98,7 @@ def test_scores_are_the_scanner_s(tmp_path: Path) -> None:
     assert labels.tolist() == [0, 1, 0, 1, 0]
     assert len(set(scores.tolist())) == 5
     (tmp_path / "3.png").write_bytes(b"")
-    with pytest.raises(CalibrationError, match=r"3\.png has no score .* mend it, or leave it out"):
+    with pytest.raises(CalibrationError, match=r"3\.png has no score .* fix it, or leave it out"):
         calibrate.score(model, images)
     with pytest.raises(CalibrationError, match="no image of label 1"):
         calibrate.score(model, images[:1])

@@ -8,10 +8,10 @@ from conftest import BuiltVariant, Run
 from export.conftest import Trained
 
 from nsfwexport import keras, modelfile
+from nsfwexport.comparison import TOLERANCES, Tolerance
 from nsfwexport.contract import violations
 from nsfwexport.convert import convert
 from nsfwexport.errors import ConversionError, ParityError
-from nsfwexport.parity import GATES, Gate
 from nsfwscan import Classifier, OutputError
 
 
@@ -34,13 +34,13 @@ def test_the_file_says_what_it_is(trained: Trained) -> None:
 
 
 @pytest.mark.slow
-def test_what_fails_the_gate_gets_no_name_and_replaces_nothing(
+def test_what_exceeds_the_tolerance_gets_no_name_and_replaces_nothing(
     trained: Trained, tmp_path: Path
 ) -> None:
     out = tmp_path / "b0.onnx"
     out.write_text("before")
     with pytest.raises(ParityError, match=r"b0\.onnx does not say what"):
-        convert(keras.load(trained.run), out, gates={**GATES, "cpu": Gate(0, 0)})
+        convert(keras.load(trained.run), out, tolerances={**TOLERANCES, "cpu": Tolerance(0, 0)})
     assert [path.name for path in tmp_path.iterdir()] == ["b0.onnx"]
     assert out.read_text() == "before"
 

@@ -4,10 +4,10 @@ import pytest
 from export.conftest import Trained
 
 from nsfwexport import modelfile
+from nsfwexport.comparison import HALF_TOLERANCES, Tolerance
 from nsfwexport.contract import violations
 from nsfwexport.errors import ConversionError, ParityError
 from nsfwexport.half import half
-from nsfwexport.parity import GATES, HALF_GATES
 from nsfwscan import Classifier
 
 
@@ -22,14 +22,14 @@ def test_half_the_size_and_the_same_contract(trained: Trained, tmp_path: Path) -
     assert smaller.manifest.source is not None
     assert whole.sha256 in smaller.manifest.source
     assert smaller.manifest.training == whole.manifest.training
-    assert all(c.gate == HALF_GATES["cpu"] for c in report.comparisons)
+    assert all(c.tolerance == HALF_TOLERANCES["cpu"] for c in report.comparisons)
     assert 0 < max(c.probability.largest for c in report.comparisons) <= 5e-3
     with pytest.raises(ConversionError, match="is in half precision already"):
         half(out, tmp_path / "again.onnx")
     assert modelfile.is_half(modelfile.read_graph(out))
 
 
-def test_a_strict_gate_refuses_it(trained: Trained, tmp_path: Path) -> None:
+def test_a_strict_tolerance_refuses_it(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(ParityError):
-        half(trained.model, tmp_path / "h.onnx", gates={"cpu": GATES["cpu"].__class__(1e-9, 0)})
+        half(trained.model, tmp_path / "h.onnx", tolerances={"cpu": Tolerance(1e-9, 0)})
     assert list(tmp_path.iterdir()) == []

@@ -11,20 +11,26 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nsfwexport import keras, modelfile, samples
+from nsfwexport.comparison import TOLERANCES, Report, Tolerance, compare
 from nsfwexport.convert import convert
 from nsfwexport.errors import ParityError
 from nsfwexport.keras import tf, tf_keras
-from nsfwexport.parity import GATES, Gate, Report, compare, verify
+from nsfwexport.parity import verify
 
-CPU = GATES["cpu"]
+CPU = TOLERANCES["cpu"]
 SCORES = hnp.arrays(np.float32, 20, elements=st.floats(0, 1, width=32))
 NAMES = [str(i) for i in range(20)]
 
 
-def report_of(trained: Trained, model: Path, images: list[Path], **gates: Gate) -> Report:
+def report_of(trained: Trained, model: Path, images: list[Path], **tolerances: Tolerance) -> Report:
     source = keras.load(trained.run)
     return verify(
-        model, "the run", source.scorer(), source.preprocess, images, gates={**GATES, **gates}
+        model,
+        "the run",
+        source.scorer(),
+        source.preprocess,
+        images,
+        tolerances={**TOLERANCES, **tolerances},
     )
 
 
@@ -128,17 +134,17 @@ def test_differences_are_what_they_are(
 def test_a_score_that_is_none_never_holds() -> None:
     scores = np.full(20, 0.5, np.float32)
     missing = np.where(np.arange(20) == 3, np.nan, scores).astype(np.float32)
-    found = compare("files", "cpu", Gate(1, 1), 0.5, NAMES, scores, missing)
+    found = compare("files", "cpu", Tolerance(1, 1), 0.5, NAMES, scores, missing)
     assert not found.holds
     assert found.worst[0][0] == "3"
 
 
-def test_few_flips_are_allowed_where_the_gate_says_so() -> None:
+def test_few_flips_are_allowed_where_the_tolerance_says_so() -> None:
     a = np.full(20, 0.5, np.float32)
     b = np.where(np.arange(20) == 3, 0.4999, a).astype(np.float32)
-    assert compare("files", "cuda-tf32", Gate(5e-3, 0.05), 0.5, NAMES, a, b).holds
-    assert not compare("files", "cuda-tf32", Gate(5e-3, 0.04), 0.5, NAMES, a, b).holds
-    assert not compare("files", "cuda-tf32", Gate(5e-5, 0.05), 0.5, NAMES, a, b).holds
+    assert compare("files", "cuda-tf32", Tolerance(5e-3, 0.05), 0.5, NAMES, a, b).holds
+    assert not compare("files", "cuda-tf32", Tolerance(5e-3, 0.04), 0.5, NAMES, a, b).holds
+    assert not compare("files", "cuda-tf32", Tolerance(5e-5, 0.05), 0.5, NAMES, a, b).holds
 
 
 def test_a_reference_that_gives_no_number_is_named(trained: Trained, images: list[Path]) -> None:

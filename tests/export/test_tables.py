@@ -3,14 +3,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from nsfwexport.parity import Gate, Report, compare
+from nsfwexport.comparison import Report, Tolerance, compare
 from nsfwexport.tables import aligned, json_report, markdown, markdown_report, text_report
 
 A, B = np.array([0.1, 0.9], np.float32), np.array([0.1, 0.4], np.float32)
 REPORT = Report(
     reference="run",
     threshold=0.5,
-    comparisons=(compare("files", "cpu", Gate(1e-4, 0), 0.5, ["a.jpg", "b.jpg"], A, B),),
+    comparisons=(compare("files", "cpu", Tolerance(1e-4, 0), 0.5, ["a.jpg", "b.jpg"], A, B),),
     score_range=(0.1, 0.9),
     left_out={"c.jpg": "why"},
 )
@@ -38,7 +38,7 @@ def test_a_report_for_programs() -> None:
     assert comparison["flips"] == 1
     assert found["left_out"] == {"c.jpg": "why"}
     broken = np.array([0.1, np.nan], np.float32)
-    none = compare("files", "cpu", Gate(1e-4, 0), 0.5, ["a.jpg", "b.jpg"], A, broken)
+    none = compare("files", "cpu", Tolerance(1e-4, 0), 0.5, ["a.jpg", "b.jpg"], A, broken)
     text = json_report(replace(REPORT, comparisons=(none,)))
     assert json.loads(text)["comparisons"][0]["probability"]["largest"] is None
     assert "NaN" not in text

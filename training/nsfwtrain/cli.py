@@ -358,7 +358,7 @@ def report(
 def doctor(device: o.Device = "auto", format_: ReportFormat = Format.TEXT) -> None:
     """Check what TensorFlow can use on this machine; exit 1 if a check fails."""
     with _errors(), silent_libraries():
-        from nsfwscan.inference.devices import check_device
+        from nsfwscan.inference.session import check_device
         from nsfwtrain.doctor import examine
 
         check_device(device)

@@ -10,7 +10,7 @@ import numpy as np
 from nsfwscan.doctor.findings import Finding, State, attempt, installed
 from nsfwscan.doctor.gpu import check_driver, severities, with_gpu
 from nsfwscan.doctor.nvidia import Driver, load_libraries, missing_libraries, query_driver
-from nsfwscan.inference.devices import gpu_index
+from nsfwscan.inference.session import gpu_index
 
 TOLERANCE = 1e-4
 """Largest difference between a GPU's sums and the CPU's, relative to the largest sum."""

@@ -43,7 +43,7 @@ def doctor(
     """
     with errors_as_exit_codes(), silent_libraries():
         from nsfwscan.doctor.checks import examine
-        from nsfwscan.inference.devices import check_device
+        from nsfwscan.inference.session import check_device
 
         check_device(device)
         good = show(examine(device, cache), format_)

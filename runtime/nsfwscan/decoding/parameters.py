@@ -70,9 +70,9 @@ class Preprocess:
         TypeError, ValueError
             If a required field is missing or a value is out of range.
         """
-        named = {"jpeg_draft_margin" if k == "draft_margin" else k: v for k, v in facts.items()}
+        values = {"jpeg_draft_margin" if k == "draft_margin" else k: v for k, v in facts.items()}
         return cls(
-            **{field.name: named[field.name] for field in fields(cls) if field.name in named}
+            **{field.name: values[field.name] for field in fields(cls) if field.name in values}
         )
 
     @property

@@ -17,7 +17,7 @@ from nsfwscan.doctor.findings import Finding, State, attempt, installed
 from nsfwscan.doctor.gpu import check_cuda, with_gpu
 from nsfwscan.doctor.nvidia import Driver, Libraries, NoDriver, load_libraries, query_driver
 from nsfwscan.errors import CacheError, EngineError, NsfwScanError
-from nsfwscan.inference.devices import gpu_index
+from nsfwscan.inference.session import gpu_index
 
 TOLERANCE = 1e-4
 """Largest difference between a GPU's and the CPU's score; without TF32 only rounding differs."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 
 from nsfwscan.errors import NsfwScanError
-from nsfwscan.inference.devices import SEE_DOCTOR
+from nsfwscan.inference.session import SEE_DOCTOR
 
 
 class State(StrEnum):

@@ -281,7 +281,7 @@ def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     assert done.stdout in {"safe\n", "flagged\n"}
 
 
-def test_a_worker_looks_where_the_program_is_now(
+def test_a_relative_path_holds_in_the_current_folder(
     tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stays in the folder in which it was started; names are meant from here."""
@@ -321,7 +321,7 @@ def test_an_answer_that_makes_no_sense_is_a_crash(
 
 
 @pytest.mark.parametrize("frames", ["1000000000", "0", "-1", '"many"', "null"])
-def test_nor_is_an_image_taken_that_nobody_asked_for(
+def test_an_image_with_other_frames_than_asked_for_is_a_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: str
 ) -> None:
     head = f'["ImageHeader", {frames}, 1, 1, "PNG"]'
