@@ -637,7 +637,7 @@ def test_a_user_without_a_home_scans_without_a_cache(
 def test_an_image_is_scanned_from_standard_input(run: Run, photos: Path, model: Path) -> None:
     path = next(photos.glob("*.png"))
     expected = json.loads(run(path, "-m", model, "-f", "jsonl", "--no-cache").stdout)
-    command = [SCRIPT, "-", "-", path, "-m", model, "-f", "jsonl", "--no-cache"]
+    command: list[str | Path] = [SCRIPT, "-", "-", path, "-m", model, "-f", "jsonl", "--no-cache"]
     with path.open("rb") as stream:
         done = subprocess.run(command, stdin=stream, capture_output=True, text=True, check=False)
     first, second = map(json.loads, done.stdout.splitlines())  # standard input is scanned once
@@ -657,7 +657,7 @@ def test_an_image_is_scanned_from_standard_input(run: Run, photos: Path, model: 
 def test_standard_input_without_an_image_is_an_error(
     model: Path, data: bytes, arguments: list[str], reason: str
 ) -> None:
-    command = [SCRIPT, "-", "-m", model, "-f", "jsonl", *arguments]
+    command: list[str | Path] = [SCRIPT, "-", "-m", model, "-f", "jsonl", *arguments]
     done = subprocess.run(command, input=data, capture_output=True, check=False)
     assert done.returncode == 2
     assert json.loads(done.stdout)["reason"] == reason
