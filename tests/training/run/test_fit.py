@@ -276,6 +276,8 @@ def test_a_full_disk_is_one_sentence_and_nothing_half_written(
         "--cache", cache, "--epochs", "1", "--batch-size", "32",
     ]  # fmt: skip
     run(collection, tmp_path / "warm", cache=cache, epochs=1)
+    fonts = [sys.executable, "-c", "import matplotlib.font_manager"]
+    subprocess.run(fonts, check=True)  # its list of fonts exceeds the limit
     line = f"ulimit -f {blocks}; {shlex.join(map(str, words))}"
     done = subprocess.run(
         ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
