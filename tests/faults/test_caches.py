@@ -106,7 +106,7 @@ def test_a_cache_that_cannot_be_used_is_named_and_done_without(
 ) -> None:
     many(tmp_path / "photos", 20)
     home = {"XDG_CACHE_HOME": str(tmp_path / "home")}
-    cache = tmp_path / "home" / "nsfwscan" / "scores.sqlite"
+    cache = tmp_path / "home" / "nsfwscan" / "verdicts.sqlite"
     arguments = ["photos", "-m", model, "-f", "jsonl"]
     found = results(parsed(run(*arguments, environment=home).stdout))
     spoiled = spoil(cache)
