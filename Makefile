@@ -1,13 +1,13 @@
 # Everything here sets up what it needs: Python 3.11 to 3.13 and make are enough.
 #
-#   make scan PHOTOS=/some/folder   scan that folder (without PHOTOS: a few sample pictures)
+#   make scan PHOTOS=/some/folder   scan that folder (without PHOTOS: a few sample images)
 #   make test                       run the tests
 #   make fuzz MINUTES=30            look for damaged files that break something, for so long
 #   make dist                       build wheel and source, install them in empty environments
 #   make check                      format, lint, check types, documentation and Dockerfile (CI:
 #                                   change nothing)
-#   make docs                       write the generated parts of the documentation anew
-#   make lock                       choose the newest versions of all dependencies anew
+#   make docs                       regenerate the generated parts of the documentation
+#   make lock                       upgrade all dependencies to their newest versions
 #   make clean                      remove what the above have made
 
 PYTHON ?= python3

@@ -54,7 +54,7 @@ def model(tmp_path: Path) -> Path:
         (drop, "no such table"),
     ],
 )
-def test_what_happens_to_the_cache_under_way_costs_no_record(
+def test_damage_to_the_cache_during_a_scan_costs_no_record(
     run: Run,
     tmp_path: Path,
     model: Path,
@@ -101,7 +101,7 @@ def test_what_happens_to_the_cache_under_way_costs_no_record(
         (lambda cache: sqlite3.connect(cache).execute("PRAGMA user_version = 9"), "(schema 9, "),
     ],
 )
-def test_a_cache_that_cannot_be_used_is_named_and_done_without(
+def test_a_scan_names_an_unusable_cache_and_goes_on_without_it(
     run: Run, tmp_path: Path, model: Path, spoil: Callable[[Path], object], said: str
 ) -> None:
     many(tmp_path / "photos", 20)

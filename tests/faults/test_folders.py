@@ -129,7 +129,9 @@ def test_files_that_change_all_the_time_have_one_record_each_and_no_wrong_score_
     assert at_once == results(parsed(run(*photos, *arguments, "--no-cache").stdout))
 
 
-def test_a_folder_that_vanishes_under_way_is_no_end(run: Run, tmp_path: Path, model: Path) -> None:
+def test_a_folder_that_vanishes_does_not_end_the_scan(
+    run: Run, tmp_path: Path, model: Path
+) -> None:
     for name in "abcdefgh":
         (tmp_path / "tree" / name).mkdir(parents=True)
         Image.new("RGB", (9, 9), "red").save(tmp_path / "tree" / name / "a.png")

@@ -224,7 +224,7 @@ def test_want_of_memory_is_never_called_damage_and_never_another_file_s(
     assert {r.reason for r in scan(tmp_path, redness)} == {None}, "the limit was that scan's"
 
 
-def test_what_is_left_alone_is_told(tmp_path: Path, redness: Classifier) -> None:
+def test_skipped_entries_are_reported(tmp_path: Path, redness: Classifier) -> None:
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / ".b.jpg").write_text("b")
     told: list[Skipped] = []
@@ -516,7 +516,7 @@ def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path, redness: Class
     assert [record.score for record in records[:10]] == [record.score for record in begun]
 
 
-def test_a_verdict_cannot_be_borrowed_by_a_forged_sha1(
+def test_a_forged_sha1_does_not_give_another_image_s_score(
     tmp_path: Path, redness: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if somebody had made all of these collide, as can be done with SHA-1 since 2017."""

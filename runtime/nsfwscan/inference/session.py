@@ -78,7 +78,7 @@ def engine() -> Any:
 
 
 def cuda_major(runtime: Any) -> int | None:
-    """Give the line of CUDA, such as 12, that the engine was built for; None if for none."""
+    """Give the CUDA major version that the engine was built for; None if it was built for none."""
     version = getattr(runtime, "cuda_version", "")
     has_cuda = _CUDA in runtime.get_available_providers() and version
     return int(version.partition(".")[0]) if has_cuda else None
@@ -149,7 +149,7 @@ def _cuda_session(
     options = {
         "device_id": str(index),
         "use_tf32": str(int(tf32)),
-        # The default tries every algorithm anew for each size of batch.
+        # The default tries every algorithm for each new batch size.
         "cudnn_conv_algo_search": "HEURISTIC",
     }
     try:

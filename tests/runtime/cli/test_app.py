@@ -201,7 +201,7 @@ def test_options_come_from_flag_then_variable_then_file_then_default(
     assert threshold("--threshold", "0.3") == 0.3
 
 
-def test_of_a_cache_and_none_what_is_named_nearer_counts(
+def test_cache_and_no_cache_override_each_other_by_their_source(
     run: Run, photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def is_used(*options: str) -> bool:
@@ -596,7 +596,7 @@ def test_verbose_explains_how_the_work_is_divided(run: Run, photos: Path, model:
     )
 
 
-def test_limits_on_time_and_memory_are_heeded(run: Run, photos: Path, model: Path) -> None:
+def test_limits_on_time_and_memory_are_respected(run: Run, photos: Path, model: Path) -> None:
     Image.new("1", (13_000, 13_000)).save(photos / "huge.png")
     slow = run("photos", "-m", model, "--timeout", "0.2", "--no-cache")
     assert slow.returncode == 2

@@ -187,7 +187,7 @@ def test_a_model_that_fails_is_raised_at_its_image(tmp_path: Path) -> None:
     assert not [thread for thread in enumerate_threads() if thread.name.startswith("decode")]
 
 
-def test_an_image_without_a_number_has_no_verdict_and_is_not_kept(tmp_path: Path) -> None:
+def test_an_image_without_a_number_has_no_score_and_is_not_kept(tmp_path: Path) -> None:
     def nothing(pixels: Pixels) -> Probabilities:
         return np.full(len(pixels), np.nan, np.float32)
 

@@ -96,7 +96,7 @@ def test_a_disk_that_fills_up_loses_nothing_and_nothing_half_written_is_read(
         assert found.get([sha1(4)]).tolist() == [[4] * 3]
 
 
-def test_a_cache_deleted_under_way_is_said(tmp_path: Path) -> None:
+def test_a_cache_deleted_during_use_is_an_error(tmp_path: Path) -> None:
     cache = fill(tmp_path, range(3))
     shutil.rmtree(cache.folder)
     with pytest.raises(CacheError, match=r"cannot read the cache .*: No such file"):
