@@ -28,10 +28,11 @@ from typing import Any
 import numpy as np
 
 from nsfwscan import Preprocess, decode
-from nsfwscan.dataset.labels import PARTS, read_split
+from nsfwscan.dataset.labels import PARTS
 from nsfwscan.dataset.objects import read_object
 from nsfwscan.util.parallel import available_cores
-from nsfwtrain.link import link_folders
+from nsfwtrain.data.link import link_folders
+from nsfwtrain.data.tables import read_split
 from nsfwtrain.variants import Variant, by_name
 
 _SAMPLE = 320  # images that the alone figures are taken over
@@ -111,9 +112,9 @@ def _train_seconds(facts: dict[str, Any]) -> float:
 
 def _alone(arguments: argparse.Namespace, variant: Variant) -> dict[str, float]:
     """Seconds an image of decoding and of the backbone, each on one thread."""
-    from nsfwtrain.backbone import load_backbone
-    from nsfwtrain.keras import tf
-    from nsfwtrain.model import feature_function
+    from nsfwtrain.model.backbone import load_backbone
+    from nsfwtrain.model.classifier import feature_function
+    from nsfwtrain.model.keras import tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -123,7 +124,7 @@ def _alone(arguments: argparse.Namespace, variant: Variant) -> dict[str, float]:
     features = feature_function(variant.image_size, layer)
 
     def read() -> Any:
-        objects = (read_object(arguments.store, row.label.object_id) for row in rows)
+        objects = (read_object(arguments.store, name) for name in rows["objectId"])
         return np.concatenate([decode(data, preprocess).pixels for data in objects])
 
     def forward() -> None:
@@ -146,8 +147,8 @@ def _median(work: Callable[[], object]) -> float:
 
 def _published(arguments: argparse.Namespace, variant: Variant) -> dict[str, float]:
     """Seconds and test loss of the loop of the published study."""
-    from nsfwtrain.backbone import load_backbone
-    from nsfwtrain.keras import tf_keras
+    from nsfwtrain.model.backbone import load_backbone
+    from nsfwtrain.model.keras import tf_keras
 
     side = (variant.image_size, variant.image_size)
     with tempfile.TemporaryDirectory() as name:

@@ -1,55 +1,111 @@
-"""Write the parts of the documentation that the code knows better, or check that they are current.
+"""Write the generated parts of the documentation, or check that they are current.
 
 A part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
 """
 
 import inspect
+import json
 import os
 import re
 import sys
+import types
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import licences
+import typer
 from typer.testing import CliRunner
 
-from nsfwscan.cli.app import app
-from nsfwscan.errors import REASONS
+import nsfwexport.cli
+import nsfwscan.cli.app
+import nsfwtrain.cli
+from nsfwscan import errors
+from nsfwscan.inference.manifest import Manifest
+from nsfwscan.limits import ScanOptions
 from nsfwscan.record import Record
 from nsfwscan.reports.summary import EXIT_CODES
-from nsfwscan.sources.filetype import FORMATS
+from nsfwscan.sources.filetype import FORMATS, Kind
 
 DOCS = Path(__file__).parent
 FILES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
 PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-
-
-def help_text() -> str:
-    """Give the help of the command as it is printed 80 columns wide."""
-    os.environ["COLUMNS"] = "80"
-    shown = CliRunner().invoke(app, ["--help"], prog_name="nsfwscan").output
-    return f"```text\n{shown.rstrip()}\n```\n"
+BAR = r"\|"
+VALUES = {"int": "integer", "integer": "integer", "float": "number"}
+TYPES = {int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null"}
 
 
 def table(*rows: tuple[str, ...]) -> str:
     """Write a Markdown table; the first row is its head."""
     head, *body = rows
     lines = [head, tuple("---" for _ in head), *body]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(cell.replace('|', BAR) for cell in row)} |\n" for row in lines)
+
+
+def commands(app: typer.Typer, program: str) -> str:
+    """Give the help of each command of a program, 80 columns wide, under a heading."""
+    os.environ["COLUMNS"] = "80"
+    sections = []
+    for words in _command_words(typer.main.get_command(app)):
+        if words == ("scan",):  # the default command: its options are the program's
+            continue
+        done = CliRunner().invoke(app, [*words, "--help"], prog_name=program)
+        name = " ".join((program, *words))
+        sections.append(f"### {name}\n\n```text\n{done.output.rstrip()}\n```\n")
+    return "\n" + "\n".join(sections) + "\n"
+
+
+def _command_words(command: Any, *words: str) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, inner in getattr(command, "commands", {}).items():
+        if not inner.hidden:
+            yield from _command_words(inner, *words, name)
+
+
+def option_names() -> str:
+    """List how each option of a scan is spelled in the options file and as a variable."""
+    command = typer.main.get_command(nsfwscan.cli.app.app).commands["scan"]  # type: ignore[attr-defined]
+    rows = [
+        (f"`{parameter.opts[-1].removeprefix('--')}`", f"`{parameter.envvar}`", _value(parameter))
+        for parameter in command.params
+        if parameter.envvar and not parameter.hidden
+    ]
+    return table(("key in `nsfwscan.toml`", "variable", "value in the file"), *rows)
+
+
+def _value(parameter: Any) -> str:
+    if parameter.is_flag:
+        return "true or false"
+    if parameter.multiple:
+        return "array of strings"
+    return VALUES.get(parameter.type.name.removesuffix(" range"), "string")
 
 
 def formats() -> str:
     """List the formats that are decoded."""
     rows = [
-        (row.name, ", ".join(row.extensions), "yes" if row.animated else "first image")
+        (row.name, ", ".join(row.extensions), "all frames" if row.animated else "first image")
         for row in FORMATS
         if row.plugin
     ]
-    return table(("format", "usual extensions", "frames or pages"), *rows)
+    return table(("format", "usual extensions", "scored"), *rows)
+
+
+def formats_not_decoded() -> str:
+    """Name the formats that are recognised only."""
+    return ", ".join(row.name for row in FORMATS if not row.plugin) + ".\n"
+
+
+def kinds() -> str:
+    """Name the kinds of skipped entries."""
+    return ", ".join(Kind) + ".\n"
 
 
 def reasons() -> str:
     """List the reasons why a file has no score."""
-    return table(("reason", "meaning"), *((f"`{word}`", said) for word, said in REASONS.items()))
+    rows = ((f"`{word}`", said) for word, said in errors.REASONS.items())
+    return table(("reason", "meaning"), *rows)
 
 
 def exit_codes() -> str:
@@ -58,14 +114,87 @@ def exit_codes() -> str:
     return table(("exit code", "meaning"), *rows)
 
 
-def record() -> str:
-    """List the fields of a record, as its docstring explains them."""
-    attributes = inspect.cleandoc(str(Record.__doc__)).partition("Attributes\n----------\n")[2]
-    found = re.findall(r"^(\w[^\n]*)\n((?:    [^\n]*\n?)+)", attributes, re.MULTILINE)
-    rows = ((names, " ".join(said.split()).replace("``", "`")) for names, said in found)
-    return table(
-        ("field", "meaning"), *((f"`{names}`".replace(", ", "`, `"), said) for names, said in rows)
+def exceptions() -> str:
+    """List the exceptions, each below its base."""
+    types_ = [
+        (name, value)
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.NsfwScanError)
+    ]
+    rows = (
+        (f"`{name}`", f"`{value.__bases__[0].__name__}`", str(value.__doc__).splitlines()[0])
+        for name, value in types_
     )
+    return table(("exception", "base", "meaning"), *rows)
+
+
+def meanings(of: type) -> dict[str, str]:
+    """Read what a class's docstring says of each attribute, constants replaced by their values."""
+    _, _, text = inspect.cleandoc(str(of.__doc__)).partition("Attributes\n----------\n")
+    text = text.partition("\n\nRaises\n")[0]
+    constants = vars(sys.modules[of.__module__])
+    text = re.sub(r"`([A-Z_]+)`", lambda m: f"{constants[m[1]]}", text)
+    found = re.findall(r"^(\w[^\n:]*)[^\n]*\n((?:    [^\n]*\n?)+)", text, re.MULTILINE)
+    return {
+        name: " ".join(said.split()).replace("``", "`")
+        for names, said in found
+        for name in names.strip().split(", ")
+    }
+
+
+def record() -> str:
+    """List the fields of a record in their order."""
+    rows = ((name, values, said) for name, values, _, said in json_fields(Record))
+    return table(("field", "type", "meaning"), *rows)
+
+
+def manifest() -> str:
+    """List the fields of a manifest, those of its parts included."""
+    return table(("field", "type", "default", "meaning"), *json_fields(Manifest))
+
+
+def json_fields(of: type, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Give name, type, default and meaning of each field, in JSON's words."""
+    said, hints = meanings(of), get_type_hints(of)
+    for field in fields(of):
+        inner = hints[field.name]
+        if is_dataclass(inner) and isinstance(inner, type):
+            yield from json_fields(inner, f"{field.name}.")
+        else:
+            meaning = re.sub(r"\bNone\b", "`null`", said[field.name])
+            yield f"`{prefix}{field.name}`", _json_type(inner), _default(field), meaning
+
+
+def _json_type(hint: Any) -> str:
+    """Say in JSON's words which values a type has."""
+    if get_origin(hint) is Literal:
+        return ", ".join(f"`{word}`" for word in get_args(hint))
+    if isinstance(hint, types.UnionType):
+        return " or ".join(map(_json_type, get_args(hint)))
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)
+        return f"array of {len(inner)} {TYPES[inner[0]]}s"
+    return "object" if get_origin(hint) is dict else TYPES.get(hint, "string")
+
+
+def _default(field: "Field[Any]") -> str:
+    value = field.default if field.default_factory is MISSING else field.default_factory()
+    return "required" if value is MISSING else f"`{json.dumps(value)}`"
+
+
+def scan_options() -> str:
+    """List the fields of `ScanOptions`."""
+    said, hints = meanings(ScanOptions), get_type_hints(ScanOptions)
+    rows = (
+        (f"`{field.name}`", f"`{_python_type(hints[field.name])}`", f"`{field.default}`",
+         said[field.name])
+        for field in fields(ScanOptions)
+    )  # fmt: skip
+    return table(("field", "type", "default", "meaning"), *rows)
+
+
+def _python_type(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
 def shipped() -> str:
@@ -76,11 +205,19 @@ def shipped() -> str:
 
 
 PARTS = {
-    "help": help_text,
+    "nsfwscan": lambda: commands(nsfwscan.cli.app.app, "nsfwscan"),
+    "nsfwtrain": lambda: commands(nsfwtrain.cli.app, "nsfwtrain"),
+    "nsfwexport": lambda: commands(nsfwexport.cli.app, "nsfwexport"),
+    "option-names": option_names,
     "formats": formats,
+    "formats-not-decoded": formats_not_decoded,
+    "kinds": kinds,
     "reasons": reasons,
     "exit-codes": exit_codes,
+    "exceptions": exceptions,
     "record": record,
+    "manifest": manifest,
+    "scan-options": scan_options,
     "licences": shipped,
 }
 
@@ -91,7 +228,7 @@ def current(text: str) -> str:
 
 
 def main() -> int:
-    """Rewrite the documents, or with ``--check`` name those that are out of date."""
+    """Rewrite the documents, or with ``--check`` list those that are out of date."""
     stale = []
     for path in FILES:
         text = path.read_text(encoding="utf-8")

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan import Preprocess, decode
-from nsfwtrain.backbone import load_backbone
-from nsfwtrain.keras import tf, tf_keras
-from nsfwtrain.model import build_model
+from nsfwtrain.model.backbone import load_backbone
+from nsfwtrain.model.classifier import build_model
+from nsfwtrain.model.keras import tf, tf_keras
 from nsfwtrain.variants import by_name
 
 

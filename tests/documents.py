@@ -1,23 +1,37 @@
-"""What the documents tell one to run."""
+"""The code blocks of the documentation."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 @dataclass(frozen=True)
 class Block:
-    """Something to run, and the comment before it, which no reader of the page sees."""
+    """A code block, and the comment above it, which a reader of the page does not see.
+
+    Attributes
+    ----------
+    note
+        The comment: empty or ``exit codes: N ...`` if the block is run as it stands, ``run by
+        FILE`` if another file runs it, ``not run: REASON``, or ``generated: NAME``.
+    language
+        The language after the fence.
+    text
+        The lines between the fences.
+    """
 
     note: str
     language: str
     text: str
 
     def commands(self) -> list[str]:
-        """Give the commands: of a console those behind the prompt, of a script all of it."""
+        """Give the lines after a prompt of a console block, or a script as a whole."""
         if self.language != "console":
             return [self.text]
         joined = self.text.replace("\\\n", " ")
@@ -25,7 +39,7 @@ class Block:
 
 
 def all_blocks(path: Path) -> list[Block]:
-    """Find the blocks of a document."""
+    """Find the code blocks of a document."""
     text = path.read_text(encoding="utf-8")
     pattern = r"(?:^<!-- ([^\n]*) -->\n)?^```(\w+)\n(.*?)^```"
     found = re.findall(pattern, text, re.DOTALL | re.MULTILINE)

@@ -7,9 +7,9 @@ import numpy as np
 from backbones import small_backbone
 from PIL import Image
 
-from nsfwscan.dataset.labels import read_labels, write_split
-from nsfwtrain.split import split
-from nsfwtrain.store import import_folder
+from nsfwtrain.data.split import split
+from nsfwtrain.data.store import import_folder
+from nsfwtrain.data.tables import read_labels, write_table
 
 
 @dataclass(frozen=True)
@@ -32,5 +32,5 @@ def make_collection(root: Path) -> Collection:
             image = Image.fromarray(blots.clip(0, 255).astype(np.uint8))
             image.resize((48, 48)).save(root / str(label) / f"{i}.png")
         import_folder(root / str(label), root / "store", 1 if label else 0)
-    write_split(root / "split.csv", split(read_labels(root / "store" / "label.csv")))
+    write_table(root / "split.csv", split(read_labels(root / "store" / "label.csv")))
     return Collection(root / "store", root / "split.csv", small_backbone(root / "backbone"))

@@ -1,4 +1,4 @@
-"""The documentation is run, not believed."""
+"""The documentation is compared with the code, and its commands are run."""
 
 import json
 import os
@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
+from html import unescape
 from pathlib import Path
 
 import onnx
@@ -15,9 +17,13 @@ import pytest
 from conftest import Run
 from documents import DOCUMENTS, ROOT, Block, all_blocks
 from helpers import PHOTOS, mean_model
+from screenshot import COMMAND, TARGET, make_photos
 
 from nsfwscan import Preprocess, __version__
 from nsfwscan.inference.manifest import Manifest, parse_manifest
+from nsfwscan.record import FIELDS
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -31,7 +37,7 @@ def test_generated_parts_are_current() -> None:
     assert done.returncode == 0
 
 
-def test_a_stale_part_is_noticed(tmp_path: Path) -> None:
+def test_an_outdated_part_is_found_and_rewritten(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     for name in ("generate.py", "licences.py"):
         shutil.copy(ROOT / "docs" / name, tmp_path / "docs")
@@ -46,66 +52,158 @@ def test_a_stale_part_is_noticed(tmp_path: Path) -> None:
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Path:
-    """Make the folder of the README's example."""
-    camera = tmp_path / "photos" / "camera"
-    camera.mkdir(parents=True)
-    for name in ("astronaut.png", "chelsea.png", "coffee.png", "logo.png", "rocket.jpg",
-                 "retina.jpg", "no_time_for_that_tiny.gif"):  # fmt: skip
-        shutil.copy(PHOTOS / name, tmp_path / "photos")
-    for name in ("motorcycle_left.png", "motorcycle_right.png"):
-        shutil.copy(PHOTOS / name, camera)
-    (camera / "DSC0042.jpg").write_bytes((PHOTOS / "rocket.jpg").read_bytes()[:40_000])
-    (camera / "clip.mp4").write_bytes(bytes(2000))
+    """Make the folder of the README's screenshot."""
+    make_photos(tmp_path / "photos")
     return tmp_path
 
 
-def test_the_readme_shows_what_is_really_printed(run: Run, demo: Path) -> None:
-    shown = next(b for b in blocks(ROOT / "README.md", "console") if "--threshold" in b)
-    command, *expected = shown.splitlines()
-    done = run(*shlex.split(command)[2:], cwd=demo)
+def text_of(svg: str) -> list[str]:
+    """Give the lines of a screenshot."""
+    lines: dict[str, str] = {}
+    body = svg.partition('-matrix">')[2]
+    for y, text in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]*)</text>', body):
+        lines[y] = lines.get(y, "") + unescape(text).replace("\xa0", " ").rstrip("\n")
+    return list(lines.values())
+
+
+def test_the_screenshot_shows_what_a_scan_prints(run: Run, demo: Path) -> None:
+    prompt, *shown = text_of(TARGET.read_text(encoding="utf-8"))
+    assert prompt == f"$ {COMMAND}"
+    done = run(*shlex.split(COMMAND)[1:], cwd=demo)
     without_time = re.compile(r"[\d.]+ s, [\d.]+ images/s")
     printed = [*done.stderr.splitlines(), *done.stdout.splitlines()]
     assert [without_time.sub("", line) for line in printed] == [
-        without_time.sub("", line) for line in expected
+        without_time.sub("", line) for line in shown
     ]
 
 
-def test_the_readme_s_python_runs(demo: Path) -> None:
-    (code,) = blocks(ROOT / "README.md", "python")
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 1000
+
+
+PYTHON = [
+    (path, code)
+    for path in (ROOT / "README.md", ROOT / "docs" / "library.md")
+    for code in blocks(path, "python")
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), PYTHON, ids=[f"{path.name}-{i}" for i, (path, _) in enumerate(PYTHON)]
+)
+def test_the_python_of_readme_and_guide_runs(demo: Path, path: Path, code: str) -> None:
+    (demo / "more").mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=demo, capture_output=True, text=True, check=True
-    )
-    assert "photos/camera/DSC0042.jpg error None truncated" in done.stdout
-    assert "video" in done.stdout
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=demo, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or "print" not in code
+    if "record.reason" in code:
+        assert "photos/camera/DSC0042.jpg error None truncated" in done.stdout
+        assert "video" in done.stdout
+    if "classifier.score" in code:
+        scores = json.loads(done.stdout)
+        assert len(set(scores)) == 1
+        assert 0 < scores[0] < 1
 
 
-def test_the_readme_s_options_file_is_valid(run: Run, demo: Path) -> None:
-    (toml,) = blocks(ROOT / "README.md", "toml")
+def test_the_options_file_of_the_guide_is_valid(run: Run, demo: Path) -> None:
+    (toml,) = blocks(ROOT / "docs" / "scanning.md", "toml")
     (demo / "nsfwscan.toml").write_text(toml)
     done = run("photos", cwd=demo)
     assert done.stderr.startswith("nsfwscan: options from nsfwscan.toml\n")
     assert "flagging scores from 0.7 on" in done.stderr
 
 
-def test_the_example_manifest_is_valid_and_the_table_is_complete() -> None:
-    path = ROOT / "docs" / "models.md"
-    (text,) = blocks(path, "json")
-    manifest = parse_manifest(text, "the example")
-    assert isinstance(manifest, Manifest)
-    table = set(re.findall(r"`([a-z_.]+)`", " ".join(re.findall(r"^\| (`.*?) \|", path.read_text(
-        encoding="utf-8"), re.MULTILINE))))  # fmt: skip
-    fields = set()
+def test_the_example_manifest_is_valid() -> None:
+    (text,) = blocks(ROOT / "docs" / "models.md", "json")
+    assert isinstance(parse_manifest(text, "the example"), Manifest)
+
+
+def section(title: str) -> str:
+    """Give a section of the reference."""
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    return re.split(r"^## ", text.partition(f"\n## {title}\n")[2], flags=re.MULTILINE)[0]
+
+
+def test_the_reference_has_every_field_of_a_manifest() -> None:
+    manifest = Manifest(name="any", preprocess=Preprocess(size=8))
+    listed = re.findall(r"^\| `([a-z_.]+)` \|", section("Manifest"), re.MULTILINE)
+    expected = set()
     for name, value in json.loads(manifest.to_json()).items():
         nested = name in {"preprocess", "input", "output"}
-        fields |= {f"{name}.{inner}" for inner in value} if nested else {name}
-    assert table == fields
+        expected |= {f"{name}.{inner}" for inner in value} if nested else {name}
+    assert set(listed) == expected
+
+
+def test_the_reference_has_every_field_of_a_record() -> None:
+    listed = re.findall(r"^\| `([a-z0-9_]+)` \|", section("Record"), re.MULTILINE)
+    assert tuple(listed) == FIELDS
+
+
+def names_in(shown: str, pattern: str) -> list[str]:
+    return re.findall(pattern, shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize("program", ["nsfwscan", "nsfwtrain", "nsfwexport"])
+def test_the_reference_has_every_option_of_every_command(run: Run, program: str) -> None:
+    sections = r"^### ([^\n]*)\n\n```text\n(.*?)^```"
+    described = dict(re.findall(sections, section("Commands"), re.MULTILINE | re.DOTALL))
+    shown = run("--help", program=program).stdout
+    commands = names_in(shown.partition("\nCommands:\n")[2], r"^  (\w+) ")
+    assert len(commands) > 3
+    for command in commands:
+        shown = run(command, "--help", program=program).stdout
+        heading = program if command == "scan" else f"{program} {command}"
+        options = names_in(shown, r"^  (?:-\w, )?(--[\w-]+)")
+        assert [name for name in options if f" {name} " not in described[heading]] == []
+
+
+def test_a_key_of_the_options_file_is_accepted_as_the_reference_says(
+    run: Run, tmp_path: Path
+) -> None:
+    values = {"true or false": "false", "integer": "1", "number": "0.5"}
+    rows = re.findall(
+        r"^\| `([\w-]+)` \| `(NSFWSCAN_\w+)` \| ([\w ]+) \|$",
+        section("Options file and environment variables"), re.MULTILINE,
+    )  # fmt: skip
+    written = "".join(f"{key} = {values[kind]}\n" for key, _, kind in rows if kind in values)
+    (tmp_path / "nsfwscan.toml").write_text(
+        written.replace("max-memory = 1\n", "max-memory = 300000000\n")
+    )
+    done = run("--no-cache", tmp_path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(rows) > len(written.splitlines()) > 15
+
+
+def test_the_diagram_shows_the_layers_that_are_enforced() -> None:
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    (layers,) = (one["layers"] for one in contracts if one.get("containers") == ["nsfwscan"])
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    _, diagram, *_ = blocks(ROOT / "docs" / "architecture.md", "text")
+    shown = re.findall(r"^   (\w+)(?:/|\.py|, )", diagram, re.MULTILINE)
+    lowest = layers[-1].split(" : ")
+    assert shown == [*layers[1:-1], lowest[0]]
+    assert ", ".join(lowest) in diagram
+    for folder in (ROOT / "runtime" / "nsfwscan").iterdir():
+        if folder.is_dir() and (folder / "__init__.py").exists():
+            assert f"runtime/nsfwscan/{folder.name}/" in text or f"{folder.name}/" in diagram
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_a_page_refers_to_exist(path: Path) -> None:
+    pattern = r"`((?:runtime|export|training|tests|docs|benchmarks|locks)/[\w./-]*)`"
+    for name in re.findall(pattern, path.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), name
 
 
 RUN_HERE = re.compile(r"|exit codes:( \d+)+")
 RUN_ELSEWHERE = re.compile(r"run by ([^\s,]+)")
-WITH_A_TEST_OF_ITS_OWN = {  # which takes apart the only one there is
-    ("README.md", "python"), ("README.md", "toml"), ("models.md", "json"), ("report.md", "python"),
-    ("automation.md", "yaml"),
+WITH_A_TEST_OF_ITS_OWN = {
+    ("README.md", "python"), ("library.md", "python"), ("scanning.md", "toml"),
+    ("models.md", "json"), ("report.md", "python"), ("automation.md", "yaml"),
+    ("architecture.md", "text"), ("reference.md", "text"),
 }  # fmt: skip
 NOT_RUN = re.compile(r"not run: \S.+")
 
@@ -119,7 +217,7 @@ def to_run(path: Path) -> list[Block]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_commands_are_run_by_a_test_or_say_why_not(path: Path) -> None:
+def test_each_command_is_run_by_a_test_or_says_why_not(path: Path) -> None:
     for block in all_blocks(path):
         if block in to_run(path) or (path.name, block.language) in WITH_A_TEST_OF_ITS_OWN:
             continue
@@ -135,7 +233,7 @@ def test_commands_are_run_by_a_test_or_say_why_not(path: Path) -> None:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Make the folders and models that the documents speak of."""
+    """Make the folders and models that the commands of the documents use."""
     (tmp_path / "photos").mkdir()
     for name in ("astronaut.png", "logo.png", "retina.jpg"):
         shutil.copy(PHOTOS / name, tmp_path / "photos")
@@ -155,7 +253,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def run_blocks(path: Path, folder: Path) -> None:
-    """Run a document's commands one after another, as they are printed."""
+    """Run the commands of a document in their order, exactly as printed."""
     scripts = sysconfig.get_path("scripts")
     here = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder)}
     for block in to_run(path):
@@ -177,13 +275,13 @@ QUICK = [path for path in DOCUMENTS if to_run(path) and path.stem != "training"]
 
 @pytest.mark.skipif(os.name == "nt", reason="needs bash")
 @pytest.mark.parametrize("path", QUICK, ids=lambda path: path.name)
-def test_commands_end_as_the_document_says(photos: Path, path: Path) -> None:
+def test_commands_exit_as_the_document_says(photos: Path, path: Path) -> None:
     run_blocks(path, photos)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs bash")
-def test_training_goes_as_its_document_says(tmp_path: Path) -> None:
+def test_the_commands_of_the_training_guide_work(tmp_path: Path) -> None:
     from backbones import small_backbone
     from labelled import make_collection
 
@@ -197,19 +295,21 @@ def test_training_goes_as_its_document_says(tmp_path: Path) -> None:
     run_blocks(ROOT / "docs" / "training.md", tmp_path)
 
 
-def test_the_report_is_read_as_its_document_says(run: Run, photos: Path) -> None:
+def test_the_python_of_the_report_guide_reads_a_report(run: Run, photos: Path) -> None:
     (code,) = blocks(ROOT / "docs" / "report.md", "python")
     assert run("photos", "--format", "jsonl", "--output", "report.jsonl").returncode == 0
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=photos, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "3 files, 0 unknown, 0 doubtful\n"
+    assert done.stdout == "3 files, 0 failed, 0 doubtful\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
-def test_the_nightly_script_tells_what_is_new_and_nothing_twice(photos: Path) -> None:
-    """The script of automation.md, in the surroundings that cron gives it."""
-    (script,) = (text for text in blocks(ROOT / "docs" / "automation.md", "bash") if "cron" in text)
+def test_the_nightly_script_prints_each_flagged_file_once(photos: Path) -> None:
+    """The script of automation.md, in the environment that cron sets up."""
+    (script,) = (
+        text for text in blocks(ROOT / "docs" / "automation.md", "bash") if "/bin/sh" in text
+    )
     (photos / "nightly").write_text(script)
     (photos / "nightly").chmod(0o755)
     (photos / "nsfwscan.toml").write_text("threshold = 0.1\n")
@@ -217,7 +317,7 @@ def test_the_nightly_script_tells_what_is_new_and_nothing_twice(photos: Path) ->
     programs.parent.mkdir(parents=True)
     programs.symlink_to(sysconfig.get_path("scripts"))
 
-    def told() -> list[str]:
+    def printed() -> list[str]:
         done = subprocess.run(
             [photos / "nightly"], cwd=photos, env={"HOME": str(photos), "PATH": "/usr/bin:/bin"},
             capture_output=True, text=True, check=True,
@@ -225,16 +325,16 @@ def test_the_nightly_script_tells_what_is_new_and_nothing_twice(photos: Path) ->
         assert done.stderr in {"", "nsfwscan: options from nsfwscan.toml\n"}
         return done.stdout.splitlines()
 
-    assert told() == ["./uploads/logo.png", "./uploads/retina.jpg"]
-    assert told() == []
+    assert printed() == ["./uploads/logo.png", "./uploads/retina.jpg"]
+    assert printed() == []
     shutil.copy(PHOTOS / "logo.png", photos / "uploads" / 'new "one".png')
-    assert told() == ['./uploads/new \\"one\\".png']
+    assert printed() == ['./uploads/new \\"one\\".png']
     (photos / "uploads" / "cut.jpg").write_bytes((PHOTOS / "rocket.jpg").read_bytes()[:40_000])
-    (incomplete,) = told()
+    (incomplete,) = printed()
     assert incomplete.startswith("the scan is incomplete (2): see report-")
 
 
-def test_the_changelog_knows_the_version() -> None:
+def test_the_changelog_has_the_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     heads = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert all(re.fullmatch(r"Unreleased|\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", head) for head in heads)
@@ -243,7 +343,7 @@ def test_the_changelog_knows_the_version() -> None:
     assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= kinds
 
 
-def test_what_ci_is_said_to_run_it_runs() -> None:
+def test_ci_runs_the_commands_that_documents_say_it_runs() -> None:
     runs = set(re.findall(r"^make \w+", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
     for path in DOCUMENTS:
         for block in all_blocks(path):
@@ -251,7 +351,7 @@ def test_what_ci_is_said_to_run_it_runs() -> None:
                 assert {" ".join(line.split()[:2]) for line in block.commands()} <= runs
 
 
-def test_the_workflow_is_one(tmp_path: Path) -> None:
+def test_the_workflow_is_valid(tmp_path: Path) -> None:
     (text,) = blocks(ROOT / "docs" / "automation.md", "yaml")
     (tmp_path / "images.yaml").write_text(text)
     command: list[str | Path] = [
@@ -262,7 +362,16 @@ def test_the_workflow_is_one(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def anchors(path: Path) -> set[str]:
+    """Give the anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), target
+def test_links_have_a_target(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", path.read_text(encoding="utf-8"))
+    for name, anchor in links:
+        target = path.parent / name if name else path
+        assert target.exists(), name
+        assert not anchor or anchor in anchors(target), f"{name}#{anchor}"

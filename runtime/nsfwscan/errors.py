@@ -1,30 +1,30 @@
-"""What can go wrong, as types.
+"""The errors and the stable words for them.
 
-A set-up that cannot work raises one of these; an image that cannot be scored
-does not end a scan but becomes an ``error`` record (see `nsfwscan.record`)::
+A set-up that cannot work raises one of these. An image that cannot be scored does not end a scan:
+it becomes an ``error`` record (see `nsfwscan.record`)::
 
     NsfwScanError
-    ├── ModelError          no model, no ONNX, or not what its manifest says
-    │   └── ManifestError   a manifest that is missing or does not hold together
-    ├── EngineError         no usable ONNX Runtime is installed
-    ├── DeviceError         the device asked for does not come up
-    ├── ConfigError         an options file that cannot be read or understood
-    ├── InputError          a list of files that cannot be read, a glob that is none
+    ├── ModelError          a model that is missing, not ONNX, or contradicts its manifest
+    │   └── ManifestError   a manifest that is missing or invalid
+    ├── EngineError         no usable ONNX Runtime
+    ├── DeviceError         a device that does not exist or does not work
+    ├── ConfigError         an invalid options file
+    ├── InputError          an unreadable list of files, or an invalid glob
     ├── OutputError         a report that cannot be written
-    ├── CacheError          a cache of earlier results that cannot be used
-    ├── LabelError          a label or split file that cannot be read or understood
-    ├── StoreError          an object store that cannot be read, written or trusted
-    └── ImageError        one image that cannot be scored, and why
+    ├── CacheError          an unusable cache of earlier scores
+    ├── LabelError          an invalid label or split file
+    ├── StoreError          an unusable object store
+    └── ImageError          an image that cannot be scored
 
-Every message is one sentence for the user: it names the file or the option,
-says what was found there and what to do about it.
+Every message is one sentence for the user: it names the file or the option, says what was found
+and what to do about it.
 """
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a file has no score: the stable words of the record's ``reason``."""
+    """Why an image has no score: the stable words of the record's ``reason``."""
 
     NOT_FOUND = "not-found"
     VANISHED = "vanished"
@@ -42,35 +42,35 @@ class Reason(StrEnum):
     UNSCORED = "unscored"
 
 
-# What each reason means, for the documentation and the help.
 REASONS = {
-    Reason.NOT_FOUND: "a path that was named does not exist",
-    Reason.VANISHED: "the file was there when it was listed and gone when it was opened",
+    Reason.NOT_FOUND: "a given path does not exist",
+    Reason.VANISHED: "the file was deleted between listing and opening it",
     Reason.DANGLING_LINK: "a symbolic link whose target does not exist",
     Reason.SPECIAL_FILE: "a pipe, socket or device; such files are never opened",
     Reason.UNREADABLE: "no permission, or the disk failed",
-    Reason.EMPTY: "the name promises an image, the file has no bytes",
-    Reason.NOT_AN_IMAGE: "the name promises an image, the content is something else",
+    Reason.EMPTY: "the name promises an image, but the file is empty",
+    Reason.NOT_AN_IMAGE: "the name promises an image, but the content is something else",
     Reason.UNSUPPORTED: "an image in a format that is not decoded",
     Reason.TRUNCATED: "the file ends before the image does",
     Reason.CORRUPT: "the image's data is damaged",
     Reason.TOO_LARGE: "more pixels, bytes or memory than the limits allow",
-    Reason.CRASHED: "the decoder's process ended over it",
-    Reason.TIMEOUT: "reading and decoding it took longer than `--timeout` allows",
-    Reason.UNSCORED: "the model gave no number for the image",
+    Reason.CRASHED: "the decoding process crashed on the image",
+    Reason.TIMEOUT: "reading and decoding took longer than `--timeout`",
+    Reason.UNSCORED: "the model returned no number for the image",
 }
+"""The meaning of each reason, for the documentation."""
 
 
 class NsfwScanError(Exception):
-    """Base of all errors that this project raises on purpose."""
+    """Base of all errors that this project raises."""
 
 
 class ModelError(NsfwScanError):
-    """A model that is missing, is no ONNX file, or contradicts its manifest."""
+    """A model that is missing, is not an ONNX file, or contradicts its manifest."""
 
 
 class ManifestError(ModelError):
-    """A manifest that is missing, malformed, or inconsistent."""
+    """A manifest that is missing or invalid."""
 
 
 class EngineError(NsfwScanError):
@@ -78,7 +78,7 @@ class EngineError(NsfwScanError):
 
 
 class DeviceError(NsfwScanError):
-    """The device asked for does not exist or does not come up."""
+    """A device that does not exist or does not work."""
 
 
 class ConfigError(NsfwScanError):
@@ -86,7 +86,7 @@ class ConfigError(NsfwScanError):
 
 
 class InputError(NsfwScanError):
-    """A list of files that cannot be read, or a glob that is none."""
+    """A list of files that cannot be read, or a glob that is invalid."""
 
 
 class OutputError(NsfwScanError):
@@ -111,9 +111,9 @@ class ImageError(NsfwScanError):
     Parameters
     ----------
     reason
-        The stable word for it.
+        The stable word.
     detail
-        One sentence for a person, without the file's name.
+        One sentence, without the file's name.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:

@@ -1,4 +1,4 @@
-"""The result record: one for each image that was found, whatever happened to it.
+"""The result record: one for each image that was found, scored or not.
 
 The fields, their order and their JSON names are a contract that scripts rely on.
 """
@@ -15,32 +15,32 @@ Status = Literal["safe", "flagged", "error"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What became of one file.
+    """The result of one file.
 
     Attributes
     ----------
     schema
         Version of this record's layout.
     path
-        The file, as found: the path that was named, joined with what lies below it. Bytes that
-        are not UTF-8 stand as lone surrogates (`os.fsdecode`).
+        Where the image is: for a file, the given path joined with the path below it. Bytes that
+        are not UTF-8 are lone surrogates (`os.fsdecode`).
     status
         ``flagged`` if ``score >= threshold``, else ``safe``; ``error`` if there is no score.
     score
-        Probability of the positive class in [0, 1], rounded to 6 decimals: of an animation the
+        Probability of the positive class in [0, 1], rounded to 6 decimals; for an animation the
         maximum over its frames. None on error.
     threshold
-        What the score was compared with, in [0, 1].
+        The threshold that the score was compared with, in [0, 1].
     reason
         Why there is no score: a stable word. None unless ``status`` is ``error``.
     detail
-        The same as a sentence for a person, or None.
+        The reason as a sentence, or None.
     sha256, sha1
-        Lower-case hex digests of the file's bytes; None where they were not read.
+        Lower-case hex digests of the image's bytes; None if they were not read.
     width, height
-        Size in pixels as displayed, EXIF orientation applied; None where it is not known.
+        Size in pixels as displayed, EXIF orientation applied; None if it is unknown.
     frames
-        How many frames were scored: 0 on error, 1 for a still image.
+        Number of scored frames: 0 on error, 1 for a still image.
     model
         First 12 hex digits of the model's SHA-256.
     device
@@ -66,7 +66,7 @@ class Record:
     cached: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the record's fields by name, in the order of the contract."""
+        """Return the record's fields by name, in the order of the contract."""
         return asdict(self)
 
 

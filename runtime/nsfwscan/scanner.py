@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
 from types import TracebackType
@@ -36,8 +36,10 @@ class Scan(Iterator[Record]):
 
     Attributes
     ----------
-    settings : mapping of str to object
-        The threshold and the options in use by name, automatic ones resolved.
+    threshold : float
+        The threshold in use, in [0, 1].
+    options : ScanOptions
+        The options in use, automatic ones resolved.
     skipped : collections.Counter of Kind
         What was skipped so far, by kind.
     examined : int
@@ -45,12 +47,17 @@ class Scan(Iterator[Record]):
     """
 
     def __init__(
-        self, records: Generator[Record], skipped: Counter[Kind], settings: Mapping[str, object]
+        self,
+        records: Generator[Record],
+        skipped: Counter[Kind],
+        threshold: float,
+        options: ScanOptions,
     ) -> None:
         self._records = records
         self._given = 0
         self.skipped = skipped
-        self.settings = settings
+        self.threshold = threshold
+        self.options = options
 
     def __next__(self) -> Record:
         """Give the next record."""
@@ -153,8 +160,10 @@ def scan(
         paths = [paths]
     results = engine.run(discover(paths, selection or Selection()))
     records = _records(results, classifier, threshold, skipped, on_skipped)
-    resolved = {name: getattr(plan, name) for name in ("workers", "threads", "batch_size")}
-    return Scan(records, skipped, {"threshold": threshold, **asdict(options), **resolved})
+    resolved = replace(
+        options, workers=plan.workers, threads=plan.threads, batch_size=plan.batch_size
+    )
+    return Scan(records, skipped, threshold, resolved)
 
 
 def _plan(classifier: Classifier, options: ScanOptions) -> Plan:

@@ -19,7 +19,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Train a small model for real, and convert it."""
     from nsfwexport import keras
     from nsfwexport.convert import convert
-    from nsfwtrain.fit import Options, fit
+    from nsfwtrain.run.fit import fit
+    from nsfwtrain.run.options import Options
     from nsfwtrain.variants import by_name
 
     root = tmp_path_factory.mktemp("trained")

@@ -45,7 +45,7 @@ def ignore_file(data: bytes) -> bool:
     patterns, _, path = data.partition(b"\0")
     lines, complaint = parse_ignore_file(patterns)
     assert complaint is None or complaint.startswith("line ")
-    Ignore("", lines).verdict(path.decode("utf-8", "surrogateescape"))
+    Ignore("", lines).match(path.decode("utf-8", "surrogateescape"))
     return complaint is None
 
 

@@ -39,7 +39,7 @@ def test_bad_labels_are_one_sentence(run: Run, tmp_path: Path) -> None:
     (tmp_path / "label.csv").write_text("objectId,value\nx,1\n")
     done = run("split", "label.csv", "-o", "split.csv", program="nsfwtrain")
     assert done.returncode == 2
-    assert done.stderr.startswith("nsfwtrain: label.csv, line 2: 'x' is no object ID")
+    assert done.stderr.startswith("nsfwtrain: label.csv, line 2: 'x' is not an object ID")
     assert not (tmp_path / "split.csv").exists()
 
 

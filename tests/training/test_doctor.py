@@ -18,7 +18,7 @@ def test_without_tensorflow_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(doctor, "installed", lambda name: None if "keras" in name else "2.21.0")
     (finding,) = doctor.examine()
     assert (finding.state, finding.said) == ("failed", "not installed: tf-keras")
-    assert finding.advice == 'pip install "nsfwscan[train]"'
+    assert finding.fix == 'pip install "nsfwscan[train]"'
 
 
 @pytest.mark.slow

@@ -30,10 +30,43 @@ app = typer.Typer(
 Store = Annotated[Path, typer.Option("--store", metavar="STORE", help="The object store.")]
 Labels = Annotated[Path, typer.Argument(metavar="LABELS", help="CSV: objectId,value.")]
 Split = Annotated[Path, typer.Argument(metavar="SPLIT", help="CSV: objectId,value,type.")]
+SplitOption = Annotated[Path, typer.Option("--split", metavar="SPLIT", help="The split file.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used.")]
 Cache = Annotated[
     Path | None, typer.Option("--cache", metavar="FOLDER", help="The default is STORE/cache.")
 ]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        metavar="HANDLE",
+        help="A SavedModel folder or a hub handle; the default is the variant's handle.",
+    ),
+]
+Mode = Annotated[str, typer.Option("--mode", metavar="MODE", help="features or end-to-end.")]
+Epochs = Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Epochs.")]
+BatchSize = Annotated[
+    int | None,
+    typer.Option("--batch-size", metavar="N", min=1, help="The default is the variant's."),
+]
+LearningRate = Annotated[
+    float, typer.Option("--learning-rate", metavar="RATE", min=1e-9, max=1e3, help="Of Adam.")
+]
+ClassWeight = Annotated[
+    str | None,
+    typer.Option("--class-weight", metavar="balanced", help="Give both labels the same weight."),
+]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        "--patience", metavar="N", min=1, help="Stop after N epochs without a gain; keep the best."
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed.")]
+MixedPrecision = Annotated[
+    bool, typer.Option("--mixed-precision", help="Compute in float16, on a GPU that gains from it.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 
 
 def main() -> NoReturn:
@@ -42,7 +75,7 @@ def main() -> NoReturn:
 
 
 def _errors() -> AbstractContextManager[None]:
-    """Turn what goes wrong into a sentence, where TensorFlow and its like are needed."""
+    """Turn errors into a sentence and an exit code; a missing package is one of the extra."""
     return errors_as_exit_codes(PROGRAM, extra="train")
 
 
@@ -51,11 +84,11 @@ def _say(line: str) -> None:
 
 
 def _progress(label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-    """Show a bar where somebody looks."""
+    """Show a progress bar if standard error is a terminal."""
     if not sys.stderr.isatty():
         return nullcontext(lambda _done: None)
+    from nsfwscan.reports.console import console
     from nsfwscan.reports.progress import progress
-    from nsfwscan.reports.report import console
 
     return progress(console(sys.stderr, "auto"), label, total)
 
@@ -69,7 +102,7 @@ def _list(heading: str, lines: Iterable[str]) -> None:
 
 @app.command()
 def variants() -> None:
-    """Print the models that can be trained, and what a published study got with each."""
+    """Print the models that can be trained, and a published study's results with them."""
     from rich.console import Console
     from rich.table import Table
 
@@ -100,17 +133,17 @@ def import_(
         int, typer.Option("--label", metavar="0|1", min=0, max=1, help="0 decent, 1 indecent.")
     ],
     link: Annotated[
-        bool, typer.Option("--link", help="Hard-link the files where possible, do not copy.")
+        bool, typer.Option("--link", help="Hard-link the files where possible, instead of copying.")
     ] = False,
 ) -> None:
-    """Add the images of a folder to a store; exit 1 if some conflict or cannot be used."""
-    with errors_as_exit_codes(PROGRAM):
-        from nsfwtrain.store import import_folder
+    """Add the images of a folder to a store; exit 1 if one conflicts or cannot be used."""
+    with _errors():
+        from nsfwtrain.data.store import import_folder
 
         value: Literal[0, 1] = 1 if label else 0
         done = import_folder(folder, store, value, link=link)
         typer.echo(f"added: {done.added:,}")
-        typer.echo(f"already there: {done.known:,}")
+        typer.echo(f"already there: {done.present:,}")
         _list("already there under the other label, left as they are", done.conflicts)
         _list("unusable, left out", (f"{path}: {why}" for path, why in done.unusable))
         if done.skipped:
@@ -133,28 +166,19 @@ def audit(
             metavar="BITS",
             min=0,
             max=64,
-            help="Near-duplicates are images whose 64-bit hashes differ in no more; default: 4.",
+            help="The most bits by which the 64-bit hashes of near-duplicates differ; default: 4.",
         ),
     ] = None,
 ) -> None:
-    """Look for whatever would spoil a training run; exit 1 if there is anything."""
-    with errors_as_exit_codes(PROGRAM):
-        from nsfwtrain.audit import NEAR
-        from nsfwtrain.audit import audit as look_through
+    """Search for what would spoil a training run; exit 1 if there is a problem."""
+    with _errors():
+        from nsfwtrain.data.audit import NEAR, PROBLEMS
+        from nsfwtrain.data.audit import audit as search
 
-        found = look_through(store, split_file, distance=NEAR if distance is None else distance)
-        headings = {
-            "malformed": "malformed rows",
-            "wrong_values": "rows with a wrong value or type",
-            "repeated": "repeated rows",
-            "missing": "missing objects",
-            "renamed": "objects whose bytes are not those of their ID",
-            "undecodable": "undecodable images",
-            "straddling": "near-duplicates in different parts of the split",
-        }
-        for name, heading in headings.items():
-            _list(heading, getattr(found, name))
-        if found:
+        found = search(store, split_file, distance=NEAR if distance is None else distance)
+        for problem, heading in PROBLEMS.items():
+            _list(heading, found.loc[found["problem"] == problem, "detail"])
+        if not found.empty:
             raise typer.Exit(1)
 
 
@@ -169,34 +193,31 @@ def split(
         typer.Option(
             "--previous",
             metavar="SPLIT",
-            help="An earlier split, whose evaluation sets are kept as far as the balance allows.",
+            help="An earlier split; its evaluation sets are kept as far as the balance allows.",
         ),
     ] = None,
 ) -> None:
     """Split a label file into train, validation and test, by hash, and print the counts."""
-    with errors_as_exit_codes(PROGRAM):
-        from nsfwscan.dataset.labels import LABELS, PARTS, read_labels, read_split, write_split
-        from nsfwtrain.split import count, moved
-        from nsfwtrain.split import split as assign
+    with _errors():
+        from nsfwtrain.data.split import balance, moved
+        from nsfwtrain.data.split import split as assign
+        from nsfwtrain.data.tables import read_labels, read_split, write_table
 
-        before = None
-        if previous is not None:
-            before = {row.label.object_id: row.part for row in read_split(previous)}
+        before = None if previous is None else read_split(previous)
         assigned = assign(read_labels(labels), before)
-        write_split(output, assigned)
-        counts = count(assigned)
-        typer.echo(f"{'':10}{'label 0':>10}{'label 1':>10}{'total':>10}")
-        for part in PARTS:
-            numbers = [counts[part, value] for value in LABELS]
-            typer.echo(f"{part:10}" + "".join(f"{n:>10,}" for n in [*numbers, sum(numbers)]))
-        for (part, value), n in counts.items():
-            if not n:
+        write_table(output, assigned)
+        counts = balance(assigned)
+        for part, row in counts.iterrows():
+            for value in row.index[row == 0]:
                 typer.echo(
                     f"{PROGRAM}: {part} has no image of label {value}; a training needs some",
                     err=True,
                 )
-        totals = [sum(counts[part, value] for part in PARTS) for value in LABELS]
-        typer.echo(f"{'total':10}" + "".join(f"{n:>10,}" for n in [*totals, sum(totals)]))
+        counts.loc["total"] = counts.sum()
+        counts["total"] = counts.sum(axis="columns")
+        typer.echo(f"{'':10}{'label 0':>10}{'label 1':>10}{'total':>10}")
+        for name, *numbers in counts.itertuples():
+            typer.echo(f"{name:10}" + "".join(f"{n:>10,}" for n in numbers))
         if before is not None:
             typer.echo(f"rows that changed sides: {moved(assigned, before):,}")
 
@@ -205,47 +226,20 @@ def split(
 def fit(
     variant: Annotated[str, typer.Argument(metavar="VARIANT", help="b0 to b7.")],
     store: Store,
-    split_file: Annotated[Path, typer.Option("--split", metavar="SPLIT", help="The split file.")],
+    split_file: SplitOption,
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the run.")],
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            "--backbone",
-            metavar="HANDLE",
-            help="A SavedModel folder or a hub handle; the default is the variant's handle.",
-        ),
-    ] = None,
-    mode: Annotated[
-        str, typer.Option("--mode", metavar="MODE", help="features or end-to-end.")
-    ] = "features",
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Epochs.")] = 10,
-    batch_size: Annotated[
-        int | None,
-        typer.Option("--batch-size", metavar="N", min=1, help="The default is the variant's."),
-    ] = None,
-    learning_rate: Annotated[
-        float, typer.Option("--learning-rate", metavar="RATE", min=1e-9, max=1e3, help="Of Adam.")
-    ] = 0.001,
-    class_weight: Annotated[
-        str | None,
-        typer.Option("--class-weight", metavar="balanced", help="Weigh the labels alike."),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            "--patience", metavar="N", min=1, help="Stop after N epochs without a gain; keep best."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed.")] = 0,
-    mixed_precision: Annotated[
-        bool,
-        typer.Option("--mixed-precision", help="Compute in float16, on a GPU that gains from it."),
-    ] = False,
+    backbone: Backbone = None,
+    mode: Mode = "features",
+    epochs: Epochs = 10,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = 0.001,
+    class_weight: ClassWeight = None,
+    patience: Patience = None,
+    seed: Seed = 0,
+    mixed_precision: MixedPrecision = False,
     skip_bad: SkipBad = False,
     cache: Cache = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run.")
-    ] = False,
+    resume: Resume = False,
 ) -> None:
     """Train one variant and evaluate it on the test split."""
     if mode not in {"features", "end-to-end"}:
@@ -253,12 +247,12 @@ def fit(
     if class_weight not in {None, "balanced"}:
         raise typer.BadParameter(f"--class-weight must be balanced, got {class_weight!r}")
     with _errors(), silent_libraries():
-        warnings.simplefilter("ignore")  # of Keras, on the form of model.h5
+        warnings.simplefilter("ignore")  # Keras warns of the format of model.h5
         from nsfwtrain.variants import by_name
 
         row = by_name(variant)
-        from nsfwtrain.fit import Options
-        from nsfwtrain.fit import fit as train
+        from nsfwtrain.run.fit import fit as train
+        from nsfwtrain.run.options import Options
 
         options = Options(
             mode="features" if mode == "features" else "end-to-end",
@@ -297,13 +291,13 @@ def fit(
 def evaluate(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     store: Store,
-    split_file: Annotated[Path, typer.Option("--split", metavar="SPLIT", help="The split file.")],
+    split_file: SplitOption,
     skip_bad: SkipBad = False,
     cache: Cache = None,
 ) -> None:
-    """Evaluate a run once more, on the test part of a split."""
+    """Evaluate a run again, on the test part of a split."""
     with _errors(), silent_libraries():
-        from nsfwtrain.evaluate import evaluate_run
+        from nsfwtrain.run.evaluate import evaluate_run
 
         metrics = evaluate_run(
             run_folder,
@@ -322,21 +316,24 @@ def evaluate(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sweep(
     context: typer.Context,
-    out: Annotated[Path, typer.Option("--out", metavar="RUNS", help="A folder a variant in it.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="RUNS", help="Folder of the runs, one for each variant."),
+    ],
     variants: Annotated[
-        str, typer.Option("--variants", metavar="LIST", help="Such as b0-b7 or b0,b3.")
+        str, typer.Option("--variants", metavar="LIST", help="For example b0-b7 or b0,b3.")
     ] = "b0-b7",
     backbone: Annotated[
         str | None,
         typer.Option(
-            "--backbone", metavar="HANDLE", help="{variant} in it stands for the variant's name."
+            "--backbone", metavar="HANDLE", help="{variant} stands for the variant's name."
         ),
     ] = None,
 ) -> None:
-    """Train several variants, what is missing of them; all other options are those of fit."""
+    """Train the variants that have no finished run; all other options are those of fit."""
     with _errors():
-        from nsfwtrain.sweep import parse_variants
-        from nsfwtrain.sweep import sweep as run_all
+        from nsfwtrain.run.sweep import parse_variants
+        from nsfwtrain.run.sweep import sweep as run_all
 
         outcomes = run_all(parse_variants(variants), out, context.args, backbone=backbone)
         for name, outcome in outcomes.items():
@@ -351,7 +348,7 @@ def report(
 ) -> None:
     """Compare the finished runs of a sweep: Markdown, HTML, CSV and plots."""
     with _errors(), silent_libraries():
-        from nsfwtrain.report import write_report
+        from nsfwtrain.report.comparison import write_report
 
         for path in write_report(folder):
             typer.echo(printable(str(path)))
@@ -359,9 +356,9 @@ def report(
 
 @app.command()
 def doctor(device: o.Device = "auto", format_: ReportFormat = Format.TEXT) -> None:
-    """Say what TensorFlow makes of this machine; exit 1 if something does not work."""
+    """Check what TensorFlow can use on this machine; exit 1 if a check fails."""
     with _errors(), silent_libraries():
-        from nsfwscan.inference.devices import check_device
+        from nsfwscan.inference.session import check_device
         from nsfwtrain.doctor import examine
 
         check_device(device)
@@ -373,12 +370,14 @@ def doctor(device: o.Device = "auto", format_: ReportFormat = Format.TEXT) -> No
 def link(
     split_file: Split,
     store: Store,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Made anew.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Created if it does not exist.")
+    ],
 ) -> None:
     """Lay a split out as FOLDER/<type>/<label>/<object ID>, links into the store."""
-    with errors_as_exit_codes(PROGRAM):
-        from nsfwscan.dataset.labels import read_split
-        from nsfwtrain.link import link_folders
+    with _errors():
+        from nsfwtrain.data.link import link_folders
+        from nsfwtrain.data.tables import read_split
 
         count = link_folders(store, read_split(split_file), output)
         typer.echo(f"{count:,} links in {output}")

@@ -1,4 +1,4 @@
-"""What TensorFlow makes of this machine, in the order in which a person would look for a fault."""
+"""The doctor of the trainer: the installed TensorFlow, and whether it computes on this machine."""
 
 import time
 from collections.abc import Iterator
@@ -7,116 +7,131 @@ from typing import Any
 
 import numpy as np
 
-from nsfwscan.doctor.findings import Finding, Look, State, attempted, installed
-from nsfwscan.doctor.gpu import driven, states, with_gpu
-from nsfwscan.doctor.nvidia import Driver, driver, libraries, missing
-from nsfwscan.inference.devices import gpu_index
+from nsfwscan.doctor.findings import Finding, State, attempt, installed
+from nsfwscan.doctor.gpu import check_driver, severities, with_gpu
+from nsfwscan.doctor.nvidia import Driver, load_libraries, missing_libraries, query_driver
+from nsfwscan.inference.session import gpu_index
 
 TOLERANCE = 1e-4
-"""How far a GPU's sums may be from the CPU's, relative to the largest."""
+"""Largest difference between a GPU's sums and the CPU's, relative to the largest sum."""
 
 _LIBRARIES = (
     "libcudart.so.12", "libcublas.so.12", "libcublasLt.so.12", "libcufft.so.11",
     "libcusolver.so.11", "libcusparse.so.12", "libcudnn.so.9",
 )  # fmt: skip
-"""What TensorFlow 2.21 looks for (its dso_loader.cc); it takes no card if one is missing."""
+"""What TensorFlow 2.21 loads (its dso_loader.cc); it uses no GPU if one is missing."""
 
 _PACKAGES = ("tensorflow", "tf-keras", "tensorflow-hub")
 
 
 def examine(device: str = "auto") -> Iterator[Finding]:
-    """Look at the versions, the libraries, the cards, and a convolution on each device.
+    """Check the packages, the libraries, the GPUs, and a convolution on each device.
 
     Parameters
     ----------
     device
-        What is to work: ``cpu``; ``cuda``, ``cuda:N``; ``auto`` is whatever there is. With ``cpu``
-        no GPU is touched: a training that runs may have all of its memory.
+        The device that is to work: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for any. With
+        ``cpu`` no GPU is touched, so that a training in progress keeps all of its memory.
 
     Yields
     ------
     Finding
-        As it is found.
+        As soon as its check has ended.
     """
-    found = {name: installed(name) for name in _PACKAGES}
-    absent = [name for name, number in found.items() if number is None]
+    versions = {name: installed(name) for name in _PACKAGES}
+    absent = [name for name, number in versions.items() if number is None]
     if absent:
-        said, advice = f"not installed: {', '.join(absent)}", 'pip install "nsfwscan[train]"'
-        yield Finding("TensorFlow", State.FAILED, said, advice)
+        said, fix = f"not installed: {', '.join(absent)}", 'pip install "nsfwscan[train]"'
+        yield Finding("TensorFlow", State.FAILED, said, fix)
         return
-    said = ", ".join(f"{name} {number}" for name, number in found.items())
+    said = ", ".join(f"{name} {number}" for name, number in versions.items())
     yield Finding("TensorFlow", State.OK, said)
-    line = yield from attempted("build", _build)
-    cards = yield from attempted("graphics", partial(_graphics, line, device))
-    asked = [f"GPU:{gpu_index(device)}"] if device.startswith("cuda") else []
-    there = [f"GPU:{index}" for index in range(cards or 0)] if device != "cpu" else []
-    places = dict.fromkeys(["CPU:0", *asked, *there])
-    expected: Any = None
-    for place in places:
+    built = attempt("build", _check_build)
+    yield from built
+    if built[0].state is State.FAILED:
+        return
+    yield from attempt("GPUs", partial(_check_gpus, device))
+    for place in _places(device):
         about = f"a convolution on {place}"
-        sums = yield from attempted(about, partial(_convolution, about, place, expected))
-        expected = sums if expected is None else expected
+        yield from attempt(about, partial(_check_convolution, about, place))
 
 
-def _build() -> Look[int | None]:
-    """Tell what TensorFlow was built for; give the line of CUDA."""
-    from nsfwtrain.keras import tf
+def _cuda_major() -> int | None:
+    """Return the CUDA major version that TensorFlow was built for."""
+    from nsfwtrain.model.keras import tf
+
+    version = tf.sysconfig.get_build_info().get("cuda_version")
+    return int(str(version).partition(".")[0]) if version else None
+
+
+def _check_build() -> list[Finding]:
+    from nsfwtrain.model.keras import tf
 
     built = tf.sysconfig.get_build_info()
-    if not built.get("is_cuda_build"):
-        yield Finding("build", State.OK, "for the CPU alone")
-        return None
-    version = str(built["cuda_version"])
-    yield Finding("build", State.OK, f"for CUDA {version}, cuDNN {built.get('cudnn_version')}")
-    return int(version.partition(".")[0])
+    said = "for the CPU alone"
+    if built.get("is_cuda_build"):
+        said = f"for CUDA {built['cuda_version']}, cuDNN {built.get('cudnn_version')}"
+    return [Finding("build", State.OK, said)]
 
 
-def _graphics(line: int | None, device: str) -> Look[int]:
-    """Look at driver, cards and libraries; give the number of cards that TensorFlow takes."""
-    from nsfwtrain.keras import gpus, tf
+def _check_gpus(device: str) -> list[Finding]:
+    """Check driver, GPUs and libraries; set TensorFlow up to take only the memory it needs."""
+    from nsfwtrain.model.keras import gpus, tf
 
-    lacking, wrong = states(device)
-    cards, seen = driver(), gpus()
+    absent, broken = severities(device)
+    driver, seen, cuda_major = query_driver(), gpus(), _cuda_major()
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    loaded = None if line is None else libraries(line)
-    yield from driven(cards, loaded, lacking=lacking, wrong=wrong)
-    if isinstance(cards, Driver) and cards.gpus and not seen:
-        why = ", ".join(missing(_LIBRARIES))
-        yield Finding(
-            "GPUs",
-            wrong,
-            "TensorFlow takes none of them and trains on the CPU"
-            + (f": it cannot load {why}" if why else ""),
-            f"pip uninstall -y onnxruntime, then {with_gpu('train-gpu')}",
-        )
-    return len(seen)
+    libraries = None if cuda_major is None else load_libraries(cuda_major)
+    findings = check_driver(driver, libraries, absent=absent, broken=broken)
+    if isinstance(driver, Driver) and driver.gpus and not seen:
+        missing = ", ".join(missing_libraries(_LIBRARIES))
+        said = "TensorFlow uses none and trains on the CPU"
+        said += f": it cannot load {missing}" if missing else ""
+        fix = f"pip uninstall -y onnxruntime, then {with_gpu('train-gpu')}"
+        findings.append(Finding("GPUs", broken, said, fix))
+    return findings
 
 
-def _convolution(about: str, place: str, expected: Any) -> Look[Any]:
-    """Compute something on a device, compare it with the CPU's if that is known, and give it."""
-    from nsfwtrain.keras import tf
+def _places(device: str) -> list[str]:
+    """Return the devices to compute on: the CPU, the one asked for, and those TensorFlow sees."""
+    from nsfwtrain.model.keras import gpus
+
+    asked = [f"GPU:{gpu_index(device)}"] if device.startswith("cuda") else []
+    count = 0 if device == "cpu" else len(gpus())
+    return list(dict.fromkeys(["CPU:0", *asked, *(f"GPU:{index}" for index in range(count))]))
+
+
+def _check_convolution(about: str, place: str) -> list[Finding]:
+    """Compute a convolution on a device, and compare a GPU's sums with the CPU's."""
+    from nsfwtrain.model.keras import tf
 
     if f"/physical_device:{place}" not in {one.name for one in tf.config.list_physical_devices()}:
-        yield Finding(about, State.FAILED, "TensorFlow has no such device")
-        return None
+        return [Finding(about, State.FAILED, "TensorFlow has no such device")]
     tf.config.set_soft_device_placement(False)
-    dice = np.random.default_rng(0)
-    images = dice.random((8, 112, 112, 3), np.float32)
-    kernels = dice.random((3, 3, 3, 32), np.float32)
+    sums, seconds = _convolve(place)
+    said = f"{1000 * seconds:.1f} ms"
+    if place == "CPU:0":
+        return [Finding(about, State.OK, said)]
+    expected, _ = _convolve("CPU:0")
+    difference = float(np.max(np.abs(sums - expected)) / np.max(np.abs(expected)))
+    state = State.OK if difference <= TOLERANCE else State.FAILED
+    return [Finding(about, state, f"{said}, {difference:.1e} from the CPU's")]
+
+
+def _convolve(place: str) -> tuple[Any, float]:
+    """Convolve random images on a device; return the sums, and the shortest time in seconds."""
+    from nsfwtrain.model.keras import tf
+
+    random = np.random.default_rng(0)
+    images = random.random((8, 112, 112, 3), np.float32)
+    kernels = random.random((3, 3, 3, 32), np.float32)
     times = []
     for _ in range(4):  # the first is slower
         started = time.perf_counter()
         with tf.device(f"/{place}"):
             sums = tf.nn.conv2d(images, kernels, 2, "SAME").numpy()
         times.append(time.perf_counter() - started)
-    said = f"{1000 * min(times):.1f} ms"
-    if expected is None:
-        yield Finding(about, State.OK, said)
-        return sums
-    apart = float(np.max(np.abs(sums - expected)) / np.max(np.abs(expected)))
-    state = State.OK if apart <= TOLERANCE else State.FAILED
-    yield Finding(about, state, f"{said}, {apart:.1e} from the CPU's")
-    return sums
+    return sums, min(times)

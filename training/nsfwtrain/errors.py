@@ -1,19 +1,19 @@
-"""What can go wrong in training, as types; each message names the file and the row."""
+"""The exceptions of training. Each message says which file or option is wrong."""
 
 from nsfwscan import NsfwScanError
 
 
 class BackboneError(NsfwScanError):
-    """A backbone that cannot be reached or loaded, or is another variant's."""
+    """A backbone cannot be reached or loaded, or belongs to another variant."""
 
 
 class CacheError(NsfwScanError):
-    """A cache that cannot be written."""
+    """A cache cannot be read or written."""
 
 
 class RunError(NsfwScanError):
-    """A run that is not there, or does not belong to what it is asked for."""
+    """A run does not exist, is not valid, or does not match what is asked of it."""
 
 
 class VariantError(NsfwScanError):
-    """A variant that does not exist."""
+    """A variant does not exist."""

@@ -1,4 +1,4 @@
-"""EfficientNet B0-B7 as this project trains them: one row each, the only place for the numbers.
+"""EfficientNet B0-B7 as this project trains them. No other module repeats these numbers.
 
 The published columns are one run each of the study this project grew from: a GTX 1070 (8 GB),
 19,658 private training images, 10 epochs, Adam at its defaults, binary cross-entropy. They
@@ -22,13 +22,13 @@ class Variant:
     image_size
         Side in pixels of the square input.
     batch_size
-        Images a training step takes.
+        Images of a training step.
     feature_dim
         Length of the feature vector.
     backbone_parameters
         Parameters of the backbone, which is frozen.
     published_loss, published_accuracy
-        Binary cross-entropy and share of right answers on the study's test images.
+        Binary cross-entropy and accuracy on the study's test images.
     published_time
         How long the study's training took.
     """
@@ -44,7 +44,7 @@ class Variant:
 
     @property
     def parameters(self) -> int:
-        """Parameters with the head: one weight a feature, and a bias."""
+        """Parameters with the head: one weight for each feature, and a bias."""
         return self.backbone_parameters + self.feature_dim + 1
 
     @property
@@ -89,12 +89,12 @@ VARIANTS: tuple[Variant, ...] = (
 
 
 def by_name(name: str) -> Variant:
-    """Find a variant.
+    """Find a variant by its name, in either case.
 
     Raises
     ------
     VariantError
-        If there is none of that name.
+        If no variant has that name.
     """
     for row in VARIANTS:
         if row.name == name.lower():

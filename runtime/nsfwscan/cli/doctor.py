@@ -1,4 +1,4 @@
-"""The command ``doctor``, of the scanner and, with findings of its own, of the trainer."""
+"""The command ``doctor``; the trainer's prints its findings with `show` too."""
 
 import os
 import sys
@@ -31,6 +31,8 @@ ReportFormat = Annotated[
     typer.Option("-f", "--format", metavar="FORMAT", help="Print text or json."),
 ]
 
+_MARKS = {"ok": ("ok    ", None), "note": ("note  ", "yellow"), "failed": ("FAILED", "red")}
+
 
 def doctor(
     device: o.Device = "auto", cache: o.CacheFile = None, format_: ReportFormat = Format.TEXT
@@ -41,7 +43,7 @@ def doctor(
     """
     with errors_as_exit_codes(), silent_libraries():
         from nsfwscan.doctor.checks import examine
-        from nsfwscan.inference.devices import check_device
+        from nsfwscan.inference.session import check_device
 
         check_device(device)
         good = show(examine(device, cache), format_)
@@ -49,28 +51,27 @@ def doctor(
 
 
 def show(findings: "Iterable[Finding]", format_: Format) -> bool:
-    """Print findings as they come; tell whether none has failed.
+    """Print findings as they come; return whether none has failed.
 
     Raises
     ------
     OutputError
-        If there is nowhere to print.
+        If standard output is closed.
     """
     if sys.stdout is None:
         raise OutputError("standard output is closed; there is nowhere to print what is found")
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    failed, seen = 0, list[dict[str, Any]]()
+    failed, seen = False, list[dict[str, Any]]()
     for finding in findings:
-        failed += finding.state == "failed"
+        failed |= finding.state == "failed"
         if format_ is Format.JSON:
             seen.append(asdict(finding))
             continue
-        mark = {"ok": ("ok    ", None), "note": ("note  ", "yellow"), "failed": ("FAILED", "red")}
-        word, colour = mark[finding.state]
+        word, colour = _MARKS[finding.state]
         shown = typer.style(word, fg=colour) if coloured else word
         typer.echo(f"{shown}  {finding.about}: {printable(finding.said)}")
-        if finding.advice is not None:
-            typer.echo(f"        {finding.advice}")
+        if finding.fix is not None:
+            typer.echo(f"        {finding.fix}")
     if format_ is Format.JSON:
         typer.echo(to_json({"ok": not failed, "findings": seen}, indent=2))
     return not failed

@@ -1,6 +1,5 @@
 """What the three command lines share: help by panels, variables, a default command, errors."""
 
-import re
 import sys
 import traceback
 import warnings
@@ -18,18 +17,13 @@ from nsfwscan.errors import NsfwScanError
 from nsfwscan.util.escape import printable
 
 
-def option(
-    *names: str,
-    panel: str,
-    help: str,  # noqa: A002 - typer's word
-    **more: Any,
-) -> Any:
+def option(names: str, panel: str, help: str, **more: Any) -> Any:  # noqa: A002 - typer's word
     """Declare an option that the environment variable ``NSFWSCAN_<NAME>`` can also set.
 
     Parameters
     ----------
     names
-        The option's names, the long one last.
+        The option's names, the long one last, and the name of its value: ``-o --output FILE``.
     panel
         Its heading in the help.
     help
@@ -37,9 +31,12 @@ def option(
     more
         Further arguments of `typer.Option`.
     """
-    variable = re.sub(r"\W+", "_", names[-1].removeprefix("--")).upper()
+    words = names.split()
+    flags = [word for word in words if word.startswith("-")]
+    variable = flags[-1].removeprefix("--").replace("-", "_").upper()
     return typer.Option(
-        *names,
+        *flags,
+        metavar=None if len(flags) == len(words) else words[-1],
         help=help,
         rich_help_panel=panel,
         envvar=f"NSFWSCAN_{variable}",

@@ -22,7 +22,7 @@ class Format(StrEnum):
 
 
 class Color(StrEnum):
-    """When to colour."""
+    """When to color."""
 
     AUTO = "auto"
     ALWAYS = "always"
@@ -32,240 +32,153 @@ class Color(StrEnum):
 Paths = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="PATH", show_default=False, help="Files and folders, searched recursively."
+        metavar="PATH",
+        show_default=False,
+        help="Files, and folders with everything below them; - is an image on standard input.",
     ),
 ]
 FilesFrom = Annotated[
     str | None,
     option(
-        "--files-from",
-        panel=_INPUT,
-        metavar="FILE",
-        help="Also scan the paths listed in FILE, one a line; - is standard input.",
+        "--files-from FILE",
+        _INPUT,
+        "Also scan the paths listed in FILE, one per line; - is standard input.",
     ),
 ]
-Null = Annotated[
-    bool, option("--null", panel=_INPUT, help="In that list, NUL bytes end the paths.")
-]
+Null = Annotated[bool, option("--null", _INPUT, "NUL bytes end the paths in that list.")]
 Glob = Annotated[
     list[str] | None,
     option(
-        "-g",
-        "--glob",
-        panel=_INPUT,
-        metavar="GLOB",
+        "-g --glob GLOB",
+        _INPUT,
+        "Scan only files that match, or, with !GLOB, all but those; the last match decides.",
         show_default=False,
-        help="Only files that match, or, as !GLOB, all but those; the last match decides.",
     ),
 ]
-NoIgnore = Annotated[
-    bool, option("--no-ignore", panel=_INPUT, help="Disregard .nsfwscanignore files.")
-]
+NoIgnore = Annotated[bool, option("--no-ignore", _INPUT, "Do not apply .nsfwscanignore files.")]
 Hidden = Annotated[
-    bool, option("--hidden", panel=_INPUT, help="Also files and folders named .something.")
+    bool, option("--hidden", _INPUT, "Also scan files and folders whose names begin with a dot.")
 ]
 MaxDepth = Annotated[
     int | None,
-    option(
-        "--max-depth",
-        panel=_INPUT,
-        metavar="N",
-        min=1,
-        help="Enter N levels of folders; 1 is the named folder alone.",
-    ),
+    option("--max-depth N", _INPUT, "Enter N levels of folders; 1 is the given folder.", min=1),
 ]
 MaxPixels = Annotated[
-    int,
-    option(
-        "--max-pixels",
-        panel=_INPUT,
-        metavar="N",
-        min=1,
-        help="An image of more pixels is an error.",
-    ),
+    int, option("--max-pixels N", _INPUT, "An image with more pixels is an error.", min=1)
 ]
 MaxFilesize = Annotated[
-    int,
-    option(
-        "--max-filesize",
-        panel=_INPUT,
-        metavar="BYTES",
-        min=1,
-        help="An image file of more bytes is an error.",
-    ),
+    int, option("--max-filesize BYTES", _INPUT, "A larger image file is an error.", min=1)
 ]
 Timeout = Annotated[
     float,
     option(
-        "--timeout",
-        panel=_INPUT,
-        metavar="SECONDS",
+        "--timeout SECONDS",
+        _INPUT,
+        "A file that takes longer to read and decode is an error.",
         min=LEAST_TIMEOUT,
-        help="A file that takes longer to read and decode is an error.",
     ),
 ]
 MaxMemory = Annotated[
     int,
     option(
-        "--max-memory",
-        panel=_INPUT,
-        metavar="BYTES",
+        "--max-memory BYTES",
+        _INPUT,
+        "An image that needs more memory in a decoding process is an error.",
         min=LEAST_MEMORY,
-        help="An image that takes a decoding process more memory is an error.",
     ),
 ]
 Threshold = Annotated[
     float | None,
     option(
-        "-t",
-        "--threshold",
-        panel=_SCORING,
-        metavar="SCORE",
+        "-t --threshold SCORE",
+        _SCORING,
+        "Flag images with this score or a higher one; the default is the model's own.",
         min=0.0,
         max=1.0,
-        help="Flag images from this score on; the default is the model's own.",
     ),
 ]
 Model = Annotated[
-    Path | None,
-    option(
-        "-m",
-        "--model",
-        panel=_SCORING,
-        metavar="FILE",
-        help="An ONNX model; the default is open_nsfw.",
-    ),
+    Path | None, option("-m --model FILE", _SCORING, "An ONNX model; the default is open_nsfw.")
 ]
 Manifest = Annotated[
     Path | None,
-    option(
-        "--manifest",
-        panel=_SCORING,
-        metavar="FILE",
-        help="The JSON description of a model that carries none.",
-    ),
+    option("--manifest FILE", _SCORING, "The JSON manifest of a model that contains none."),
 ]
-Device = Annotated[
-    str,
-    option("-d", "--device", panel=_SCORING, metavar="DEVICE", help="auto, cpu, cuda or cuda:N."),
-]
+Device = Annotated[str, option("-d --device DEVICE", _SCORING, "auto, cpu, cuda or cuda:N.")]
 Frames = Annotated[
     int,
     option(
-        "--frames",
-        panel=_SCORING,
-        metavar="N",
+        "--frames N",
+        _SCORING,
+        "Score up to N frames of an animation; the highest score counts.",
         min=1,
-        help="Score up to N frames of an animation; the highest score counts.",
     ),
 ]
 Exact = Annotated[
     bool,
-    option(
-        "--exact",
-        panel=_SCORING,
-        help="Decode JPEG files in full: slower, and scores change little.",
-    ),
+    option("--exact", _SCORING, "Decode JPEG files at full size: slower, scores change little."),
 ]
 BatchSize = Annotated[
     int | None,
     option(
-        "--batch-size",
-        panel=_SCORING,
-        metavar="N",
+        "--batch-size N",
+        _SCORING,
+        "Most frames in one call of the model; the default depends on the device.",
         min=1,
-        help="Images scored at a time; the default depends on the device.",
     ),
 ]
 Workers = Annotated[
     int | None,
     option(
-        "--workers",
-        panel=_SCORING,
-        metavar="N",
+        "--workers N",
+        _SCORING,
+        "Processes that read and decode; the default is one per core.",
         min=1,
-        help="Processes that read and decode; the default is one a core.",
     ),
 ]
 Threads = Annotated[
     int | None,
     option(
-        "--threads",
-        panel=_SCORING,
-        metavar="N",
+        "--threads N",
+        _SCORING,
+        "Threads that call the model; the default is one per core, or 2 on a GPU.",
         min=1,
-        help="Threads that score on the CPU; the default is one a core.",
     ),
 ]
 CacheFile = Annotated[
     Path | None,
     option(
-        "--cache",
-        panel=_CACHE,
-        metavar="FILE",
+        "--cache FILE",
+        _CACHE,
+        "Keep scores in FILE; the default is in the user's cache folder.",
         show_default=False,
-        help="Keep scores there; the default is a file in the user's cache folder.",
     ),
 ]
-NoCache = Annotated[
-    bool, option("--no-cache", panel=_CACHE, help="Neither use nor keep earlier scores.")
-]
-Rehash = Annotated[
-    bool,
-    option("--rehash", panel=_CACHE, help="Read every file, even one that looks unchanged."),
-]
+NoCache = Annotated[bool, option("--no-cache", _CACHE, "Neither use nor keep earlier scores.")]
+Rehash = Annotated[bool, option("--rehash", _CACHE, "Read every file, even an unchanged one.")]
 ReportFormat = Annotated[
-    Format,
-    option(
-        "-f",
-        "--format",
-        panel=_OUTPUT,
-        metavar="FORMAT",
-        help="Print the results as text, jsonl, json or csv.",
-    ),
+    Format, option("-f --format FORMAT", _OUTPUT, "Print results as text, jsonl, json or csv.")
 ]
 Output = Annotated[
     Path | None,
-    option(
-        "-o",
-        "--output",
-        panel=_OUTPUT,
-        metavar="FILE",
-        help="Write the results there, not to standard output.",
-    ),
+    option("-o --output FILE", _OUTPUT, "Write results to FILE instead of standard output."),
 ]
 FilesWithMatches = Annotated[
     bool,
     option(
-        "-l",
-        "--files-with-matches",
-        panel=_OUTPUT,
-        help="Print only the paths of flagged files, one a line.",
+        "-l --files-with-matches", _OUTPUT, "Print only the paths of flagged files, one per line."
     ),
 ]
-Print0 = Annotated[
-    bool, option("-0", "--print0", panel=_OUTPUT, help="The same, ended by NUL bytes.")
-]
+Print0 = Annotated[bool, option("-0 --print0", _OUTPUT, "The same, ended by NUL bytes.")]
 ExitZero = Annotated[
-    bool, option("--exit-zero", panel=_OUTPUT, help="Exit 0, not 1, if something is flagged.")
+    bool, option("--exit-zero", _OUTPUT, "Exit with 0 instead of 1 if an image is flagged.")
 ]
-Quiet = Annotated[bool, option("-q", "--quiet", panel=_OUTPUT, help="Results only.")]
+Quiet = Annotated[bool, option("-q --quiet", _OUTPUT, "Print results only.")]
 Verbose = Annotated[
-    bool,
-    option(
-        "-v",
-        "--verbose",
-        panel=_OUTPUT,
-        help="Also say which settings are in use and what is skipped.",
-    ),
+    bool, option("-v --verbose", _OUTPUT, "Also print the settings and what is skipped.")
 ]
-NoProgress = Annotated[bool, option("--no-progress", panel=_OUTPUT, help="Show no progress bar.")]
+NoProgress = Annotated[bool, option("--no-progress", _OUTPUT, "Show no progress bar.")]
 ColorWhen = Annotated[
     Color,
-    option(
-        "--color",
-        panel=_OUTPUT,
-        metavar="WHEN",
-        help="Colour text: auto, always or never; NO_COLOR is heeded.",
-    ),
+    option("--color WHEN", _OUTPUT, "Color text: auto, always or never; auto respects NO_COLOR."),
 ]

@@ -1,12 +1,13 @@
 """The command ``nsfwscan scan``: load the model, run the scan, finish the report."""
 
+import io
 import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from nsfwscan.inference.classifier import Classifier
     from nsfwscan.reports.report import Report
     from nsfwscan.scanner import Scan, Source
-    from nsfwscan.sources.entry import Found, Skipped
+    from nsfwscan.sources.entry import Entry, Found, Skipped
     from nsfwscan.sources.selection import Selection
 
 _STDIN = "-"
@@ -130,7 +131,7 @@ def _load(given: SimpleNamespace, stack: ExitStack) -> _Loaded:
     """
     loading = stack.enter_context(_loading(given.model, given.manifest, given.device))
 
-    from nsfwscan.reports.report import console
+    from nsfwscan.reports.console import console
     from nsfwscan.sources.selection import Selection
 
     terminal = console(sys.stderr, given.color.value) if sys.stderr.isatty() else None
@@ -177,18 +178,24 @@ def _loading(
 
 def _sources(given: SimpleNamespace, stack: ExitStack) -> "Iterable[Source]":
     """Give the paths, with standard input as an entry, and then the paths of the list."""
-    from nsfwscan.sources.entry import Entry
     from nsfwscan.sources.walk import read_list
 
-    paths = dict.fromkeys(given.paths or ())
-    stdin = Entry(_STDIN, explicit=True, open=lambda: nullcontext(_stdin()))
-    sources: list[Source] = [stdin if path == _STDIN else path for path in paths]
-    if _STDIN in paths:
-        _stdin()
+    sources: list[Source] = list(dict.fromkeys(given.paths or ()))
+    if _STDIN in sources:
+        sources[sources.index(_STDIN)] = _image_from_stdin(given.max_filesize)
     if given.files_from is None:
         return sources
     stream = stack.enter_context(_open_list(given.files_from))
     return chain(sources, read_list(stream, null=given.null))
+
+
+def _image_from_stdin(max_filesize: int) -> "Entry":
+    """Read standard input here: the main thread can be interrupted, and a retry needs the bytes."""
+    from nsfwscan.sources.entry import Entry
+    from nsfwscan.sources.reader import read_up_to
+
+    data = read_up_to(_stdin(), max_filesize + 1)
+    return Entry(_STDIN, explicit=True, open=lambda: io.BytesIO(data))
 
 
 def _stdin() -> BinaryIO:
@@ -222,7 +229,7 @@ def _open_cache(path: Path | None, stack: ExitStack, say: Callable[[str], None])
 
 def _run(given: SimpleNamespace, loaded: _Loaded, stack: ExitStack) -> "tuple[Report, _Finished]":
     """Open the report and scan."""
-    from nsfwscan.reports.report import open_output, open_report
+    from nsfwscan.reports.output import open_output, open_report
     from nsfwscan.scanner import scan as scan_paths
 
     bare_paths = _bare_paths(given)
@@ -316,21 +323,21 @@ def _settings(given: SimpleNamespace, classifier: "Classifier", run: "Scan") -> 
     options_file = given.context.meta.get(OPTIONS_FILE)
     if options_file is not None:
         yield f"options from {printable(str(options_file))}"
-    settings = run.settings
+    options = run.options
     if classifier.device_note is not None:
         yield printable(classifier.device_note)
     name = printable(classifier.manifest.name)
-    yield f"{name} on {classifier.device}, flagging scores from {settings['threshold']} on"
+    yield f"{name} on {classifier.device}, flagging scores from {run.threshold} on"
     if given.verbose:
         from nsfwscan.util.parallel import available_cores
 
         yield (
-            f"decoding in {_counted(settings['workers'], 'process', 'es')}, "
-            f"scoring up to {_counted(settings['batch_size'], 'frame')} at a time "
-            f"on {_counted(settings['threads'], 'thread')}; "
+            f"decoding in {_counted(options.workers, 'process', 'es')}, "
+            f"scoring up to {_counted(options.batch_size, 'frame')} at a time "
+            f"on {_counted(options.threads, 'thread')}; "
             f"{_counted(available_cores(), 'core')} available"
         )
-        more = {"model": classifier.path, **settings}
+        more = {"model": classifier.path, "threshold": run.threshold, **asdict(options)}
         yield from (
             f"{key.replace('_', ' ')}: {printable(str(value))}" for key, value in more.items()
         )

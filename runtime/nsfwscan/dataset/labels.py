@@ -21,7 +21,6 @@ LABELS = (0, 1)
 LABEL_HEADER = ["objectId", "value"]
 SPLIT_HEADER = [*LABEL_HEADER, "type"]
 
-# An object ID is a SHA-1 in lower-case hex and an extension.
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}\.[a-z0-9]+")
 
 
@@ -47,7 +46,7 @@ class Assigned:
 
 
 def is_object_id(text: str) -> bool:
-    """Tell whether a text is 40 lower-case hex digits and an extension."""
+    """Return whether a text is a SHA-1 in 40 lower-case hex digits, and an extension."""
     return _OBJECT_ID.fullmatch(text) is not None
 
 
@@ -57,7 +56,7 @@ def rows(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     Raises
     ------
     LabelError
-        If the file cannot be read, is no CSV in UTF-8, or has another header.
+        If the file cannot be read, is not CSV in UTF-8, or has another header.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -72,7 +71,7 @@ def rows(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     except OSError as error:
         raise LabelError(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise LabelError(f"{path} is no CSV file in UTF-8: {error}") from error
+        raise LabelError(f"{path} is not a CSV file in UTF-8: {error}") from error
 
 
 def read_labels(path: Path) -> list[Label]:
@@ -81,10 +80,10 @@ def read_labels(path: Path) -> list[Label]:
     Raises
     ------
     LabelError
-        If it cannot be read, or a row does not hold an object ID and 0 or 1, or repeats an object
-        ID. The message names the row.
+        If it cannot be read, or a row lacks an object ID or a value of 0 or 1, or repeats an
+        object's hash. The message gives the line.
     """
-    return [_label(cells, where) for where, cells in _unique(path, LABEL_HEADER)]
+    return [label for _, label, _ in _labels(path, LABEL_HEADER)]
 
 
 def read_split(path: Path) -> list[Assigned]:
@@ -93,44 +92,40 @@ def read_split(path: Path) -> list[Assigned]:
     Raises
     ------
     LabelError
-        As `read_labels`, or if a type is none of train, validation and test.
+        As `read_labels`, or if a type is not train, validation or test.
     """
     assigned = []
-    for where, cells in _unique(path, SPLIT_HEADER):
-        label, part = _label(cells[:-1], where), cells[-1]
+    for where, label, (part,) in _labels(path, SPLIT_HEADER):
         if part not in PARTS:
             raise LabelError(f"{where}: the type must be one of {', '.join(PARTS)}, got {part!r}")
         assigned.append(Assigned(label, part))
     return assigned
 
 
-def _unique(path: Path, header: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    seen: dict[str, int] = {}
+def _labels(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Label, list[str]]]:
+    """Yield each row's place, its label, and the cells after the label."""
+    lines: dict[str, int] = {}
     for number, cells in rows(path, header):
         where = f"{path}, line {number}"
         if len(cells) != len(header):
             raise LabelError(f"{where}: expected {', '.join(header)}, got {','.join(cells)!r}")
-        first = seen.setdefault(cells[0].partition(".")[0], number)
+        object_id, value, *others = cells
+        first = lines.setdefault(object_id.partition(".")[0], number)
         if first != number:
             raise LabelError(
-                f"{where}: the image {cells[0]} stands on line {first} already; keep one of them"
+                f"{where}: the image {object_id} repeats line {first}; keep one of the two"
             )
-        yield where, cells
-
-
-def _label(cells: list[str], where: str) -> Label:
-    object_id, value = cells
-    if not is_object_id(object_id):
-        raise LabelError(
-            f"{where}: {object_id!r} is no object ID: 40 lower-case hex digits and an extension"
-        )
-    if value not in {"0", "1"}:
-        raise LabelError(f"{where}: the value must be 0 or 1, got {value!r}")
-    return Label(object_id, int(value))
+        if not is_object_id(object_id):
+            raise LabelError(
+                f"{where}: {object_id!r} is not an object ID, 40 lower-case hex digits and .ext"
+            )
+        if value not in {"0", "1"}:
+            raise LabelError(f"{where}: the value must be 0 or 1, got {value!r}")
+        yield where, Label(object_id, int(value)), others
 
 
 def write_labels(path: Path, labels: Iterable[Label]) -> None:
-    """Write a label file, whole or not at all.
+    """Write a label file atomically.
 
     Raises
     ------
@@ -141,7 +136,7 @@ def write_labels(path: Path, labels: Iterable[Label]) -> None:
 
 
 def write_split(path: Path, assigned: Iterable[Assigned]) -> None:
-    """Write a split file, whole or not at all.
+    """Write a split file atomically.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """The object store: images by the SHA-1 of their bytes.
 
-An image's object ID is the lower-case hex SHA-1 of its bytes plus its extension. It lies at
+An image's object ID is the lower-case hex SHA-1 of its bytes plus its extension. Its path is
 ``<store>/object/0b/ee/<object ID>``.
 """
 
@@ -11,17 +11,17 @@ from nsfwscan.errors import StoreError
 
 
 def object_path(store: Path, object_id: str) -> Path:
-    """Give the place of an object in a store, be it there or not."""
+    """Return the path of an object in a store, whether or not it exists."""
     return store / "object" / object_id[:2] / object_id[2:4] / object_id
 
 
 def read_object(store: Path, object_id: str) -> bytes:
-    """Read an object.
+    """Read an object and verify its hash.
 
     Raises
     ------
     StoreError
-        If it is missing or cannot be read, or its bytes are not those its ID names.
+        If it cannot be read, or its bytes have another SHA-1 than its ID.
     """
     path = object_path(store, object_id)
     try:
@@ -29,5 +29,5 @@ def read_object(store: Path, object_id: str) -> bytes:
     except OSError as error:
         raise StoreError(f"object {object_id}: cannot read {path}: {error.strerror}") from error
     if hashlib.sha1(data, usedforsecurity=False).hexdigest() != object_id.partition(".")[0]:
-        raise StoreError(f"object {object_id}: the bytes of {path} are not those its ID names")
+        raise StoreError(f"object {object_id}: the bytes of {path} do not have the SHA-1 of its ID")
     return data

@@ -1,10 +1,13 @@
 """Images that a program has in memory: bytes, open files, Pillow images and arrays."""
 
-from typing import BinaryIO, cast
+import contextlib
+from collections.abc import Iterator
+from typing import IO, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.pixels import DecodedImage
@@ -22,7 +25,9 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
     Parameters
     ----------
     image
-        The image. An open file is read from its current position.
+        The image. An open file is read from its current position. A Pillow image may be loaded
+        by this, and is otherwise unchanged. A JPEG image that was loaded before is decoded at full
+        size already, as a scan does with `exact`.
     preprocess
         The parameters of decoding.
     options
@@ -38,8 +43,14 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
     limits = {"frames": options.frames, "max_pixels": options.max_pixels}
     if isinstance(image, np.ndarray):
         image = _from_array(image)
+    if isinstance(image, JpegImageFile) and image.tile and image.fp is not None:
+        # Not loaded yet. The reduced decode of its bytes must not shrink the caller's image.
+        with _position_kept(image.fp):
+            image.fp.seek(0)
+            image = image.fp.read()
     if isinstance(image, Image.Image):
-        return to_decoded_image(image_frames(image, preprocess, **limits))
+        with _position_kept(image):
+            return to_decoded_image(image_frames(image, preprocess, **limits))
     if hasattr(image, "read"):
         image = cast("BinaryIO", image).read()
     if not isinstance(image, (bytes, bytearray, memoryview)):
@@ -50,9 +61,25 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
     return decode(bytes(image), preprocess, **limits)
 
 
+@contextlib.contextmanager
+def _position_kept(stream: Image.Image | IO[bytes]) -> Iterator[None]:
+    """Return to the same frame of an image, or byte of a file, at the end of the block."""
+    position = stream.tell()
+    try:
+        yield
+    finally:
+        if stream.tell() != position:
+            stream.seek(position)
+
+
 def _from_array(array: NDArray[np.uint8]) -> Image.Image:
     channels = array.shape[2:] or (1,)
-    if array.dtype != np.uint8 or array.ndim not in {2, 3} or channels not in {(1,), (3,), (4,)}:
+    if (
+        array.dtype != np.uint8
+        or array.ndim not in {2, 3}
+        or channels not in {(1,), (3,), (4,)}
+        or not array.size
+    ):
         raise TypeError(
             f"expected uint8 (H, W), (H, W, 3) or (H, W, 4), got {array.dtype} {array.shape}"
         )

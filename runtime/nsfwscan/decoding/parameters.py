@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
 REVISION = 1
-"""Raised whenever the steps give other pixels than before: what is stored hangs on it."""
+"""Raised when the steps give other pixels than before; stored features and scores depend on it."""
 
 MAX_SIZE = 4096
-"""Largest side in pixels that a `Preprocess` may ask for: no image classifier comes near it."""
+"""Largest side in pixels of a `Preprocess`, far above that of any image classifier."""
 
 Interpolation = Literal["box", "bilinear", "hamming", "bicubic", "lanczos"]
 Fit = Literal["stretch", "shorter-side"]
@@ -21,23 +21,23 @@ class Preprocess:
     Attributes
     ----------
     size
-        Side S in pixels of the square that the model takes, 1 to `MAX_SIZE`.
+        Side S in pixels of the model's square input, 1 to `MAX_SIZE`.
     resize
-        Side in pixels to resize to, from which the centre is cropped to `size`. None: `size`
-        itself, so that nothing is cropped.
+        Side in pixels to resize to before the centre is cropped to `size`. None: `size` itself, so
+        that nothing is cropped.
     fit
         ``stretch`` resizes both sides to `resize`; ``shorter-side`` keeps the aspect ratio and
         resizes the shorter side to it.
     interpolation
-        Pillow's filter of that name; all of these take in every source pixel (antialiasing).
+        Pillow's filter of that name. All of them use every source pixel (antialiasing).
     jpeg_draft_margin
-        Let the JPEG decoder scale down as long as both sides keep at least this many times
-        `resize`, 1 or more. None: decode in full.
+        The JPEG decoder scales down while both sides keep at least this many times `resize`, 1 or
+        more. None: it decodes at full size.
 
     Raises
     ------
     ValueError
-        If a number is out of its range, or a word is none of those above.
+        If a number is out of range or a word is not one of those above.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
@@ -63,19 +63,19 @@ class Preprocess:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "Preprocess":
-        """Read the parameters that a run has stored; fields of other versions are passed over.
+        """Read the parameters that a run has stored, ignoring fields of other versions.
 
         Raises
         ------
         TypeError, ValueError
-            If one is missing, or a value is out of its range.
+            If a required field is missing or a value is out of range.
         """
-        named = {"jpeg_draft_margin" if k == "draft_margin" else k: v for k, v in facts.items()}
+        values = {"jpeg_draft_margin" if k == "draft_margin" else k: v for k, v in facts.items()}
         return cls(
-            **{field.name: named[field.name] for field in fields(cls) if field.name in named}
+            **{field.name: values[field.name] for field in fields(cls) if field.name in values}
         )
 
     @property
     def target(self) -> int:
-        """The side in pixels that images are resized to, before any crop."""
+        """The side in pixels that images are resized to, before cropping."""
         return self.size if self.resize is None else self.resize

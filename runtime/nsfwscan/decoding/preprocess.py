@@ -1,45 +1,44 @@
-"""From a file's bytes to the pixels that a model sees: defined here, once.
+"""From an image's bytes to the pixels that a model sees.
 
-Training, export and scanning all call `decode`; what a model was trained on is bit for bit what
-it is asked about. The steps, in order:
+Training, export and scanning all use these steps, so that a model scores the same pixels, bit for
+bit, as it was trained on:
 
 1. identify the format by content, never by name;
-2. refuse what has more pixels than the limit, by the header, before decoding;
-3. JPEG: let the decoder scale down by 2, 4 or 8 while it decodes, as far as both sides keep
+2. refuse an image with more pixels than the limit, by its header, before decoding;
+3. let the JPEG decoder scale down by 2, 4 or 8 while both sides keep at least
    `Preprocess.jpeg_draft_margin` times what they are resized to;
 4. apply the EXIF orientation;
-5. flatten transparency onto white, and turn any mode into 8-bit RGB;
+5. flatten transparency onto white, and convert any mode to 8-bit RGB (`nsfwscan.decoding.rgb`);
 6. resize, antialiased, and crop the centre if the model wants it.
 
-Scaling to floats and normalisation are the model's own (see `nsfwscan.inference.manifest`).
+Scaling to floats and normalisation belong to the model (`nsfwscan.inference.manifest`).
 """
 
 import io
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from nsfwscan.decoding.failures import image_error, why_unidentified
 from nsfwscan.decoding.parameters import Preprocess
+from nsfwscan.decoding.rgb import to_rgb
 from nsfwscan.errors import ImageError, Reason
 from nsfwscan.limits import MAX_PIXELS
 from nsfwscan.sources.filetype import FORMATS, HEAD_BYTES, Format, sniff
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from nsfwscan.decoding.pixels import DecodedImage, Pixels
+    from nsfwscan.decoding.pixels import DecodedImage
 
 _SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedFrames:
-    """A decoded image, still in Pillow's hands: most that decode it have no use for NumPy.
+    """A decoded image as Pillow images, for processes that do without NumPy.
 
     Attributes
     ----------
@@ -67,29 +66,36 @@ def decode(
     preprocess
         The parameters of the steps.
     frames
-        How many frames of an animation to take at most, 1 or more. They are spread evenly over
-        it, the first and the last among them; 1 is the first.
+        Most frames of an animation to take, 1 or more. They are spread evenly over it and include
+        the first and the last; 1 takes the first.
     max_pixels
-        Most pixels (width x height) that a frame may have. A value above `MAX_PIXELS` works as
-        far as ``PIL.Image.MAX_IMAGE_PIXELS``, which is the process's to set, allows it.
+        Most pixels (width x height) of a frame. For a value above `MAX_PIXELS`, raise
+        ``PIL.Image.MAX_IMAGE_PIXELS`` too.
 
     Returns
     -------
-    Image
+    DecodedImage
         With ``pixels`` uint8, (k, S, S, 3), RGB, 0-255, where 1 <= k <= `frames`.
 
     Raises
     ------
     ImageError
-        If the data is no image, of a format that is not decoded, damaged, or too large.
+        If the data is no image, is damaged or too large, or has a format that is not decoded.
     ValueError
         If `frames` or `max_pixels` is below 1.
     """
+    if frames < 1 or max_pixels < 1:
+        raise ValueError(f"frames and max_pixels must be 1 or more, got {frames}, {max_pixels}")
+    found = decode_frames(data, preprocess, frames=frames, max_pixels=max_pixels)
+    return to_decoded_image(found)
+
+
+def to_decoded_image(found: DecodedFrames) -> "DecodedImage":
+    """Convert decoded frames to an array."""
     import numpy as np  # slow to import, and the workers do without
 
     from nsfwscan.decoding.pixels import DecodedImage
 
-    found = decode_frames(data, preprocess, frames=frames, max_pixels=max_pixels)
     pixels = np.stack([np.asarray(frame) for frame in found.frames])
     return DecodedImage(pixels, found.width, found.height, found.format)
 
@@ -97,9 +103,13 @@ def decode(
 def decode_frames(
     data: bytes, preprocess: Preprocess, *, frames: int, max_pixels: int
 ) -> DecodedFrames:
-    """Do what `decode` does, short of making an array of it."""
-    if frames < 1 or max_pixels < 1:
-        raise ValueError(f"frames and max_pixels must be 1 or more, got {frames}, {max_pixels}")
+    """Decode as `decode` does, but give Pillow images.
+
+    Raises
+    ------
+    ImageError
+        As `decode`.
+    """
     row = sniff(data[:HEAD_BYTES])
     if row is None:
         raise ImageError(Reason.NOT_AN_IMAGE, "the content is no image")
@@ -108,24 +118,55 @@ def decode_frames(
             Reason.UNSUPPORTED, f"{row.name} images are not decoded; convert it to PNG or JPEG"
         )
     try:
-        if row.plugin == "HEIF":
-            _register_heif()
-        with Image.open(io.BytesIO(data), formats=[row.plugin]) as image:
-            _limit(image.size, max_pixels)
-            chosen = _frames(image, row, frames, max_pixels)
-            size, first = _first(next(chosen), preprocess)
-            made = [_square(first, preprocess)]
-            made += [_square(_upright(frame), preprocess) for frame in chosen]
+        image = _open(data, row.plugin)
+    except Exception as error:
+        raise image_error(error, row.name) from error
+    with image:
+        return image_frames(image, preprocess, frames=frames, max_pixels=max_pixels)
+
+
+def image_frames(
+    image: Image.Image, preprocess: Preprocess, *, frames: int, max_pixels: int
+) -> DecodedFrames:
+    """Bring an image that Pillow has opened to the shape a model takes.
+
+    The image is loaded. It may show another frame afterwards, and a JPEG image that was not loaded
+    before may have been reduced in size, unless ``preprocess.jpeg_draft_margin`` is None.
+
+    Raises
+    ------
+    ImageError
+        If the image is damaged or has more than `max_pixels` pixels.
+    """
+    plugin = "JPEG" if isinstance(image, JpegImageFile) else image.format  # or MPO
+    row = next((row for row in FORMATS if row.plugin == plugin), None)
+    name = image.format or "image" if row is None else row.name
+    try:
+        _limit(image.size, max_pixels)
+        animated = row is not None and row.animated
+        chosen = _frames(image, frames if animated else 1, max_pixels)
+        size, first = _first(next(chosen), preprocess)
+        made = [_square(first, preprocess)]
+        made += [_square(_upright(frame), preprocess) for frame in chosen]
     except ImageError:
         raise
     except Exception as error:
-        raise _image_error(error, row, data) from error
-    return DecodedFrames(made, *size, row.name)
+        raise image_error(error, name) from error
+    return DecodedFrames(made, *size, name)
+
+
+def _open(data: bytes, plugin: str) -> Image.Image:
+    if plugin == "HEIF":
+        _register_heif()
+    try:
+        return Image.open(io.BytesIO(data), formats=[plugin])
+    except UnidentifiedImageError as error:
+        raise why_unidentified(data, plugin) from error
 
 
 @cache
 def _register_heif() -> None:
-    """Let Pillow open HEIF; where no such file is met, nothing waits for that library."""
+    """Let Pillow open HEIF. Loading the library takes time, which only such images should cost."""
     import pi_heif
 
     pi_heif.register_heif_opener()
@@ -155,10 +196,10 @@ def _limit(size: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-def _frames(image: Image.Image, row: Format, most: int, max_pixels: int) -> Iterator[Image.Image]:
-    """Yield the frames to score, each the image itself with another frame on show."""
-    if not row.animated or most == 1:
-        yield image  # of a HEIF collection this is the primary image
+def _frames(image: Image.Image, most: int, max_pixels: int) -> Iterator[Image.Image]:
+    """Yield the image once for each frame to score, showing that frame."""
+    if most == 1:
+        yield image  # for a HEIF collection, the primary image
         return
     for index in spread(getattr(image, "n_frames", 1), most):
         if index != image.tell():
@@ -168,7 +209,7 @@ def _frames(image: Image.Image, row: Format, most: int, max_pixels: int) -> Iter
 
 
 def _first(image: Image.Image, preprocess: Preprocess) -> tuple[tuple[int, int], Image.Image]:
-    """Give the size of an image as displayed, and the image upright, maybe scaled down."""
+    """Give the size of an image as displayed, and the upright image, which a JPEG may reduce."""
     if preprocess.jpeg_draft_margin is None or not isinstance(image, JpegImageFile):
         upright = _upright(image)
         return upright.size, upright
@@ -189,11 +230,11 @@ _TO_UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings an image of each EXIF orientation upright (Exif 2.32, tag 0x0112)."""
+"""The transposition that turns an image upright, by EXIF orientation (Exif 2.32, tag 0x0112)."""
 
 
 def _orientation(image: Image.Image) -> int:
-    """Give the EXIF orientation, 1-8; 1 where there is none, or none that makes sense."""
+    """Give the EXIF orientation, 1-8; 1 if it is missing or invalid."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # noqa: BLE001 - damaged EXIF data raises anything; the pixels may be fine
@@ -202,7 +243,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # some formats keep their EXIF data behind the pixels, some turn while loading
+    image.load()  # some formats store EXIF data after the pixels, some rotate while loading
     orientation = _orientation(image)
     return image if orientation == 1 else image.transpose(_TO_UPRIGHT[orientation])
 
@@ -213,8 +254,8 @@ def _square(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     size, target = preprocess.size, preprocess.target
     interpolation = Image.Resampling[preprocess.interpolation.upper()]
     if preprocess.fit == "shorter-side":
-        # Crop and resize in one step: of an image a thousand times as wide as high, the whole
-        # would not fit into memory at that scale.
+        # Crop and resize in one step: an image a thousand times as wide as high would not fit in
+        # memory at that scale.
         width, height = rgb.size
         side = min(width, height) * size / target
         left, top = (width - side) / 2, (height - side) / 2
@@ -223,125 +264,6 @@ def _square(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     resized = rgb.resize((target, target), interpolation)
     edge = (target - size) // 2
     return resized.crop((edge, edge, edge + size, edge + size))
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Turn an image of any mode into mode RGB, what is transparent onto white.
-
-    Samples of 16 bits are scaled by 255/65535. For 32-bit integers and floats no range is laid
-    down: values within [0, 1] (floats), 0-255 or 0-65535 are taken for that, anything else is
-    stretched from its smallest to its largest finite value.
-    """
-    mode = image.mode
-    if mode == "RGB" and "transparency" not in image.info:
-        return image
-    if mode.startswith(("I", "F")):
-        import numpy as np
-
-        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
-    if mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
-        straight = image.convert("LA") if mode == "La" else image
-        rgba = straight.convert("RGBA")
-        flat = Image.new("RGB", rgba.size, "white")
-        flat.paste(rgba, mask=rgba)
-        return flat
-    if mode == "LAB":
-        from PIL import ImageCms  # seldom needed
-
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        if converted is not None:
-            return converted
-    return image.convert("RGB")
-
-
-def _to_8_bits(samples: "NDArray[Any]") -> "Pixels":
-    import numpy as np
-
-    low, high = _range(samples)
-    scale = 255.0 / (high - low) if high > low else 0.0
-    pixels = np.empty(samples.shape, np.uint8)
-    for rows in _strips(samples):
-        values = (samples[rows].astype(np.float32) - low) * scale
-        values = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
-        pixels[rows] = np.rint(np.clip(values, 0, 255))
-    return pixels
-
-
-def _range(samples: "NDArray[Any]") -> tuple[float, float]:
-    """Give the values that become 0 and 255."""
-    import numpy as np
-
-    if samples.dtype.itemsize == 2:  # bytes
-        return 0.0, 65535.0
-    low, high = np.inf, -np.inf
-    for rows in _strips(samples):
-        strip = samples[rows]
-        finite = strip[np.isfinite(strip)]
-        if finite.size:
-            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    tops = (1.0, 255.0, 65535.0) if samples.dtype.kind == "f" else (255.0, 65535.0)
-    usual = next((top for top in tops if low >= 0 and high <= top), None)
-    return (low, high) if usual is None else (0.0, usual)
-
-
-def _strips(samples: "NDArray[Any]") -> Iterator[slice]:
-    """Cut an image into strips of rows, so that what is made of one takes little memory."""
-    rows = max(1, (1 << 20) // max(1, samples.shape[1]))
-    yield from (slice(top, top + rows) for top in range(0, samples.shape[0], rows))
-
-
-_DETAIL = 300
-"""Characters of what a decoder says: it may quote the file."""
-
-_UNPACKING_WORDS = ("decompressed data too large", "max_text_memory")
-_UNSUPPORTED_WORDS = ("unsupported", "not supported", "not implemented", "unknown", "unhandled")
-_TRUNCATED_WORDS = (
-    "truncated",
-    "end of file",
-    "eof",
-    "unexpected end",
-    "end-of-stream",
-    "requires a buffer",
-)
-
-
-def _image_error(error: Exception, row: Format, data: bytes) -> ImageError:
-    """Say in one sentence what a decoder's exception means for the image."""
-    if isinstance(error, Image.DecompressionBombError):
-        return ImageError(Reason.TOO_LARGE, f"Pillow refuses it: {_one_line(error)}")
-    if isinstance(error, MemoryError):
-        return ImageError(Reason.TOO_LARGE, "there is not enough memory to decode it")
-    if isinstance(error, UnidentifiedImageError):
-        error = _why_unidentified(row, data)
-    said = _one_line(error)
-    lowered = said.lower()
-    if "out of memory" in lowered or "memory allocation" in lowered:
-        return _image_error(MemoryError(), row, data)
-    if any(words in lowered for words in _UNPACKING_WORDS):
-        return ImageError(
-            Reason.TOO_LARGE, f"text or a colour profile in it unpacks to too much ({said})"
-        )
-    if any(word in lowered for word in _UNSUPPORTED_WORDS):
-        return ImageError(Reason.UNSUPPORTED, f"this variety of {row.name} is not decoded ({said})")
-    ended = isinstance(error, (EOFError, struct.error))
-    if ended or any(word in lowered for word in _TRUNCATED_WORDS):
-        return ImageError(Reason.TRUNCATED, f"the {row.name} data ends too early")
-    return ImageError(Reason.CORRUPT, f"the {row.name} data is damaged ({said})")
-
-
-def _why_unidentified(row: Format, data: bytes) -> Exception:
-    """Ask the plugin itself what it does not like: `Image.open` does not pass that on."""
-    factory, _ = Image.OPEN[row.plugin or ""]
-    try:
-        factory(io.BytesIO(data), "").close()
-    except Exception as error:  # noqa: BLE001 - decoders raise anything on damaged data
-        return error
-    return ValueError("the header is of no known kind")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error)[:_DETAIL].split()) or type(error).__name__
 
 
 def decoded_formats() -> tuple[Format, ...]:

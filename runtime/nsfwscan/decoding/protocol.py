@@ -1,7 +1,7 @@
 """The messages between a scan and its worker processes.
 
-Each message is one line of JSON. A `ReadBytes` request is followed by the bytes to read, an
-`ImageHeader` answer by the pixels. Answers hold numbers and words only and are checked in full: a
+Each message is one line of JSON: the name of its type, then its fields. A `ReadBytes` request is
+followed by the bytes to read, an `ImageHeader` answer by the pixels. Answers are checked in full: a
 decoder that is taken over, or that overwrites memory, may send anything.
 """
 
@@ -16,10 +16,10 @@ from nsfwscan.sources.entry import Stamp
 from nsfwscan.sources.filetype import FORMATS, Kind
 
 ANSWER_BYTES = 1 << 16
-"""Most bytes of an answer's line. A detail quotes at most a few hundred characters of a library."""
+"""Most bytes of an answer's line, which quotes at most a few hundred characters of a library."""
 
-READY = b'["ready"]\n'
-"""The answer that a worker sends, unasked, once it can take requests."""
+READY = b'["Ready"]\n'
+"""What a worker sends once it can take requests."""
 
 _MAX_SIDE = (1 << 31) - 1  # pixels: Pillow's own limit
 _DIGESTS = re.compile(r"[0-9a-f]{64} [0-9a-f]{40}")
@@ -118,30 +118,34 @@ class ImageHeader:
     format: str
 
 
-def request_line(request: ReadFile | ReadBytes | Decode) -> bytes:
-    """Encode a request."""
-    return _line({type(request).__name__: asdict(request)})
+Request = ReadFile | ReadBytes | Decode
+Answer = Digests | Kind | Failure | ImageHeader
+"""A `Kind` is the answer for an entry that is not an image."""
 
 
-def parse_request(line: bytes) -> ReadFile | ReadBytes | Decode:
-    """Decode a request, which comes from the scan and is trusted."""
-    ((kind, fields),) = json.loads(line).items()
-    if kind == Decode.__name__:
-        return Decode(**{**fields, "preprocess": Preprocess(**fields["preprocess"])})
-    return ReadFile(**fields) if kind == ReadFile.__name__ else ReadBytes(**fields)
-
-
-def answer_line(answer: Digests | Kind | Failure | ImageHeader) -> bytes:
-    """Encode an answer. A `Kind` says what an entry is that is no image."""
-    match answer:
+def to_line(message: Request | Answer) -> bytes:
+    """Encode a message."""
+    fields: list[Any]
+    match message:
         case Kind():
-            return _line(["kind", answer])
-        case Digests():
-            return _line(["digests", answer.sha256, answer.sha1, answer.stamp])
-        case Failure():
-            return _line(["failure", answer.reason, answer.detail, answer.out_of_memory])
-        case ImageHeader():
-            return _line(["image", answer.frames, answer.width, answer.height, answer.format])
+            fields = [message]
+        case Decode():
+            fields = [asdict(message.preprocess), message.frames, message.max_pixels]
+        case _:
+            fields = [getattr(message, name) for name in message.__slots__]
+    return json.dumps([type(message).__name__, *fields]).encode() + b"\n"
+
+
+def parse_request(line: bytes) -> Request:
+    """Decode a request. It comes from the scan and is trusted."""
+    match json.loads(line):
+        case ["ReadFile", *fields]:
+            return ReadFile(*fields)
+        case ["ReadBytes", *fields]:
+            return ReadBytes(*fields)
+        case [_, preprocess, *fields]:
+            return Decode(Preprocess(**preprocess), *fields)
+    raise ProtocolError("not a request")
 
 
 def parse_read_answer(line: bytes) -> Digests | Kind | Failure:
@@ -153,12 +157,12 @@ def parse_read_answer(line: bytes) -> Digests | Kind | Failure:
         If it is no such answer.
     """
     match _parsed(line):
-        case ["digests", str(sha256), str(sha1), stamp]:
+        case ["Digests", str(sha256), str(sha1), stamp]:
             if _DIGESTS.fullmatch(f"{sha256} {sha1}"):
                 return Digests(sha256, sha1, _stamp(stamp))
-        case ["kind", str(kind)] if kind in _KINDS:
+        case ["Kind", str(kind)] if kind in _KINDS:
             return Kind(kind)
-        case ["failure", *fields]:
+        case ["Failure", *fields]:
             return _failure(*fields)
     raise ProtocolError("not an answer to a request to read")
 
@@ -172,17 +176,13 @@ def parse_decode_answer(line: bytes, most_frames: int) -> ImageHeader | Failure:
         If it is no such answer, or has more frames than `most_frames`.
     """
     match _parsed(line):
-        case ["image", frames, width, height, str(format_)]:
+        case ["ImageHeader", frames, width, height, str(format_)]:
             sides = _is_count(width, _MAX_SIDE) and _is_count(height, _MAX_SIDE)
             if _is_count(frames, most_frames) and sides and format_ in _FORMAT_NAMES:
                 return ImageHeader(frames, width, height, format_)
-        case ["failure", *fields]:
+        case ["Failure", *fields]:
             return _failure(*fields)
     raise ProtocolError("not an answer to a request to decode")
-
-
-def _line(message: object) -> bytes:
-    return json.dumps(message).encode() + b"\n"
 
 
 def _parsed(line: bytes) -> Any:

@@ -30,7 +30,7 @@ from nsfwscan.decoding.protocol import (
     ReadFile,
     parse_decode_answer,
     parse_read_answer,
-    request_line,
+    to_line,
 )
 from nsfwscan.errors import EngineError, ImageError, Reason
 from nsfwscan.limits import ScanOptions
@@ -113,11 +113,11 @@ class Worker:
             if not isinstance(found, bytes):
                 return found
             data = found
-            line = request_line(ReadBytes(len(data), options.max_memory))
+            line = to_line(ReadBytes(len(data), options.max_memory))
         else:
             path = absolute(entry.location)
             limits = (options.max_filesize, options.max_memory)
-            line = request_line(ReadFile(path, entry.explicit, *limits))
+            line = to_line(ReadFile(path, entry.explicit, *limits))
         self._await_start()
         self._files += 1
         self._timeout = self._left = options.timeout
@@ -260,4 +260,4 @@ def _user() -> tuple[int, ...]:
 
 @cache
 def _decode_line(preprocess: "Preprocess", frames: int, max_pixels: int) -> bytes:
-    return request_line(Decode(preprocess, frames, max_pixels))
+    return to_line(Decode(preprocess, frames, max_pixels))

@@ -18,8 +18,8 @@ from nsfwscan.decoding.protocol import (
     ImageHeader,
     ReadBytes,
     ReadFile,
-    answer_line,
     parse_request,
+    to_line,
 )
 from nsfwscan.errors import ImageError, Reason
 from nsfwscan.sources.entry import Entry, Problem, Skipped
@@ -84,12 +84,12 @@ def _read(request: ReadFile | ReadBytes, requests: BinaryIO) -> tuple[bytes, byt
         else:
             found = read_file(Entry(request.path, request.explicit), request.max_filesize)
     except MemoryError:
-        return b"", answer_line(_out_of_memory("read"))
+        return b"", to_line(_out_of_memory("read"))
     if isinstance(found, Contents):
-        return found.data, answer_line(Digests(found.sha256, found.sha1, found.stamp))
+        return found.data, to_line(Digests(found.sha256, found.sha1, found.stamp))
     if isinstance(found, Skipped):
-        return b"", answer_line(found.kind)
-    return b"", answer_line(Failure(found.reason, found.detail))
+        return b"", to_line(found.kind)
+    return b"", to_line(Failure(found.reason, found.detail))
 
 
 def _receive(requests: BinaryIO, size: int) -> bytes:
@@ -112,15 +112,15 @@ def _decode(data: bytes, request: Decode) -> bytes:
             data, request.preprocess, frames=request.frames, max_pixels=request.max_pixels
         )
         header = ImageHeader(len(found.frames), found.width, found.height, found.format)
-        return b"".join([answer_line(header), *(frame.tobytes() for frame in found.frames)])
+        return b"".join([to_line(header), *(frame.tobytes() for frame in found.frames)])
     except MemoryError:
-        return answer_line(_out_of_memory("decode"))
+        return to_line(_out_of_memory("decode"))
     except ImageError as error:
         # A decoder that is refused memory may report anything, mostly that the data is damaged.
         cause = error.__cause__
         if isinstance(cause, MemoryError) or (cause is not None and _is_near_memory_limit()):
-            return answer_line(_out_of_memory("decode"))
-        return answer_line(Failure(error.reason, error.detail))
+            return to_line(_out_of_memory("decode"))
+        return to_line(Failure(error.reason, error.detail))
 
 
 def _out_of_memory(task: str) -> Failure:

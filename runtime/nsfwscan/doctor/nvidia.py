@@ -1,11 +1,4 @@
-"""What there is of NVIDIA on this machine, and what of it goes together.
-
-The numbers: ONNX Runtime 1.26 and TensorFlow 2.21 hold code from compute capability 6.0, Pascal, on
-(seen in their libraries); CUDA 13 has none for anything before Turing, 7.5 (its release notes);
-cuDNN from 9.11 on fails on Pascal, 6.x (its support matrix); CUDA 12 needs a driver of the line 525
-and CUDA 13 one of the line 580 (CUDA's table of minor version compatibility), which is also the
-last line that knows cards before Turing (NVIDIA's deprecation schedule).
-"""
+"""NVIDIA's driver, GPUs and CUDA libraries on this machine, and which of them work together."""
 
 import ctypes
 import re
@@ -17,46 +10,67 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-_PASCAL, _VOLTA, _TURING = (6, 0), (7, 0), (7, 5)
-_LAST_CUDNN_FOR_PASCAL = (9, 10)
-_DRIVERS = {12: 525, 13: 580}
-_LAST_DRIVER_BEFORE_TURING = 580
 _WINDOWS = sys.platform == "win32"
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
-    """A card.
+class Architecture:
+    """A generation of GPUs by compute capability, and the newest software that supports it.
 
-    Attributes
-    ----------
-    name
-        As its driver says.
-    capability
-        Its compute capability, major and minor.
-    memory
-        Bytes.
+    The CUDA major version, cuDNN (major, minor) and the driver's major version; None is any.
     """
+
+    name: str
+    min_capability: tuple[int, int]
+    max_cuda: int | None = None
+    max_cudnn: tuple[int, int] | None = None
+    max_driver: int | None = None
+
+
+ARCHITECTURES = (
+    Architecture("Turing", (7, 5)),
+    Architecture("Volta", (7, 0), max_cuda=12, max_driver=580),
+    Architecture("Pascal", (6, 0), max_cuda=12, max_cudnn=(9, 10), max_driver=580),
+)
+"""Supported GPUs, newest first. A row also covers what is newer, up to the row above.
+
+ONNX Runtime 1.26 and TensorFlow 2.21 hold code from Pascal on (as seen in their libraries).
+CUDA 13 holds code from Turing on (its release notes). cuDNN 9.11 dropped Pascal (its support
+matrix). Driver 580 is the last for GPUs before Turing (NVIDIA's deprecation schedule).
+"""
+
+MIN_DRIVER = {12: 525, 13: 580}
+"""Lowest driver by CUDA major version (CUDA's table of minor version compatibility)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU: its name, compute capability (major, minor), and memory in bytes."""
 
     name: str
     capability: tuple[int, int]
     memory: int
 
+    @property
+    def architecture(self) -> Architecture | None:
+        """The generation it belongs to; None if no engine supports it any more."""
+        return next((row for row in ARCHITECTURES if self.capability >= row.min_capability), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """The driver, and what it drives.
+    """The driver and its GPUs.
 
     Attributes
     ----------
     version
         Such as ``575.57.08``.
     cuda
-        The newest CUDA that it takes, major and minor.
+        Newest CUDA version it supports, major and minor.
     gpus
-        The cards, in its order: by where they are plugged in, while CUDA's first is the fastest.
+        In the driver's order, by slot. CUDA's own order begins with the fastest.
     silent
-        What it says of each card that does not answer.
+        One sentence for each GPU that does not answer.
     """
 
     version: str
@@ -67,15 +81,7 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class NoDriver:
-    """Why there is no driver to ask.
-
-    Attributes
-    ----------
-    why
-        In the words of the library that asks it.
-    installed
-        Whether one is installed, and does not answer.
-    """
+    """Why the driver cannot be queried, and whether one is installed that does not answer."""
 
     why: str
     installed: bool = False
@@ -88,13 +94,13 @@ class Libraries:
     Attributes
     ----------
     cuda
-        Version of the runtime, major and minor; None if it cannot be loaded.
+        Version of the CUDA runtime, major and minor; None if it cannot be loaded.
     cudnn
         Version of cuDNN: major, minor, patch; None if it cannot be loaded.
     absent
-        Names of those that the engine needs and that cannot be loaded.
+        File names of the libraries that the engine needs and that cannot be loaded.
     devices
-        How many devices the runtime shows to programs: `CUDA_VISIBLE_DEVICES` hides some.
+        Number of GPUs that CUDA shows to programs; ``CUDA_VISIBLE_DEVICES`` hides some.
     """
 
     cuda: tuple[int, int] | None
@@ -103,10 +109,12 @@ class Libraries:
     devices: int = 0
 
 
-def driver() -> Driver | NoDriver:
-    """Ask the driver through NVML."""
-    import pynvml
-
+def query_driver() -> Driver | NoDriver:
+    """Query the driver through NVML."""
+    try:
+        import pynvml
+    except ImportError as error:
+        return NoDriver(str(error))
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -116,7 +124,7 @@ def driver() -> Driver | NoDriver:
         newest = int(pynvml.nvmlSystemGetCudaDriverVersion_v2())
         version = str(pynvml.nvmlSystemGetDriverVersion())
         count = int(pynvml.nvmlDeviceGetCount())
-        answers = [_gpu(pynvml, index) for index in range(count)]
+        answers = [_query_gpu(pynvml, index) for index in range(count)]
     except (pynvml.NVMLError, UnicodeDecodeError) as error:
         return NoDriver(str(error), installed=True)
     finally:
@@ -124,13 +132,13 @@ def driver() -> Driver | NoDriver:
             pynvml.nvmlShutdown()
     return Driver(
         version,
-        (newest // 1000, newest % 1000 // 10),
+        _cuda_version(newest),
         tuple(one for one in answers if isinstance(one, Gpu)),
         tuple(one for one in answers if isinstance(one, str)),
     )
 
 
-def _gpu(nvml: ModuleType, index: int) -> Gpu | str:
+def _query_gpu(nvml: ModuleType, index: int) -> Gpu | str:
     try:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
         major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
@@ -140,23 +148,28 @@ def _gpu(nvml: ModuleType, index: int) -> Gpu | str:
         return f"GPU {index} does not answer ({error})"
 
 
-def engine_libraries(line: int) -> tuple[str, ...]:
-    """Name the files that ONNX Runtime built for a line of CUDA, such as 12, cannot do without."""
-    numbers = {"cudart": line, "cublas": line, "cublasLt": line, "cufft": line - 1, "curand": 10,
-               "cudnn": 9}  # fmt: skip
+def _cuda_version(number: int) -> tuple[int, int]:
+    """Split CUDA's version number: 12090 is 12.9."""
+    return number // 1000, number % 1000 // 10
+
+
+def engine_libraries(cuda_major: int) -> tuple[str, ...]:
+    """Return the files that ONNX Runtime needs if it was built for a CUDA major version."""
+    numbers = {"cudart": cuda_major, "cublas": cuda_major, "cublasLt": cuda_major,
+               "cufft": cuda_major - 1, "curand": 10, "cudnn": 9}  # fmt: skip
     if _WINDOWS:
         return tuple(f"{name}64_{number}.dll" for name, number in numbers.items())
     return tuple(f"lib{name}.so.{number}" for name, number in numbers.items())
 
 
-def libraries(line: int) -> Libraries:
-    """Load what an engine needs of a line of CUDA, and ask runtime and cuDNN for their versions."""
-    names = engine_libraries(line)
+def load_libraries(cuda_major: int) -> Libraries:
+    """Load what ONNX Runtime needs, and query the CUDA runtime and cuDNN for their versions."""
+    names = engine_libraries(cuda_major)
     cuda, cudnn, number, devices = None, None, ctypes.c_int(), ctypes.c_int()
     runtime, library = _load(names[0]), _load(names[-1])
-    with suppress(AttributeError):  # whatever it is, it is not that library
+    with suppress(AttributeError):  # a library of that name with other contents
         if runtime is not None and runtime.cudaRuntimeGetVersion(ctypes.byref(number)) == 0:
-            cuda = (number.value // 1000, number.value % 1000 // 10)
+            cuda = _cuda_version(number.value)
             if runtime.cudaGetDeviceCount(ctypes.byref(devices)) != 0:
                 devices.value = 0
     with suppress(AttributeError):
@@ -164,16 +177,16 @@ def libraries(line: int) -> Libraries:
             library.cudnnGetVersion.restype = ctypes.c_size_t
             version = int(library.cudnnGetVersion())
             cudnn = (version // 10_000, version % 10_000 // 100, version % 100)
-    return Libraries(cuda, cudnn, tuple(missing(names)), devices.value)
+    return Libraries(cuda, cudnn, tuple(missing_libraries(names)), devices.value)
 
 
-def missing(names: Iterable[str]) -> list[str]:
-    """Name the libraries that cannot be loaded."""
+def missing_libraries(names: Iterable[str]) -> list[str]:
+    """Return the libraries that cannot be loaded."""
     return [name for name in names if _load(name) is None]
 
 
 def _load(name: str) -> ctypes.CDLL | None:
-    """Load a library from where the wheels put it, as the engines do, or from elsewhere."""
+    """Load a library from NVIDIA's wheels, as the engines do, or from the system."""
     wheels = find_spec("nvidia")
     places = (wheels and wheels.submodule_search_locations) or ()
     found = (str(path) for place in places for path in Path(place).glob(f"*/*/{name}"))
@@ -183,35 +196,35 @@ def _load(name: str) -> ctypes.CDLL | None:
     return None
 
 
-def is_too_old(gpu: Gpu) -> bool:
-    """Tell whether no engine has code for a card."""
-    return gpu.capability < _PASCAL
+def incompatibilities(gpu: Gpu, driver: Driver, libraries: Libraries) -> list[tuple[str, str]]:
+    """Compare a GPU with `ARCHITECTURES` and the driver with `MIN_DRIVER`.
+
+    Returns
+    -------
+    list of (str, str)
+        Each fault and its fix.
+    """
+    row = gpu.architecture
+    if row is None:
+        return [("it is older than Pascal (6.0), which all engines need", "use --device cpu")]
+    cuda_12 = 'pip uninstall -y onnxruntime-gpu && pip install "nsfwscan[gpu]"'
+    cuda = libraries.cuda and libraries.cuda[0]
+    found = []
+    if cuda and row.max_cuda and cuda > row.max_cuda:
+        found.append((f"CUDA {cuda} has no code for it: it is older than Turing (7.5)", cuda_12))
+    least, number = MIN_DRIVER.get(cuda or 0), re.search(r"\d+", driver.version)
+    if least and number and int(number[0]) < least:
+        most = f"to {row.max_driver}, the last for this GPU" if row.max_driver else "or newer"
+        fix = f"install driver {least} {most}" + (f", or: {cuda_12}" if cuda == 13 else "")
+        found.append((f"CUDA {cuda} needs a newer driver than {driver.version}", fix))
+    if libraries.cudnn and row.max_cudnn and libraries.cudnn[:2] > row.max_cudnn:
+        last, after = dotted(row.max_cudnn), dotted((row.max_cudnn[0], row.max_cudnn[1] + 1))
+        version = dotted(libraries.cudnn)
+        fault = f"cuDNN {version} does not run on it; {last} is the last that does"
+        found.append((fault, f'pip install "nvidia-cudnn-cu12<{after}"'))
+    return found
 
 
-def misfits(gpu: Gpu, found: Driver, loaded: Libraries) -> list[tuple[str, str]]:
-    """Say what of the versions at hand does not go with a card, each with what to do."""
-    if is_too_old(gpu):
-        return [("it is older than Pascal (6.0), for which no engine has code", "use --device cpu")]
-    told = []
-    line = None if loaded.cuda is None else loaded.cuda[0]
-    if line is not None and line >= 13 and gpu.capability < _TURING:
-        told.append((
-            f"CUDA {line} has no code for it: it is older than Turing (7.5)",
-            'pip uninstall -y onnxruntime-gpu && pip install "nsfwscan[gpu]"',
-        ))  # fmt: skip
-    least, number = _DRIVERS.get(line or 0), re.search(r"\d+", found.version)
-    if least is not None and number is not None and int(number[0]) < least:
-        old = gpu.capability < _TURING
-        most = f"to {_LAST_DRIVER_BEFORE_TURING}, the last for this card" if old else "or newer"
-        advice = f"install a driver of the line {least} {most}"
-        if line == 13:
-            advice += ', or: pip uninstall -y onnxruntime-gpu && pip install "nsfwscan[gpu]"'
-        told.append((f"CUDA {line} needs a newer driver than {found.version}", advice))
-    cudnn = loaded.cudnn
-    if cudnn is not None and gpu.capability < _VOLTA and cudnn[:2] > _LAST_CUDNN_FOR_PASCAL:
-        version = ".".join(map(str, cudnn))
-        told.append((
-            f"cuDNN {version} does not run on it; 9.10 is the last that does",
-            'pip install "nvidia-cudnn-cu12<9.11"',
-        ))  # fmt: skip
-    return told
+def dotted(version: Iterable[int]) -> str:
+    """Return such as ``12.9``."""
+    return ".".join(map(str, version))

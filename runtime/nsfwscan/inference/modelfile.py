@@ -1,4 +1,4 @@
-"""Where model files are, and their bytes."""
+"""The default model's path, and the bytes of a model file."""
 
 import importlib.util
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from nsfwscan.errors import ModelError
 
-MOST_BYTES = (1 << 31) - 1
-"""Most bytes of an ONNX file: what a protocol buffer may have."""
+MAX_BYTES = (1 << 31) - 1
+"""Largest ONNX file: the limit of a protocol buffer."""
 
 
 def default_model_path() -> Path:
-    """Find the default model, in the package that ships it, without importing that package.
+    """Return the default model's path in the package that ships it, which is not imported.
 
     Raises
     ------
@@ -36,19 +36,21 @@ def read_model(path: Path) -> bytes:
     Raises
     ------
     ModelError
-        If it cannot be read, or has more than `MOST_BYTES`.
+        If it cannot be read, or is larger than `MAX_BYTES`.
     """
     try:
         with path.open("rb") as stream:
             status = os.fstat(stream.fileno())
             if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
                 raise ModelError(f"{path} is a device, not an ONNX model")
-            if status.st_size <= MOST_BYTES:
-                data = stream.read(MOST_BYTES + 1)
-                if len(data) <= MOST_BYTES:
-                    return data
+            too_large = status.st_size > MAX_BYTES
+            data = b"" if too_large else stream.read(MAX_BYTES + 1)  # a pipe has no size
     except OSError as error:
         raise ModelError(f"cannot read the model {path}: {error.strerror}") from error
     except MemoryError as error:
         raise ModelError(f"there is not enough memory to read the model {path}") from error
-    raise ModelError(f"{path} has more than the {MOST_BYTES:,} bytes that an ONNX model may have")
+    if too_large or len(data) > MAX_BYTES:
+        raise ModelError(
+            f"{path} is larger than the {MAX_BYTES:,} bytes that an ONNX model may have"
+        )
+    return data

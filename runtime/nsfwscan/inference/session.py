@@ -1,7 +1,4 @@
-"""ONNX Runtime: the library, its sessions, and the device they run on.
-
-The only module that talks to it.
-"""
+"""ONNX Runtime: its sessions and their devices. The only module that uses it."""
 
 import contextlib
 import ctypes
@@ -10,17 +7,32 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from nsfwscan.errors import DeviceError, EngineError, ModelError
-from nsfwscan.inference.devices import SEE_DOCTOR, gpu_index
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
 _LOG_FATAL = 4
+_DEVICE = re.compile(r"auto|cpu|cuda(?::(\d{1,3}))?")
+
+SEE_DOCTOR = '; "nsfwscan doctor" says what to do'
+"""Ends the message of a GPU that does not start. The doctor removes it from its own output."""
+
+
+def check_device(device: str) -> None:
+    """Raise `DeviceError` unless a device is ``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+    if not _DEVICE.fullmatch(device):
+        raise DeviceError(f"device {device!r} is unknown: write auto, cpu, cuda or cuda:N")
+
+
+def gpu_index(device: str) -> int:
+    """Give the N of ``cuda:N``; where there is none, it is the first."""
+    match = _DEVICE.fullmatch(device)
+    return int(match[1] or 0) if match else 0
 
 
 def engine_version() -> str | None:
@@ -186,8 +198,10 @@ class Binding:
         self._binding = session.io_binding()
         self._binding.bind_output(output_name)  # scores are few: to the CPU's memory
 
-    def __call__(self, tensor: NDArray[Any]) -> NDArray[Any]:
-        """Run the graph on one batch."""
+    def __call__(self, tensor: "NDArray[Any]") -> "NDArray[Any]":
+        """Run the model on one batch."""
+        import numpy as np  # noqa: PLC0415 - the doctor works without it
+
         self._binding.bind_cpu_input(self._input, np.ascontiguousarray(tensor))  # uploads it
         self._session.run_with_iobinding(self._binding)
         (out,) = self._binding.copy_outputs_to_cpu()

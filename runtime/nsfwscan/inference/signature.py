@@ -1,4 +1,4 @@
-"""A model's graph from outside: its inputs and outputs, and whether a manifest fits them."""
+"""The signature of a model, its inputs and outputs, and whether its manifest agrees."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,76 +6,86 @@ from pathlib import Path
 from typing import Any
 
 from nsfwscan.errors import ModelError
-from nsfwscan.inference.manifest import Manifest
+from nsfwscan.inference.manifest import Manifest, OutputSpec
+
+_FLOATS = {"float16", "float32", "float64"}
+_NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One input or output of a graph, as ONNX Runtime reports it."""
+    """One input or output of a model, as ONNX Runtime reports it."""
 
     name: str
     dtype: str
     shape: tuple[int | str | None, ...]
 
     def __str__(self) -> str:
-        """Write it as ``image: uint8 [N, 224, 224, 3]``."""
+        """Return such as ``image: uint8 [N, 224, 224, 3]``."""
         axes = ", ".join(str(n) if isinstance(n, int) else "N" for n in self.shape)
         return f"{self.name}: {self.dtype} [{axes}]"
 
 
 def tensors(nodes: Sequence[Any]) -> tuple[Tensor, ...]:
-    """Turn what ONNX Runtime says of inputs or outputs into `Tensor`."""
-    names = {"float": "float32", "double": "float64"}
-    found = []
-    for node in nodes:
-        dtype = node.type.removeprefix("tensor(").removesuffix(")")
-        found.append(Tensor(node.name, names.get(dtype, dtype), tuple(node.shape or ())))
-    return tuple(found)
+    """Convert ONNX Runtime's descriptions of inputs or outputs."""
+    dtypes = [node.type.removeprefix("tensor(").removesuffix(")") for node in nodes]
+    return tuple(
+        Tensor(node.name, _NUMPY_NAMES.get(dtype, dtype), tuple(node.shape or ()))
+        for node, dtype in zip(nodes, dtypes, strict=True)
+    )
 
 
-def check_graph(
+def check_signature(
     manifest: Manifest, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], path: Path
 ) -> int | None:
-    """Compare a graph with a manifest.
+    """Check that a model's inputs and outputs are those of its manifest.
 
     Returns
     -------
     int or None
-        The batch size, if the graph fixes one.
+        The batch size, if the model fixes it.
 
     Raises
     ------
     ModelError
-        If they do not fit together. The message says what the one has and the other wants.
+        If they disagree. The message describes both.
     """
+    batch = _check_input(manifest, inputs, path)
+    _check_output(manifest.output, outputs, path)
+    return batch
+
+
+def _check_input(manifest: Manifest, inputs: tuple[Tensor, ...], path: Path) -> int | None:
     size, spec = manifest.preprocess.size, manifest.input
     if len(inputs) != 1 or inputs[0].name != spec.name:
-        names = ", ".join(str(tensor) for tensor in inputs)
-        raise ModelError(f"{path} takes {names}, its manifest says one input named {spec.name!r}")
-    given = inputs[0]
+        takes = ", ".join(map(str, inputs))
+        raise ModelError(
+            f"{path} takes {takes}, but its manifest says one input named {spec.name!r}"
+        )
+    found = inputs[0]
     axes = (size, size, 3) if spec.layout == "NHWC" else (3, size, size)
-    wanted = Tensor(spec.name, spec.dtype, ("N", *axes))
-    fits = len(given.shape) == 4 and all(
-        not isinstance(has, int) or has == wants
-        for has, wants in zip(given.shape[1:], axes, strict=True)
+    agrees = len(found.shape) == 4 and all(
+        not isinstance(actual, int) or actual == expected
+        for actual, expected in zip(found.shape[1:], axes, strict=True)
     )
-    if given.dtype != spec.dtype or not fits:
-        raise ModelError(f"{path} takes {given}, its manifest says {wanted}")
-    found = [tensor for tensor in outputs if tensor.name == manifest.output.name]
-    if not found:
-        names = ", ".join(str(tensor) for tensor in outputs)
-        raise ModelError(
-            f"{path} gives {names}, its manifest says an output named {manifest.output.name!r}"
-        )
-    shape = found[0].shape
-    columns = shape[1] if len(shape) > 1 else 1
-    if found[0].dtype not in {"float32", "float16", "float64"} or len(shape) not in {1, 2}:
-        raise ModelError(f"{path} gives {found[0]}, expected floats [N] or [N, columns]")
-    if isinstance(columns, int) and manifest.output.column >= columns:
-        raise ModelError(
-            f"{path} gives {found[0]}, its manifest says column {manifest.output.column}"
-        )
-    batch = given.shape[0]
+    if found.dtype != spec.dtype or not agrees:
+        expected = Tensor(spec.name, spec.dtype, ("N", *axes))
+        raise ModelError(f"{path} takes {found}, but its manifest says {expected}")
+    batch = found.shape[0]
     if batch == 0:
-        raise ModelError(f"{path} takes {given}: batches of nothing")
+        raise ModelError(f"{path} takes {found}: its batch size is fixed at 0")
     return batch if isinstance(batch, int) else None
+
+
+def _check_output(spec: OutputSpec, outputs: tuple[Tensor, ...], path: Path) -> None:
+    found = next((tensor for tensor in outputs if tensor.name == spec.name), None)
+    if found is None:
+        gives = ", ".join(map(str, outputs))
+        raise ModelError(
+            f"{path} gives {gives}, but its manifest says an output named {spec.name!r}"
+        )
+    if found.dtype not in _FLOATS or len(found.shape) not in {1, 2}:
+        raise ModelError(f"{path} gives {found}, expected floats [N] or [N, columns]")
+    columns = found.shape[1] if len(found.shape) == 2 else 1
+    if isinstance(columns, int) and spec.column >= columns:
+        raise ModelError(f"{path} gives {found}, but its manifest says column {spec.column}")

@@ -1,4 +1,4 @@
-"""Between pixels and a model's tensors, as its manifest describes them."""
+"""From pixels to a model's input, and from its output to probabilities, as its manifest says."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from nsfwscan.inference.manifest import InputSpec, OutputSpec
 
 Probabilities = NDArray[np.float32]
 
-_ROUNDING = 1e-5  # a softmax in single precision may end that far outside [0, 1]
+_ROUNDING = 1e-5  # how far outside [0, 1] a softmax in single precision may end
 
 
 def to_tensor(pixels: Pixels, spec: InputSpec) -> NDArray[Any]:
-    """Turn pixels into the tensor a model takes.
+    """Convert pixels to a model's input.
 
     Parameters
     ----------
     pixels
         uint8, (N, S, S, 3), RGB, 0-255.
     spec
-        The tensor's description.
+        The input's description.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def to_tensor(pixels: Pixels, spec: InputSpec) -> NDArray[Any]:
     tensor: NDArray[Any] = pixels.take([2, 1, 0], axis=-1) if spec.channels == "BGR" else pixels
     if spec.normalises:
         count, height, width, _ = pixels.shape
-        # A row at a time: over the three channels alone NumPy is six times slower.
+        # Whole rows at once: NumPy is six times slower over the three channels alone.
         mean, scale = np.tile(np.array([spec.mean, spec.scale], np.float32), width)
         rows = tensor.reshape(count, height, -1)
         rows = np.subtract(rows, mean, dtype=np.float32)
@@ -44,19 +44,19 @@ def to_tensor(pixels: Pixels, spec: InputSpec) -> NDArray[Any]:
 
 
 def to_probability(out: NDArray[Any], spec: OutputSpec) -> Probabilities:
-    """Turn a model's output into probabilities of the positive class.
+    """Convert a model's output to probabilities of the positive class.
 
     Parameters
     ----------
     out
-        Floats, (N,) or (N, columns); a vector counts as one column.
+        Floats, (N,) or (N, columns).
     spec
-        Which column, and what to apply.
+        The column, and the activation to apply.
 
     Returns
     -------
     numpy.ndarray
-        float32, (N,). In [0, 1] if the spec fits the model; what exceeds it by rounding is clipped.
+        float32, (N,). In [0, 1] if the spec is right for the model; rounding errors are clipped.
     """
     table = out.reshape(len(out), -1).astype(np.float32)
     if spec.activation == "softmax":
@@ -64,7 +64,7 @@ def to_probability(out: NDArray[Any], spec: OutputSpec) -> Probabilities:
         table /= table.sum(axis=1, keepdims=True)
     scores = table[:, spec.column]
     if spec.activation == "sigmoid":
-        # In this form the exponent is never positive, so that nothing overflows.
+        # The exponent is never positive, so that nothing overflows.
         small = np.exp(-np.abs(scores))
         scores = np.where(scores >= 0, 1 / (1 + small), small / (1 + small))
     near = (scores > -_ROUNDING) & (scores < 1 + _ROUNDING)

@@ -7,6 +7,7 @@ in the order of the entries. Everything that runs ahead is bounded, and so is th
 
 import atexit
 import contextlib
+import logging
 import queue
 import threading
 import time
@@ -33,6 +34,8 @@ WINDOW = 256
 
 _STARTS = 3
 """How many workers in a row may fail to start before the scan ends."""
+
+_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -177,8 +180,10 @@ class Engine:
 
     def _decode_with_restarts(self, entry: Entry, result: "Future[Result]") -> None:
         for _ in range(_STARTS - 1):
-            with contextlib.suppress(EngineError):
+            try:
                 return self._decode(entry, result)
+            except EngineError as error:
+                _log.warning("starting another worker: %s", error)
         return self._decode(entry, result)
 
     def _decode(self, entry: Entry, result: "Future[Result]") -> None:
@@ -186,7 +191,7 @@ class Engine:
         claimed: Digests | None = None
         failure: BaseException
         try:
-            with contextlib.closing(self._workers()) as workers:
+            with contextlib.closing(self._workers(entry.location)) as workers:
                 for worker in workers:
                     seen = worker.read(entry, self._options)
                     if worker.needs_recycling:
@@ -222,7 +227,7 @@ class Engine:
             self._cache.remember(entry.address, seen.stamp, seen.sha256, seen.sha1)
         return seen if self._in_flight.claim(entry.location, seen, result) else None
 
-    def _workers(self) -> Generator[Worker]:
+    def _workers(self, location: str) -> Generator[Worker]:
         """Yield a worker, and a new one if the first was refused memory.
 
         The memory that earlier files left in use may have caused the refusal. This is the only
@@ -232,6 +237,7 @@ class Engine:
             yield worker
             retry = worker.needs_recycling
         if retry:
+            _log.info("reading %r again in a new worker: the first was refused memory", location)
             with self._busy_with(Worker()) as worker:
                 yield worker
 

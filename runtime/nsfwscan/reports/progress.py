@@ -1,4 +1,4 @@
-"""A progress bar on the terminal: how much of the files is done, how fast, how long still."""
+"""A progress bar on the terminal: count, rate and remaining time."""
 
 import sys
 import threading
@@ -26,15 +26,15 @@ def progress(
     out
         The terminal.
     label
-        What goes on.
+        The name of the work.
     total
-        How much there is to do; or what makes an iterator over it, which is run through on another
-        thread to learn how much that is; or None if it cannot be known beforehand.
+        The number of items; or a function that returns an iterator over them, which another thread
+        counts; or None if the number cannot be known in advance.
 
     Yields
     ------
     callable
-        To be called with how much is done.
+        Takes the number of items that are done.
     """
     bar = Progress(
         TextColumn(label),
@@ -49,10 +49,10 @@ def progress(
     task = bar.add_task(label, total=None, of="?")
     ended = threading.Event()
 
-    def learn_total(things: Iterator[object]) -> None:
+    def count_items(items: Iterator[object]) -> None:
         count = 0
-        with suppress(Exception):  # whoever does the work says what is wrong
-            for _ in things:
+        with suppress(Exception):  # the work itself reports it
+            for _ in items:
                 if ended.is_set():
                     return
                 count += 1
@@ -61,7 +61,7 @@ def progress(
     if isinstance(total, int):
         bar.update(task, total=total, of=f"{total:,}")
     elif total is not None:
-        threading.Thread(target=learn_total, args=[total()], name="count", daemon=True).start()
+        threading.Thread(target=count_items, args=[total()], name="count", daemon=True).start()
     try:
         with bar:
             yield lambda done: bar.update(task, completed=done)

@@ -1,4 +1,4 @@
-"""What a scan comes to: counts that add up, one line to say them, and the exit code."""
+"""The summary of a scan: counts, one line of text, and the exit code."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from nsfwscan.sources.filetype import Kind
 
 
 class ExitCode(IntEnum):
-    """How a scan ends, for scripts. The larger one wins where two apply."""
+    """Exit codes of a scan. Where two apply, the larger one is used."""
 
     SAFE = 0
     FLAGGED = 1
@@ -20,13 +20,12 @@ class ExitCode(IntEnum):
 
 
 EXIT_CODES = {
-    ExitCode.SAFE: "every image found is safe",
-    ExitCode.FLAGGED: "at least one image is flagged, and there were no errors",
-    ExitCode.ERROR: "wrong usage, or something could not be scored; findings are printed all the "
-    "same",
-    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; what was found until then is printed",
-    ExitCode.BROKEN_PIPE: "the reader of the output went away (`| head`)",
-    ExitCode.TERMINATED: "ended by SIGTERM (129: by SIGHUP); printed as at 130",
+    ExitCode.SAFE: "all images are safe",
+    ExitCode.FLAGGED: "at least one image is flagged, and there are no errors",
+    ExitCode.ERROR: "wrong usage, or an image could not be scored; the other results are printed",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C; the results so far are printed",
+    ExitCode.BROKEN_PIPE: "the reader of the output closed it (`| head`)",
+    ExitCode.TERMINATED: "ended by SIGTERM (129: by SIGHUP); the results so far are printed",
 }
 
 
@@ -39,15 +38,15 @@ class Summary:
     safe, flagged, errors
         Records by status.
     cached
-        Records whose score is an earlier scan's.
+        Records whose score comes from an earlier scan.
     skipped
-        Entries that were found and are no image, or were not wanted, by kind.
+        Entries that are not images or were not wanted, by kind.
     seconds
         Wall-clock time of the scan.
     interrupted
-        Whether the user or the system ended it.
+        Whether a signal ended it.
     failed
-        Whether it could not go on: the model failed, or the list of files.
+        Whether the model or the list of files failed, so that it ended early.
     """
 
     safe: int = 0
@@ -71,16 +70,16 @@ class Summary:
 
     @property
     def records(self) -> int:
-        """How many records there are."""
+        """The number of records."""
         return self.safe + self.flagged + self.errors
 
     @property
     def found(self) -> int:
-        """How many entries there are: records and what was skipped."""
+        """The number of entries: records and skipped ones."""
         return self.records + self.skipped.total()
 
     def exit_code(self, *, exit_zero: bool = False) -> ExitCode:
-        """Give the exit code; `exit_zero` makes a flagged image no reason for another than 0."""
+        """Return the exit code; with `exit_zero` a flagged image does not raise it."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
         if self.errors or self.failed:
@@ -88,15 +87,15 @@ class Summary:
         return ExitCode.FLAGGED if self.flagged and not exit_zero else ExitCode.SAFE
 
     def line(self) -> str:
-        """Say it in one line, in numbers that add up."""
-        errors = f"{self.errors:,} error" + ("" if self.errors == 1 else "s")
-        parts = [f"{self.safe:,} safe", f"{self.flagged:,} flagged", errors]
-        said = ", ".join(parts)
+        """Describe the scan in one line, in numbers that add up."""
+        plural = "" if self.errors == 1 else "s"
+        parts = f"{self.safe:,} safe, {self.flagged:,} flagged, {self.errors:,} error{plural}"
         if self.skipped:
             kinds = ", ".join(kind.counted(count) for kind, count in self.skipped.most_common())
-            said += f", {self.skipped.total():,} skipped ({kinds})"
+            parts += f", {self.skipped.total():,} skipped ({kinds})"
         rate = self.records / self.seconds if self.seconds > 0 else 0.0
-        known = f", {self.cached:,} from the cache" if self.cached else ""
-        early = "Interrupted: " if self.interrupted else "Incomplete: " if self.failed else ""
-        took = f"{self.seconds:.1f} s, {rate:.1f} images/s{known}"
-        return f"{early}{self.found:,} found: {said}; {took}"
+        took = f"{self.seconds:.1f} s, {rate:.1f} images/s"
+        if self.cached:
+            took += f", {self.cached:,} from the cache"
+        prefix = "Interrupted: " if self.interrupted else "Incomplete: " if self.failed else ""
+        return f"{prefix}{self.found:,} found: {parts}; {took}"

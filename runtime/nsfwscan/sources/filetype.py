@@ -1,7 +1,7 @@
-"""What a file is, by its first bytes; its name is only a promise.
+"""The type of a file, by its first bytes; its name says only what to expect.
 
-Two questions are answered here: in which image format the content is (`sniff`), and, where it
-is none, what kind of file it is (`kind_of`), so that a summary can say what a scan skipped.
+`sniff` finds the image format. `kind_of` finds the kind of a file that is not an image, for the
+summary of what a scan skipped.
 """
 
 import re
@@ -11,11 +11,11 @@ from enum import StrEnum
 from pathlib import PurePath
 
 HEAD_BYTES = 512
-"""How many leading bytes `sniff` and `kind_of` want to see."""
+"""Number of leading bytes that `sniff` and `kind_of` need."""
 
 
 class Kind(StrEnum):
-    """What was found and skipped; each word takes an "s" for its plural."""
+    """The kind of a skipped entry; an "s" makes each word its plural."""
 
     VIDEO = "video"
     AUDIO = "audio file"
@@ -36,7 +36,7 @@ class Kind(StrEnum):
     DEEPER_FOLDER = "deeper folder"
 
     def counted(self, count: int) -> str:
-        """Say how many there are: ``1 video``, ``3 videos``."""
+        """Return a count with the word: ``1 video``, ``3 videos``."""
         return f"{count:,} {self}" + ("" if count == 1 else "s")
 
 
@@ -47,16 +47,16 @@ class Format:
     Attributes
     ----------
     name
-        What people call it.
+        Common name.
     plugin
-        Name of Pillow's plugin that decodes it; None if it is recognised but not decoded.
+        Name of the Pillow plugin that decodes it; None if it is recognised but not decoded.
     extensions
-        Extensions, lower case with their dot, that promise this format.
+        Extensions of this format, lower case with their dot.
     matches
         Whether a file's first `HEAD_BYTES` bytes are of this format.
     animated
-        Whether further frames are images in their own right. They are not where they are
-        layers, thumbnails, other sizes or gain maps of the first.
+        Whether further frames are images in their own right, and not layers, thumbnails, other
+        sizes or gain maps of the first.
     """
 
     name: str
@@ -71,7 +71,7 @@ def _starts(*signatures: bytes) -> Callable[[bytes], bool]:
 
 
 def _brands(head: bytes) -> frozenset[bytes]:
-    """Give the brands of an ISO base media file (ISO/IEC 14496-12, 4.3), the major one included."""
+    """Return all brands of an ISO base media file, also the major one (ISO/IEC 14496-12, 4.3)."""
     if head[4:8] != b"ftyp":
         return frozenset()
     end = min(int.from_bytes(head[:4], "big"), len(head))
@@ -98,7 +98,7 @@ def _is_webp(head: bytes) -> bool:
 
 
 def _is_bmp(head: bytes) -> bool:
-    # "BM" alone also begins prose: ask for a known size of the second header too.
+    # "BM" alone also begins prose: the size of the second header must be a known one too.
     return head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in {
         12, 16, 40, 52, 56, 64, 108, 124,
     }  # fmt: skip
@@ -159,7 +159,7 @@ FORMATS: tuple[Format, ...] = (
     Format("Apple icon", None, (".icns",), _starts(b"icns")),
     Format("SGI", None, (".sgi", ".rgb", ".rgba", ".bw"), _starts(b"\1\xda\0\1", b"\1\xda\1\1")),
     Format("PCX", None, (".pcx",), _starts(b"\n\2\1", b"\n\3\1", b"\n\5\1")),
-    Format("TGA", None, (".tga",), lambda _: False),  # it has no signature at its beginning
+    Format("TGA", None, (".tga",), lambda _: False),  # no signature in its header
 )
 
 _PROMISED = {extension: row for row in FORMATS for extension in row.extensions}
@@ -195,51 +195,46 @@ _SIGNATURES: tuple[tuple[Kind, tuple[bytes, ...]], ...] = (
 
 
 def extension_of(name: str) -> str:
-    """Give the extension of a file name, lower case with its dot, or an empty string."""
+    """Return the extension of a file name, lower case with its dot, or an empty string."""
     return PurePath(name).suffix.lower()
 
 
 def promised_format(name: str) -> Format | None:
-    """Give the image format that a file's name promises, or None."""
+    """Return the image format that a file's name promises, or None."""
     return _PROMISED.get(extension_of(name))
 
 
-def sniff(head: bytes, name: str = "") -> Format | None:
-    """Tell the image format of a file.
-
-    Parameters
-    ----------
-    head
-        The file's first bytes, `HEAD_BYTES` of them if it is that long.
-    name
-        Its name. It matters in one case: most camera raw formats are TIFF files by content, whose
-        pixels are a sensor's. With a raw extension they count as camera raw, which is not decoded.
-
-    Returns
-    -------
-    Format or None
-        None if the content is no image in a format that is known.
-    """
-    for row in FORMATS:
-        if row.matches(head):
-            raw = row.name == "TIFF" and _by_extension(name) is Kind.CAMERA_RAW
-            return None if raw else row
-    return None
-
-
-def _by_extension(name: str) -> Kind | None:
+def _kind_by_name(name: str) -> Kind | None:
     return _KIND_BY_EXTENSION.get(extension_of(name))
 
 
-def kind_of(head: bytes, name: str = "") -> Kind:
-    """Tell what a file is that is no image: by content where that is certain, then by name.
+def sniff(head: bytes, name: str = "") -> Format | None:
+    """Return the image format of a file, or None.
 
     Parameters
     ----------
     head
-        The file's first bytes, `HEAD_BYTES` of them if it is that long.
+        The file's first `HEAD_BYTES` bytes.
     name
-        The file's name.
+        Its name. It matters in one case: most camera raw files are TIFF files that hold sensor
+        data. With an extension of such a format a TIFF file is not an image.
+    """
+    for row in FORMATS:
+        if row.matches(head):
+            is_raw = row.name == "TIFF" and _kind_by_name(name) is Kind.CAMERA_RAW
+            return None if is_raw else row
+    return None
+
+
+def kind_of(head: bytes, name: str = "") -> Kind:
+    """Return the kind of a file that is not an image: by content if certain, else by name.
+
+    Parameters
+    ----------
+    head
+        The file's first `HEAD_BYTES` bytes.
+    name
+        Its name.
     """
     if not head:
         return Kind.EMPTY
@@ -255,10 +250,10 @@ def kind_of(head: bytes, name: str = "") -> Kind:
     for kind, signatures in _SIGNATURES:
         if head.startswith(signatures):
             return kind
-    by_name = _by_extension(name)
+    by_name = _kind_by_name(name)
     if by_name is not None:
         return by_name
     if head.startswith(b"PK\3\4"):
         return Kind.ARCHIVE
-    # Text has no control characters but white space (and no NUL byte).
+    # Text has no control characters but white space.
     return Kind.OTHER if re.search(rb"[\0-\x08\x0e-\x1f]", head) else Kind.TEXT

@@ -172,14 +172,14 @@ def _refusal(location: str, head: bytes, size: int, max_filesize: int) -> Skippe
     promised, kind = promised_format(name), kind_of(head, name)
     if promised is None:
         return Skipped(location, kind)
-    named = f"named like a {promised.name} image"
+    claim = f"named like a {promised.name} image"
     if kind is Kind.EMPTY:
-        return Problem(location, Reason.EMPTY, f"{named}, but empty")
+        return Problem(location, Reason.EMPTY, f"{claim}, but empty")
     if promised.plugin is None and kind is Kind.OTHER:
-        detail = f"{named}, which is not decoded; convert it to PNG or JPEG"
+        detail = f"{claim}, which is not decoded; convert it to PNG or JPEG"
         return Problem(location, Reason.UNSUPPORTED, detail)
     looks = "" if kind is Kind.OTHER else f"; it looks like a {kind}"
-    detail = f"{named}, but the content is none{looks}"
+    detail = f"{claim}, but the content is none{looks}"
     return Problem(location, Reason.NOT_AN_IMAGE, detail)
 
 

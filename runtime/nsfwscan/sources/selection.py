@@ -1,4 +1,4 @@
-"""Which of the files in a folder are wanted: globs, ignore files, hidden files.
+"""Which entries of a folder are wanted: globs, ignore files, hidden files.
 
 Patterns are in gitignore syntax. Nothing here touches the file system.
 """
@@ -11,63 +11,62 @@ from typing import TYPE_CHECKING
 from nsfwscan.errors import InputError
 from nsfwscan.sources.filetype import Kind
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-# A pattern is tried in all the ways in which its stars can divide a path. The first star of a name
-# leaves one way; of 255 letters each further one leaves some 64 times as many: 0.06 ms with two,
-# 4 ms with three, 0.2 s with four. A double star does the same to a path of a thousand names.
-_WAYS = 64
-_MOST_WAYS = _WAYS**2  # of one line
-_MOST_WAYS_OF_A_FILE = 12 * _MOST_WAYS  # 50 ms
-
 if TYPE_CHECKING:
     from pathspec import PathSpec, Pattern
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+# An ignore file may be a stranger's, and matching a pattern tries all ways in which its stars can
+# divide a path. The first star of a name leaves one way. Of 255 letters, each further one leaves
+# about 64 times as many: 0.06 ms with two, 4 ms with three, 0.2 s with four. A double star does
+# the same to a path of a thousand names.
+_WAYS_PER_STAR = 64
+_MAX_WAYS = _WAYS_PER_STAR**2  # of one line
+_MAX_WAYS_OF_A_FILE = 12 * _MAX_WAYS  # 50 ms
 
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 
 
 def _compile(lines: Iterable[str]) -> "PathSpec[Pattern]":
-    """Compile patterns of which the last that matches decides, as git's do within a folder.
+    """Compile patterns of which the last match decides, as git does within one folder.
 
-    pathspec's `GitIgnoreSpec` is for those who ask about files alone; a walk that enters no
-    folder that is out wants the plain rule.
+    pathspec's `GitIgnoreSpec` also applies the patterns of folders to the files below them. A walk
+    does not enter an excluded folder and needs the plain rule.
 
     Raises
     ------
     ValueError
-        If one of them is no pattern.
+        If a line is not a pattern.
     """
     from pathspec import PathSpec  # noqa: PLC0415 - most scans have no patterns
     from pathspec.patterns.gitignore import GitIgnorePatternError  # noqa: PLC0415 - as above
 
     try:
         return PathSpec.from_lines("gitignore", lines)
-    except (GitIgnorePatternError, re.error) as error:
-        # A bracket expression that is none, [z-a], gets as far as the compiler of those.
+    except (GitIgnorePatternError, re.error) as error:  # [z-a] fails only in re
         raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which of the files in a folder are wanted; files that the user names always are.
+    """Which files below a folder are wanted. A file that is given explicitly always is.
 
     Attributes
     ----------
     glob
-        Patterns in gitignore syntax, relative to the folder named. A file is wanted if the last
-        one that matches has no leading ``!``; where none matches, if all of them have one.
+        Patterns in gitignore syntax, relative to the given folder. The last match decides: a
+        leading ``!`` excludes. A file without a match is wanted only if all patterns exclude.
     ignore
-        Whether `IGNORE_FILE` in a folder keeps what it matches there and below out of the walk.
+        Whether an ignore file in a folder excludes what it matches there and below.
     hidden
         Whether entries whose name begins with a dot are wanted.
     max_depth
-        How many levels are entered: 1 is the named folder's own files only. None: all.
+        Number of levels to enter: 1 is the given folder's own files only. None is all.
 
     Raises
     ------
     InputError
-        If a glob is no pattern that can match, or `max_depth` is below 1.
+        If a glob is not a pattern that can match, or `max_depth` is below 1.
     """
 
     glob: Sequence[str] = ()
@@ -94,53 +93,64 @@ class Selection:
         object.__setattr__(self, "_spec", _compile(self.glob) if self.glob else None)
 
     def wants(self, relative: str) -> bool:
-        """Tell whether the globs want the file at a path relative to the folder named."""
+        """Return whether the globs select the file at a path relative to the given folder."""
         if self._spec is None:
             return True
-        verdict = self._spec.check_file(relative).include
-        if verdict is None:
-            return all(pattern.startswith("!") for pattern in self.glob)
-        return verdict
+        match = self._spec.check_file(relative).include
+        return _excludes_only(self.glob) if match is None else match
 
     def enters(self, relative: str) -> bool:
-        """Tell whether the globs let the walk enter a folder.
+        """Return whether the walk enters a folder.
 
-        They do unless a ``!`` pattern matches it, and none comes after that wants anything.
+        It does unless a ``!`` pattern matches the folder and all later patterns exclude too.
         """
         if self._spec is None:
             return True
-        found = self._spec.check_file(f"{relative}/")
-        if found.include is not False or found.index is None:
+        match = self._spec.check_file(f"{relative}/")
+        if match.include is not False or match.index is None:
             return True
-        return not all(pattern.startswith("!") for pattern in self.glob[found.index :])
+        return not _excludes_only(self.glob[match.index :])
+
+
+def _excludes_only(patterns: Sequence[str]) -> bool:
+    return all(pattern.startswith("!") for pattern in patterns)
 
 
 class Ignore:
-    """The patterns of one ignore file, and where they apply."""
+    """The patterns of one ignore file.
+
+    Parameters
+    ----------
+    prefix
+        Path of the file's folder relative to the root of the walk, ending in a slash; empty for
+        the root itself.
+    lines
+        The patterns, as `parse_ignore_file` returns them.
+    """
 
     def __init__(self, prefix: str, lines: Sequence[str]) -> None:
-        self._prefix = prefix  # of its folder, relative to the walk's root, ending in a slash
+        self._prefix = prefix
         self._lines = lines
         self._spec = _compile(lines)
 
-    def verdict(self, relative: str) -> bool | None:
-        """Tell whether an entry is ignored; None if no pattern matches it."""
+    def match(self, relative: str) -> bool | None:
+        """Return whether the last matching pattern excludes an entry; None without a match."""
         found = self._spec.check_file(relative.removeprefix(self._prefix))
-        # As in git, x/** means what is in x, one by one, and not x itself.
+        # As in git, x/** matches each entry in x, and not x itself.
         if found.index is not None and relative.endswith("/"):
             return None if self._lines[found.index].rstrip().endswith("/**") else found.include
         return found.include
 
 
 def _ways(line: str) -> int:
-    """Say in how many ways a pattern may be tried: ignore files may be a stranger's."""
+    """Estimate the number of ways in which a pattern is tried."""
     names = _ESCAPED.sub("", line).rstrip().split("/")
-    more = sum(1 if name == "**" else max(0, name.count("*") - 1) for name in names)
-    return int(_WAYS**more)
+    stars = sum(1 if name == "**" else max(0, name.count("*") - 1) for name in names)
+    return int(_WAYS_PER_STAR**stars)
 
 
 def parse_ignore_file(data: bytes) -> tuple[list[str], str | None]:
-    """Give the patterns of an ignore file, and a sentence on the first line that is none.
+    """Return the patterns of an ignore file, and a sentence on the first unusable line.
 
     Parameters
     ----------
@@ -148,12 +158,12 @@ def parse_ignore_file(data: bytes) -> tuple[list[str], str | None]:
         The file's bytes: UTF-8, a pattern a line. Bytes that are not UTF-8 match themselves.
     """
     text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape")
-    usable, complaint, left = [], None, _MOST_WAYS_OF_A_FILE
+    usable, complaint, left = [], None, _MAX_WAYS_OF_A_FILE
     for number, line in enumerate(text.split("\n"), start=1):
         why = "has more stars than are matched in reasonable time"
         try:
             ways = _ways(line)
-            if ways <= min(left, _MOST_WAYS):
+            if ways <= min(left, _MAX_WAYS):
                 left -= ways
                 usable += [line] if _compile([line]).patterns else []
                 continue
@@ -166,13 +176,13 @@ def parse_ignore_file(data: bytes) -> tuple[list[str], str | None]:
 def skipped(
     name: str, relative: str, *, is_folder: bool, by: Selection, ignores: tuple[Ignore, ...]
 ) -> Kind | None:
-    """Tell as what an entry is skipped by the user's wish; None if it is wanted."""
+    """Return the kind under which the selection skips an entry; None if it is wanted."""
     if name.startswith(".") and not by.hidden:
         return Kind.HIDDEN_FOLDER if is_folder else Kind.HIDDEN_FILE
-    # As git has it: the nearest file that says something about the entry decides.
-    asked = f"{relative}/" if is_folder else relative
-    verdicts = (ignore.verdict(asked) for ignore in reversed(ignores))
-    if next((verdict for verdict in verdicts if verdict is not None), False):
+    # As in git, the nearest ignore file with a match decides.
+    path = f"{relative}/" if is_folder else relative
+    matches = (ignore.match(path) for ignore in reversed(ignores))
+    if next((match for match in matches if match is not None), False):
         return Kind.IGNORED_FOLDER if is_folder else Kind.IGNORED_FILE
     if is_folder:
         return None if by.enters(relative) else Kind.UNSELECTED_FOLDER

@@ -1,7 +1,7 @@
-"""Find the files to look at: walk folders, apply globs and ignore files, follow no links.
+"""Find files: walk folders, apply globs and ignore files, follow no links.
 
-Nothing is opened here but folders and ignore files. The walk is lazy and holds one folder's names
-at a time, so its memory depends on the widest folder, not on how many files there are.
+Only folders and ignore files are opened. The walk is lazy and holds the names of one folder at a
+time, so that its memory depends on the largest folder and not on the number of files.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from nsfwscan.errors import InputError, Reason
 from nsfwscan.sources.entry import Entry, Found, Problem, Skipped, problem_of, special_file
 from nsfwscan.sources.filetype import Kind
+from nsfwscan.sources.reader import open_regular, read_up_to
 from nsfwscan.sources.selection import (
     BYTE_ORDER_MARK,
     Ignore,
@@ -27,16 +28,16 @@ _IGNORE_FILE_BYTES = 1 << 16
 
 
 class ByteStream(Protocol):
-    """What a list is read from: a binary stream with a buffer, `sys.stdin.buffer` say."""
+    """A buffered binary stream, such as `sys.stdin.buffer`."""
 
     def read1(self, size: int, /) -> bytes:
-        """Give what is there, at least a byte, at most `size`; nothing at the end."""
+        """Read the bytes that are available, 1 to `size`; none at the end."""
 
 
 def discover(
     paths: Iterable[str | os.PathLike[str] | Entry], selection: Selection
 ) -> Iterator[Found]:
-    """Yield what lies at some paths and below them, in a stable order.
+    """Yield the entries at some paths and below them, in a stable order.
 
     Parameters
     ----------
@@ -45,14 +46,14 @@ def discover(
         followed; those found below folders are not. In a sequence, a path that occurs twice or
         lies below another one is yielded once. An iterator is consumed as it comes.
     selection
-        Which files below folders are wanted.
+        Which entries below folders to yield, and which to skip.
 
     Yields
     ------
     Entry, Skipped or Problem
-        One for each entry. Folders that are entered are not entries themselves.
+        One for each entry. A folder that is entered yields none itself.
     """
-    named = _entries(paths) if isinstance(paths, Sequence) else set[str]()
+    explicit = _entries(paths) if isinstance(paths, Sequence) else set[str]()
     done = set[str]()
     for given in paths:
         if isinstance(given, Entry):
@@ -64,14 +65,14 @@ def discover(
             mode, identity = os.stat(path).st_mode, os.path.realpath(path)
         except (OSError, ValueError) as error:
             mode, identity, problem = 0, path, problem_of(path, error, explicit=True)
-        if named:
+        if explicit:
             if identity in done:
                 continue
             done.add(identity)
         if problem is not None:
             yield problem
         elif stat.S_ISDIR(mode):
-            yield from _walk(path, selection, skip=named)
+            yield from _walk(path, selection, skip=explicit)
         elif stat.S_ISREG(mode):
             yield Entry(path, explicit=True)
         else:
@@ -79,34 +80,35 @@ def discover(
 
 
 def _entries(paths: Sequence[str | os.PathLike[str] | Entry]) -> set[str]:
-    """Give the real paths by which a walk would come upon what is named, links included."""
-    found = {os.curdir}  # never a real path: even where nothing exists, a sequence is deduplicated
+    """Give the real paths at which a walk would find the given paths, links included."""
+    found = {os.curdir}  # not a real path: the set is true even if no given path exists
     for given in paths:
         if isinstance(given, Entry):
             continue
         path = os.fspath(given)
         folder, name = os.path.split(path)
-        with suppress(OSError, ValueError):  # its turn comes, and says what is wrong
+        with suppress(OSError, ValueError):  # reported when the path's turn comes
             os.stat(path)
             found |= {os.path.realpath(path), os.path.join(os.path.realpath(folder), name)}
     return found
 
 
 def read_list(stream: ByteStream, *, null: bool) -> Iterator[str]:
-    r"""Yield the paths of a list, one a line, or ended by NUL bytes.
+    r"""Yield the paths of a list, one a line or terminated by NUL bytes.
 
     Parameters
     ----------
     stream
-        The list, opened in binary mode: names may be of any bytes.
+        The list, in binary mode: names may consist of any bytes.
     null
-        Whether NUL bytes end the names (``find -print0``), so that names may hold a newline.
+        Whether NUL bytes terminate the names (``find -print0``), so that a name may contain a
+        newline.
 
     Yields
     ------
     str
-        Each path, decoded as `os.fsdecode` does. Empty lines are passed over; a carriage return
-        before a newline belongs to the line's end, and a byte order mark to no name.
+        Each path, decoded by `os.fsdecode`. Unless `null`, a carriage return before a newline and a
+        byte order mark at the beginning are ignored. Empty names are ignored.
 
     Raises
     ------
@@ -127,13 +129,13 @@ def read_list(stream: ByteStream, *, null: bool) -> Iterator[str]:
 def _decoded(name: bytes) -> str:
     try:
         return os.fsdecode(name)
-    except UnicodeDecodeError as error:  # on Windows, where names are no bytes
+    except UnicodeDecodeError as error:  # on Windows, where names are text
         raise InputError(f"the list of files must be in UTF-8, got {name!r}") from error
 
 
 def _read_some(stream: ByteStream) -> bytes:
     try:
-        return stream.read1(1 << 16)  # what is there, so that a pipe is followed
+        return stream.read1(1 << 16)  # what is available: a pipe is followed
     except OSError as error:
         raise InputError(f"the list of files cannot be read: {error.strerror}") from error
 
@@ -144,7 +146,7 @@ _Type = Literal["file", "folder", "link", "special"]
 @dataclass(frozen=True, slots=True)
 class _Folder:
     path: str
-    prefix: str  # relative to the walk's root, with a slash at its end; empty for the root
+    prefix: str  # relative to the root of the walk, with a final slash; empty for the root
     depth: int
     ignores: tuple[Ignore, ...]
 
@@ -171,11 +173,11 @@ def _walk(root: str, selection: Selection, skip: Collection[str]) -> Iterator[Fo
             path = os.path.join(folder.path, name)
             relative = folder.prefix + name
             if skip and os.path.normpath(os.path.join(real_root, relative)) in skip:
-                continue  # it is named too, and has its turn there
+                continue  # it is given too, and yielded there
             is_folder = kind == "folder"
-            left = skipped(name, relative, is_folder=is_folder, by=selection, ignores=ignores)
-            if left is not None:
-                yield Skipped(path, left)
+            reason = skipped(name, relative, is_folder=is_folder, by=selection, ignores=ignores)
+            if reason is not None:
+                yield Skipped(path, reason)
             elif not is_folder:
                 yield _entry(path, kind)
             elif selection.max_depth is not None and folder.depth >= selection.max_depth:
@@ -198,7 +200,7 @@ def _entry(path: str, kind: _Type) -> Found:
 
 
 def _list(path: str) -> list[tuple[str, _Type]]:
-    """List a folder by name, with what each entry is; links are not followed."""
+    """List a folder in the order of names, with each entry's type; links are not followed."""
 
     def type_of(entry: os.DirEntry[str]) -> _Type:
         try:
@@ -208,23 +210,17 @@ def _list(path: str) -> list[tuple[str, _Type]]:
                 return "folder"
             return "file" if entry.is_file(follow_symlinks=False) else "special"
         except OSError:
-            return "file"  # opening it says what is wrong with it
+            return "file"  # opening it reports the problem
 
     with os.scandir(path) as entries:
         return sorted((entry.name, type_of(entry)) for entry in entries)
 
 
-def _open_file(path: str, flags: int) -> int:
-    """Open what was a file when it was listed, and may be a pipe or a link by now."""
-    flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-    return os.open(path, flags)
-
-
 def _read_ignore_file(path: str) -> tuple[list[str], Problem | None]:
-    """Read an ignore file's patterns; what cannot be used is reported and left out."""
+    """Read an ignore file's patterns, and report those that cannot be used."""
     try:
-        with open(path, "rb", opener=_open_file) as stream:
-            data = stream.read(_IGNORE_FILE_BYTES + 1)
+        with open_regular(path, follow=False) as stream:
+            data = read_up_to(stream, _IGNORE_FILE_BYTES + 1)
     except OSError as error:
         return [], problem_of(path, error, explicit=False)
     if len(data) > _IGNORE_FILE_BYTES:

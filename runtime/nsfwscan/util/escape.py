@@ -1,4 +1,4 @@
-"""Make text from strangers safe to show: file names above all."""
+"""Make untrusted text, file names above all, safe to print."""
 
 import json
 import re
@@ -9,36 +9,36 @@ from typing import Any
 UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]"
 )
-# JSON text has escapes for C0 already; what is left of them there is its own white space.
+# json escapes C0 in strings itself; any C0 left in its text is white space of the layout.
 _IN_JSON = re.compile(UNPRINTABLE.pattern.replace("\x00-\x1f", ""))
-_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def printable(text: str) -> str:
-    r"""Write as an escape what could move a cursor or disguise a name.
+    r"""Escape what could move a cursor or disguise a name.
 
-    Bytes that are not UTF-8 show as ``\xff``, as do control characters; others as ``\u202e``.
+    Control characters and bytes that are not UTF-8 become ``\xff``, others ``\u202e``.
     """
 
     def escape(match: re.Match[str]) -> str:
         code = ord(match[0])
         if 0xDC80 <= code <= 0xDCFF:
             code -= 0xDC00  # how os.fsdecode keeps a byte
-        return _NAMED.get(match[0]) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+        return _SHORT.get(match[0]) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
     return UNPRINTABLE.sub(escape, text)
 
 
 def to_json(value: dict[str, Any], *, indent: int | None = None) -> str:
-    """Write an object as JSON that is valid UTF-8 and moves no cursor.
+    """Return an object as JSON that is valid UTF-8 and safe to print.
 
     Parameters
     ----------
     value
-        The object. A byte of a name that is not UTF-8, which `os.fsdecode` keeps as a lone
-        surrogate, is written as that surrogate's escape: ``os.fsencode`` gives the name back.
+        The object. A byte that is not UTF-8, which `os.fsdecode` keeps as a lone surrogate,
+        becomes that surrogate's escape, so that ``os.fsencode`` restores the name.
     indent
-        Spaces a level; None is all on one line.
+        Spaces a level; None writes one line.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
     return _IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -1,4 +1,4 @@
-"""Write a file whole, or leave it as it was."""
+"""Write files atomically: whole, or not at all."""
 
 import stat
 from collections.abc import Iterator
@@ -11,23 +11,10 @@ from nsfwscan.errors import OutputError
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """Give a path to write to; what is there at the end of the ``with`` block gets the final name.
-
-    If the block ends by an exception, what was there before stays. A link stays a link.
-
-    Raises
-    ------
-    OutputError
-        If the target cannot be written. The message names it.
-    """
+def write_errors(target: object) -> Iterator[None]:
+    """Raise `OSError` as `OutputError`, but for a reader that closed its pipe."""
     try:
-        final = target.resolve()
-        # In a folder of its own: a name that can be guessed could be somebody's link already.
-        with TemporaryDirectory(prefix=".", suffix=".tmp", dir=final.parent) as folder:
-            temporary = Path(folder, final.name)
-            yield temporary
-            temporary.replace(final)
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -35,13 +22,33 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path, and rename what is written there at the end of the ``with`` block.
+
+    If the block raises, the target stays as it was. If the target is a symbolic link, its
+    destination is replaced.
+
+    Raises
+    ------
+    OutputError
+        If the target cannot be written.
+    """
+    with write_errors(target):
+        final = target.resolve()
+        # In a new folder: at a predictable name somebody else's link could already be.
+        with TemporaryDirectory(prefix=".", suffix=".tmp", dir=final.parent) as folder:
+            temporary = Path(folder, final.name)
+            yield temporary
+            temporary.replace(final)
+
+
+@contextmanager
 def atomic_write(
     target: Path, *, stream: bool = False, encoding: str = "utf-8", errors: str = "strict"
 ) -> Iterator[TextIO]:
-    """Open a text file for writing beside its final name, and rename it at the end.
+    """Open a text file for writing, and rename it to its target at the end, as `atomic_path`.
 
-    If the ``with`` block ends by an exception, what was there before stays. A link stays a link;
-    what is no regular file (a pipe, a terminal, ``/dev/null``) is written to as it is.
+    A target that is not a regular file (a pipe, a terminal, ``/dev/null``) is written directly.
 
     Parameters
     ----------
@@ -50,16 +57,15 @@ def atomic_write(
     stream
         Write into the file itself, for readers that follow it as it grows.
     encoding, errors
-        As for `open`. Line ends are written as they are given.
+        As for `open`. Line ends are written as given.
 
     Raises
     ------
     OutputError
-        If it cannot be written. The message names it.
+        If it cannot be written.
     """
-    try:
-        regular = _is_regular(target)
-        if stream or not regular:
+    with write_errors(target):
+        if stream or not _is_regular(target):
             with target.open("w", encoding=encoding, errors=errors, newline="") as file:
                 yield file
             return
@@ -68,14 +74,10 @@ def atomic_write(
             temporary.open("w", encoding=encoding, errors=errors, newline="") as file,
         ):
             yield file
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def _is_regular(target: Path) -> bool:
-    """Tell whether a path is a regular file, or may become one."""
+    """Return whether a path is a regular file, or may become one."""
     try:
         return stat.S_ISREG(target.stat().st_mode)
     except FileNotFoundError:

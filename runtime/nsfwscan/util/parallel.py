@@ -1,4 +1,4 @@
-"""Do work on threads, a bounded way ahead of whoever takes the results, and keep the order."""
+"""The number of available cores, and an ordered, bounded map on threads."""
 
 import math
 import os
@@ -13,33 +13,30 @@ Result = TypeVar("Result")
 
 
 def available_cores() -> int:
-    """Count the cores that this process may use: what the machine, taskset and a container allow.
+    """Return the number of cores that the machine, taskset and the container allow.
 
-    A container's limit on the time of the CPU (``docker run --cpus``) counts as that many cores,
-    rounded up.
+    A container's limit on CPU time (``docker run --cpus``) counts as that many cores, rounded up.
     """
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = cpu_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
 def cpu_quota(membership: Path, root: Path) -> float | None:
-    """Give the cores' worth of time that Linux' control groups grant.
+    """Return the CPU time that Linux' control groups allow, in cores.
 
     Parameters
     ----------
     membership
-        The file that names the process's groups (cgroups(7)).
+        The file that lists the process's groups (cgroups(7)).
     root
-        Where the groups are mounted: of version 2, or folders of version 1 by controller.
+        The mount point: of version 2, or of version 1 with a folder for each controller.
 
     Returns
     -------
     float or None
-        The smallest limit of the group and those above it; None where there is none.
+        The lowest limit of the group and its parents; None if there is none.
     """
     try:
         lines = membership.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
@@ -52,7 +49,7 @@ def cpu_quota(membership: Path, root: Path) -> float | None:
             continue
         base = root / controllers
         own = base / group.lstrip("/")
-        # In a container the name may be the one outside: then only the top is there to be read.
+        # In a container the name may be the host's: then only the top folder exists.
         for folder in (own, *own.parents):
             if folder == base or base in folder.parents:
                 quotas += [_quota(folder)]
@@ -82,28 +79,28 @@ def map_ahead(
     Parameters
     ----------
     function
-        What to do. It runs on several threads at once.
+        Called on several threads at once.
     items
-        Taken on the caller's thread, never more than `window` ahead of the result that is due.
+        Consumed on the caller's thread, at most `window` ahead of the next result.
     workers
         Number of threads, 1 or more.
     window
-        Most items under way or done and waiting, 1 or more: it bounds the memory.
+        Largest number of items in progress or done and waiting, 1 or more. It bounds the memory.
 
     Yields
     ------
     object
-        ``function(item)``, or what it raised, for each item. When the generator is closed, what
-        has not begun is dropped and what has is waited for.
+        ``function(item)`` for each item; an exception is raised in its place. Closing the generator
+        drops items that have not begun and waits for those that have.
     """
-    under_way: deque[Future[Result]] = deque()
+    futures: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
         for item in items:
-            under_way.append(pool.submit(function, item))
-            if len(under_way) >= window:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+            futures.append(pool.submit(function, item))
+            if len(futures) >= window:
+                yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

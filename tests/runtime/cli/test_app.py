@@ -248,6 +248,7 @@ def test_an_options_file_says_that_it_is_in_use_and_what_is_wrong_with_it(
         (["--format", "xml", "x"], "'--format'"),
         (["--no-such-option", "x"], "--no-such-option"),
         (["--null", "x"], "--null describes the list of --files-from"),
+        (["-", "--files-from", "-"], "either an image (-) or a list (--files-from -)"),
         (["--glob", "!", "x"], "the glob '!' matches nothing"),
         (["--device", "gpu", "x"], "device 'gpu' is unknown: write auto, cpu, cuda or cuda:N"),
         (["--model", "gone.onnx", "x"], "cannot read the model gone.onnx: No such file"),
@@ -631,3 +632,33 @@ def test_a_user_without_a_home_scans_without_a_cache(
     )
     assert "the cache has no default path" in done.stderr
     assert "scanning without it" in done.stderr
+
+
+def test_an_image_is_scanned_from_standard_input(run: Run, photos: Path, model: Path) -> None:
+    path = next(photos.glob("*.png"))
+    expected = json.loads(run(path, "-m", model, "-f", "jsonl", "--no-cache").stdout)
+    command: list[str | Path] = [SCRIPT, "-", "-", path, "-m", model, "-f", "jsonl", "--no-cache"]
+    with path.open("rb") as stream:
+        done = subprocess.run(command, stdin=stream, capture_output=True, text=True, check=False)
+    first, second = map(json.loads, done.stdout.splitlines())  # standard input is scanned once
+    assert first == expected | {"path": "-"}
+    assert second == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "arguments", "reason"),
+    [
+        (b"", [], "empty"),
+        (b"hello", [], "not-a-picture"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), [], "corrupt"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), ["--max-filesize", "50"], "too-large"),
+    ],
+)
+def test_standard_input_without_an_image_is_an_error(
+    model: Path, data: bytes, arguments: list[str], reason: str
+) -> None:
+    command: list[str | Path] = [SCRIPT, "-", "-m", model, "-f", "jsonl", *arguments]
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["reason"] == reason
+    assert b"Traceback" not in done.stderr

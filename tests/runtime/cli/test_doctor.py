@@ -11,7 +11,7 @@ from conftest import Run
 from nsfwscan import __version__
 
 
-def test_a_sound_machine_is_0_and_says_what_it_found(run: Run) -> None:
+def test_a_working_machine_exits_0_and_lists_its_findings(run: Run) -> None:
     done = run("doctor", "--device", "cpu")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -26,7 +26,7 @@ def test_json_holds_the_same(run: Run) -> None:
     assert [one["about"] for one in found["findings"]][:3] == ["Python", "nsfwscan", "engine"]
 
 
-def test_what_is_asked_for_and_does_not_work_is_1(run: Run) -> None:
+def test_a_requested_device_that_does_not_work_exits_1(run: Run) -> None:
     done = run("doctor", "--device", "cuda:99")
     assert done.returncode == 1
     assert "FAILED  inference on cuda:99: " in done.stdout
@@ -34,7 +34,7 @@ def test_what_is_asked_for_and_does_not_work_is_1(run: Run) -> None:
     assert (done.returncode, done.stdout) == (2, "")
 
 
-def test_an_engine_that_does_not_load_is_told_with_its_reason(run: Run, tmp_path: Path) -> None:
+def test_an_engine_that_does_not_load_is_reported_with_its_reason(run: Run, tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / "onnxruntime.py").write_text(
         "raise ImportError('libgomp.so.1: cannot open shared object file')\n"
@@ -46,7 +46,7 @@ def test_an_engine_that_does_not_load_is_told_with_its_reason(run: Run, tmp_path
 
 
 @pytest.mark.parametrize("package", ["numpy", "PIL", "platformdirs", "onnxruntime"])
-def test_a_broken_package_is_a_finding_and_no_end(run: Run, tmp_path: Path, package: str) -> None:
+def test_a_broken_package_does_not_end_the_checks(run: Run, tmp_path: Path, package: str) -> None:
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / f"{package}.py").write_text("raise ZeroDivisionError('broken')\n")
     done = run("doctor", "-f", "json", environment={"PYTHONPATH": str(tmp_path / "first")})
@@ -66,16 +66,14 @@ def test_options_come_from_where_a_scan_takes_them(run: Run, tmp_path: Path) -> 
     assert "cuda" not in run("doctor", "--device", "cpu").stdout
 
 
-def test_a_cache_that_cannot_be_is_a_finding(run: Run, tmp_path: Path) -> None:
+def test_an_unusable_cache_is_a_finding(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     done = run("doctor", "--cache", str(tmp_path / "file"))
     assert done.returncode == 1
     assert "FAILED  cache: cannot use the cache" in done.stdout
 
 
-def test_an_engine_without_its_files_is_told_what_brings_them_back(
-    run: Run, tmp_path: Path
-) -> None:
+def test_an_engine_without_its_files_has_a_fix(run: Run, tmp_path: Path) -> None:
     (tmp_path / "first" / "onnxruntime").mkdir(parents=True)
     (tmp_path / "first" / "onnxruntime" / "__init__.py").touch()
     done = run("doctor", environment={"PYTHONPATH": str(tmp_path / "first")})

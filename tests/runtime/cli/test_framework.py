@@ -20,9 +20,9 @@ app = typer.Typer(cls=GroupWithDefault, rich_markup_mode=None)
 @app.command(cls=CommandWithPanels)
 def walk(
     paths: list[str],
-    steps: Annotated[int, option("-s", "--max-steps", panel="Pace", help="How far.", min=1)] = 5,
-    fast: Annotated[bool, option("--fast", panel="Pace", help="How fast.")] = False,
-    tag: Annotated[list[str] | None, option("--tag", panel="Other", help="A tag.")] = None,
+    steps: Annotated[int, option("-s --max-steps N", "Pace", "How far.", min=1)] = 5,
+    fast: Annotated[bool, option("--fast", "Pace", "How fast.")] = False,
+    tag: Annotated[list[str] | None, option("--tag TAG", "Other", "A tag.")] = None,
 ) -> None:
     """Walk somewhere."""
     typer.echo(f"walk {paths} {steps} {fast} {tag}")

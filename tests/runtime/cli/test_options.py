@@ -5,7 +5,8 @@ import pytest
 
 from nsfwscan.cli import options
 from nsfwscan.cli.scan import scan
-from nsfwscan.reports.report import Color, Format
+from nsfwscan.reports.console import Color
+from nsfwscan.reports.output import Format
 
 DECLARED = {
     name: get_args(value)[1]

@@ -53,13 +53,13 @@ GOOD = object_id(1)
         (f"objectId,value\n{GOOD},2\n", "line 2: the value must be 0 or 1, got '2'"),
         (f"objectId,value\n{GOOD},\n", "line 2: the value must be 0 or 1, got ''"),
         (f"objectId,value\n{GOOD},1\n{GOOD}\n", "line 3: expected objectId, value, got"),
-        (f"objectId,value\n{GOOD.upper()},1\n", "line 2: .* is no object ID"),
-        ("objectId,value\nphoto.jpg,1\n", r"line 2: 'photo\.jpg' is no object ID"),
-        (f"objectId,value\n{GOOD},1\n{GOOD},0\n", f"line 3: the image {GOOD} stands on line 2"),
-        (f"objectId,value\n{GOOD},1\n{GOOD}x,1\n", f"line 3: the image {GOOD}x stands on line 2"),
+        (f"objectId,value\n{GOOD.upper()},1\n", "line 2: .* is not an object ID"),
+        ("objectId,value\nphoto.jpg,1\n", r"line 2: 'photo\.jpg' is not an object ID"),
+        (f"objectId,value\n{GOOD},1\n{GOOD},0\n", f"line 3: the image {GOOD} repeats line 2"),
+        (f"objectId,value\n{GOOD},1\n{GOOD}x,1\n", f"line 3: the image {GOOD}x repeats line 2"),
     ],
 )
-def test_a_label_file_that_does_not_hold_is_refused_by_line(
+def test_a_wrong_label_file_is_refused_with_the_line(
     tmp_path: Path, text: str, message: str
 ) -> None:
     (tmp_path / "label.csv").write_text(text)
@@ -73,11 +73,11 @@ def test_a_split_of_another_type_is_refused(tmp_path: Path) -> None:
         read_split(tmp_path / "s.csv")
 
 
-def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+def test_unusable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match=r"cannot read .*gone\.csv: No such file"):
         read_labels(tmp_path / "gone.csv")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(LabelError, match=r"binary\.csv is no CSV file in UTF-8"):
+    with pytest.raises(LabelError, match=r"binary\.csv is not a CSV file in UTF-8"):
         read_labels(tmp_path / "binary.csv")
     with pytest.raises(OutputError, match=r"cannot write .*gone/split\.csv: No such file"):
         write_split(tmp_path / "gone" / "split.csv", [])

@@ -16,7 +16,9 @@ def test_objects_are_read_and_verified(tmp_path: Path) -> None:
     path.write_bytes(b"image")
     assert read_object(tmp_path, object_id) == b"image"
     path.write_bytes(b"other")
-    with pytest.raises(StoreError, match=f"object {object_id}: the bytes of .* are not"):
+    with pytest.raises(
+        StoreError, match=f"object {object_id}: the bytes of .* do not have the SHA-1"
+    ):
         read_object(tmp_path, object_id)
     path.unlink()
     with pytest.raises(StoreError, match=r"cannot read .*: No such file"):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nsfwscan import ImageError, Preprocess, decode
-from nsfwscan.decoding.preprocess import spread, to_rgb
+from nsfwscan.decoding.preprocess import image_frames, spread
+from nsfwscan.decoding.rgb import to_rgb
 from nsfwscan.errors import Reason
 from nsfwscan.sources.filetype import FORMATS
 
@@ -294,3 +295,36 @@ def test_large_deep_images_are_converted_in_strips() -> None:
     ramp = np.linspace(0, 65535, 3000 * 700).astype(np.uint16).reshape(3000, 700)
     grey = np.asarray(to_rgb(Image.fromarray(ramp)))[..., 0]
     assert np.array_equal(grey, np.rint(ramp / 257).astype(np.uint8))
+
+
+@pytest.mark.parametrize("format_", [*PLUGINS, "MPO"])
+def test_an_open_image_gives_the_same_frames_as_its_bytes(format_: str) -> None:
+    photos = [load_photo(name).resize((240, 160)) for name in ("chelsea.png", "coffee.png")]
+    several = {"save_all": True, "append_images": photos[1:]}
+    data = encoded(photos[0], format_, **(several if format_ in {"GIF", "PNG", "MPO"} else {}))
+    expected = decode(data, SMALL, frames=4)
+    with Image.open(io.BytesIO(data)) as image:
+        found = image_frames(image, SMALL, frames=4, max_pixels=10**6)
+    assert np.array_equal(np.stack([np.asarray(frame) for frame in found.frames]), expected.pixels)
+    assert (found.width, found.height, found.format) == (
+        expected.width, expected.height, expected.format,
+    )  # fmt: skip
+
+
+def test_an_image_without_a_format_is_one_frame() -> None:
+    photo = load_photo("chelsea.png")
+    found = image_frames(photo, SMALL, frames=4, max_pixels=10**6)
+    assert np.array_equal(
+        np.asarray(found.frames[0]), decode(encoded(photo, "PNG"), SMALL).pixels[0]
+    )
+    assert (found.width, found.height) == photo.size
+
+
+def test_an_open_image_that_is_damaged_or_too_large_is_an_image_error() -> None:
+    data = encoded(load_photo("chelsea.png"), "PNG")
+    with Image.open(io.BytesIO(data[: len(data) // 2])) as image:
+        with pytest.raises(ImageError) as caught:
+            image_frames(image, SMALL, frames=1, max_pixels=10**6)
+        assert caught.value.reason is Reason.TRUNCATED
+    with Image.open(io.BytesIO(data)) as image, pytest.raises(ImageError, match="than the limit"):
+        image_frames(image, SMALL, frames=1, max_pixels=1000)

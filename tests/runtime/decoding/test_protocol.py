@@ -13,11 +13,10 @@ from nsfwscan.decoding.protocol import (
     ProtocolError,
     ReadBytes,
     ReadFile,
-    answer_line,
     parse_decode_answer,
     parse_read_answer,
     parse_request,
-    request_line,
+    to_line,
 )
 from nsfwscan.errors import Reason
 from nsfwscan.sources.filetype import Kind
@@ -36,7 +35,7 @@ HEADER = ImageHeader(3, 640, 480, "JPEG 2000")
     ],
 )
 def test_requests_arrive_as_they_were_sent(request_: ReadFile | ReadBytes | Decode) -> None:
-    line = request_line(request_)
+    line = to_line(request_)
     assert line.index(b"\n") == len(line) - 1
     assert parse_request(line) == request_
 
@@ -44,24 +43,24 @@ def test_requests_arrive_as_they_were_sent(request_: ReadFile | ReadBytes | Deco
 def test_answers_arrive_as_they_were_sent() -> None:
     stamp = (1, 2, 3, -4, 5)
     for answer in (Digests(SHA256, SHA1, stamp), Digests(SHA256, SHA1, None), Kind.VIDEO, FAILURE):
-        assert parse_read_answer(answer_line(answer)) == answer
-    assert parse_decode_answer(answer_line(HEADER), 3) == HEADER
-    assert parse_decode_answer(answer_line(FAILURE), 3) == FAILURE
+        assert parse_read_answer(to_line(answer)) == answer
+    assert parse_decode_answer(to_line(HEADER), 3) == HEADER
+    assert parse_decode_answer(to_line(FAILURE), 3) == FAILURE
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        None, [], {}, "ready", ["ready"], ["digests"], ["image", 1, 1, 1, "PNG"],
-        ["digests", SHA256, SHA1], ["digests", SHA256.upper(), SHA1, None],
-        ["digests", SHA256, SHA1[1:], None], ["digests", SHA1, SHA256, None],
-        ["digests", SHA256, SHA1 + "\n", None], ["digests", 1, SHA1, None],
-        ["digests", SHA256, SHA1, []], ["digests", SHA256, SHA1, [1, 2, 3, 4]],
-        ["digests", SHA256, SHA1, [1, 2, 3, 4, 5.0]], ["digests", SHA256, SHA1, "12345"],
-        ["digests", SHA256, SHA1, [1, 2, 3, 4, True]],
-        ["kind", "no such kind"], ["kind", None], ["kind", ["video"]], ["kind", "video", 1],
-        ["failure", "corrupt", "x"], ["failure", "no such reason", "x", False],
-        ["failure", "corrupt", None, False], ["failure", "corrupt", "x", 0],
+        None, [], {}, "ready", ["Ready"], ["Digests"], ["ImageHeader", 1, 1, 1, "PNG"],
+        ["Digests", SHA256, SHA1], ["Digests", SHA256.upper(), SHA1, None],
+        ["Digests", SHA256, SHA1[1:], None], ["Digests", SHA1, SHA256, None],
+        ["Digests", SHA256, SHA1 + "\n", None], ["Digests", 1, SHA1, None],
+        ["Digests", SHA256, SHA1, []], ["Digests", SHA256, SHA1, [1, 2, 3, 4]],
+        ["Digests", SHA256, SHA1, [1, 2, 3, 4, 5.0]], ["Digests", SHA256, SHA1, "12345"],
+        ["Digests", SHA256, SHA1, [1, 2, 3, 4, True]],
+        ["Kind", "no such kind"], ["Kind", None], ["Kind", ["video"]], ["Kind", "video", 1],
+        ["Failure", "corrupt", "x"], ["Failure", "no such reason", "x", False],
+        ["Failure", "corrupt", None, False], ["Failure", "corrupt", "x", 0],
     ],
 )  # fmt: skip
 def test_nonsense_is_no_answer_to_a_request_to_read(answer: object) -> None:
@@ -79,7 +78,7 @@ def test_nonsense_is_no_answer_to_a_request_to_read(answer: object) -> None:
 )  # fmt: skip
 def test_nonsense_is_no_image(fields: list[object]) -> None:
     with pytest.raises(ProtocolError):
-        parse_decode_answer(json.dumps(["image", *fields]).encode(), 3)
+        parse_decode_answer(json.dumps(["ImageHeader", *fields]).encode(), 3)
 
 
 @given(st.binary(max_size=80) | st.recursive(

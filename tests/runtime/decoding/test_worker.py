@@ -91,7 +91,7 @@ def test_a_crash_while_bytes_are_sent_is_the_image_s(
 ) -> None:
     data = encoded(Image.effect_noise((1500, 1400), 90), "PNG")
     dies = (
-        "import sys; sys.stdin.buffer.readline(); print('[\"ready\"]', flush=True)\n"
+        "import sys; sys.stdin.buffer.readline(); print('[\"Ready\"]', flush=True)\n"
         "sys.stdin.buffer.read(200_000); sys.exit(7)"
     )
     monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", dies)
@@ -106,7 +106,7 @@ def test_a_crash_while_bytes_are_sent_is_the_image_s(
 def test_a_worker_that_takes_no_bytes_is_ended_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(Image.effect_noise((1500, 1400), 90), "PNG")
     hangs = (
-        "import sys, time; sys.stdin.buffer.readline(); print('[\"ready\"]', flush=True)\n"
+        "import sys, time; sys.stdin.buffer.readline(); print('[\"Ready\"]', flush=True)\n"
         "time.sleep(60)"
     )
     monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", hangs)
@@ -281,7 +281,7 @@ def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     assert done.stdout in {"safe\n", "flagged\n"}
 
 
-def test_a_worker_looks_where_the_program_is_now(
+def test_a_relative_path_holds_in_the_current_folder(
     tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stays in the folder in which it was started; names are meant from here."""
@@ -300,8 +300,8 @@ def test_a_worker_looks_where_the_program_is_now(
 @pytest.mark.parametrize(
     "answer",
     [
-        "no json", "null", "[" * 60000, '["digests", "one"]', '["kind", "no such kind"]',
-        '["failure", "none of ours", "", false]',
+        "no json", "null", "[" * 60000, '["Digests", "one"]', '["Kind", "no such kind"]',
+        '["Failure", "none of ours", "", false]',
     ],
 )  # fmt: skip
 def test_an_answer_that_makes_no_sense_is_a_crash(
@@ -309,7 +309,7 @@ def test_an_answer_that_makes_no_sense_is_a_crash(
 ) -> None:
     """What a decoder does that was taken over, or has overwritten what was not its own."""
     speaks = (
-        "import sys; sys.stdin.readline(); print('[\"ready\"]', flush=True); sys.stdin.readline();"
+        "import sys; sys.stdin.readline(); print('[\"Ready\"]', flush=True); sys.stdin.readline();"
         f"print({answer!r}, flush=True); sys.stdin.readline()"
     )
     monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", speaks)
@@ -321,14 +321,14 @@ def test_an_answer_that_makes_no_sense_is_a_crash(
 
 
 @pytest.mark.parametrize("frames", ["1000000000", "0", "-1", '"many"', "null"])
-def test_nor_is_an_image_taken_that_nobody_asked_for(
+def test_an_image_with_other_frames_than_asked_for_is_a_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: str
 ) -> None:
-    head = f'["image", {frames}, 1, 1, "PNG"]'
-    digests = f'["digests", "{"a" * 64}", "{"b" * 40}", null]'
+    head = f'["ImageHeader", {frames}, 1, 1, "PNG"]'
+    digests = f'["Digests", "{"a" * 64}", "{"b" * 40}", null]'
     speaks = (
         "import sys; sys.stdin.readline()\n"
-        f"for answer in ('[\"ready\"]', {digests!r}, {head!r}):\n"
+        f"for answer in ('[\"Ready\"]', {digests!r}, {head!r}):\n"
         "    print(answer, flush=True); sys.stdin.readline()\n"
     )
     monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", speaks)

@@ -14,10 +14,9 @@ from nsfwscan.decoding.protocol import (
     ImageHeader,
     ReadBytes,
     ReadFile,
-    answer_line,
     parse_decode_answer,
     parse_read_answer,
-    request_line,
+    to_line,
 )
 from nsfwscan.errors import Reason
 from nsfwscan.limits import MAX_MEMORY
@@ -35,7 +34,7 @@ def reading(path: Path, explicit: bool, max_filesize: int) -> ReadFile:
 
 def spoken(*requests: ReadFile | ReadBytes | Decode | bytes, before: str = "") -> bytes:
     """Give what a process answers, from its start to the end of its input."""
-    sent = [one if isinstance(one, bytes) else request_line(one) for one in requests]
+    sent = [one if isinstance(one, bytes) else to_line(one) for one in requests]
     done = subprocess.run(
         [sys.executable, "-c", f"{before}\n{MAIN}"],
         input=b"".join(sent), capture_output=True, check=True,
@@ -64,7 +63,7 @@ def test_what_a_library_prints_comes_between_no_answers(tmp_path: Path) -> None:
         "s.read_file = lambda *a: (os.write(1, b'noise'), print('noise'), old(*a))[-1]"
     )
     out = spoken(reading(tmp_path / "a.txt", False, 100), before=noise)
-    assert out == READY + answer_line(Kind.TEXT)
+    assert out == READY + to_line(Kind.TEXT)
 
 
 def test_usual_images_take_no_numpy(tmp_path: Path) -> None:

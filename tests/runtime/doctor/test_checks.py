@@ -7,9 +7,16 @@ import pytest
 from helpers import encoded
 from PIL import Image
 
+from nsfwscan import Classifier
 from nsfwscan.cache.database import default_path
 from nsfwscan.doctor import checks, samples
-from nsfwscan.doctor.checks import examine, packages, wheels
+from nsfwscan.doctor.checks import (
+    TOLERANCE,
+    check_packages,
+    check_wheels,
+    compare_scores,
+    examine,
+)
 from nsfwscan.doctor.findings import Finding, State
 from nsfwscan.doctor.nvidia import Driver, Gpu, Libraries
 from nsfwscan.inference import modelfile, session
@@ -23,7 +30,7 @@ def about(name: str, findings: Iterable[Finding]) -> Finding:
     return next(finding for finding in findings if finding.about == name)
 
 
-def test_this_machine_is_found_in_order_and_nothing_is_written() -> None:
+def test_checks_run_in_order_and_write_nothing() -> None:
     findings = list(examine("cpu"))
     assert failed(findings) == []
     order = [finding.about for finding in findings]
@@ -36,7 +43,7 @@ def test_this_machine_is_found_in_order_and_nothing_is_written() -> None:
     assert not default_path().parent.exists()
 
 
-def test_a_damaged_cache_is_worth_a_note_and_a_failure_if_it_is_named(tmp_path: Path) -> None:
+def test_a_damaged_cache_is_a_note_and_a_failure_if_explicit(tmp_path: Path) -> None:
     default_path().parent.mkdir(parents=True)
     default_path().write_text("no cache, but long enough to be looked into" * 9)
     found = list(examine("cpu"))
@@ -47,7 +54,7 @@ def test_a_damaged_cache_is_worth_a_note_and_a_failure_if_it_is_named(tmp_path: 
     assert failed(examine("cpu", tmp_path / "new")) == []
 
 
-def test_a_changed_default_model_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_default_model_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     changed = modelfile.read_model(modelfile.default_model_path()) + b"x"
     monkeypatch.setattr(modelfile, "read_model", lambda _: changed)
     found = about("default model", examine("cpu"))
@@ -55,16 +62,25 @@ def test_a_changed_default_model_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "not as published" in found.said
 
 
-def test_scores_that_are_apart_are_told() -> None:
-    (found,) = checks._inference("cpu", 0.9)
-    assert (found.about, found.state) == ("inference on cpu", State.FAILED)
-    assert "from the CPU's" in found.said
+def test_a_gpu_score_must_equal_the_cpu_s_but_for_rounding() -> None:
+    found = compare_scores("cuda:0", "1 ms", 0.05, 0.9)
+    assert (found.about, found.state) == ("inference on cuda:0", State.FAILED)
+    assert found.said == "1 ms, 8.5e-01 from the CPU's"
+    assert compare_scores("cuda:0", "1 ms", 0.9 + TOLERANCE / 2, 0.9).state is State.OK
+
+
+def test_a_gpu_s_score_is_compared_with_the_cpu_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = Classifier.load
+    monkeypatch.setattr(Classifier, "load", lambda *, device: load(device="cpu"))  # noqa: ARG005
+    (found,) = checks._check_inference("cuda:0")
+    assert (found.about, found.state) == ("inference on cuda:0", State.OK)
+    assert found.said.endswith("0.0e+00 from the CPU's")
 
 
 def test_each_gpu_that_programs_see_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Libraries((12, 9), (9, 10, 2), devices=2)
     monkeypatch.setattr(session, "cuda_major", lambda _: 12)
-    monkeypatch.setattr(checks, "libraries", lambda _: seen)
+    monkeypatch.setattr(checks, "load_libraries", lambda _: seen)
 
     def tried(device: str) -> list[str]:
         names = [finding.about for finding in examine(device)]
@@ -76,25 +92,27 @@ def test_each_gpu_that_programs_see_is_tried(monkeypatch: pytest.MonkeyPatch) ->
     assert tried("cpu") == ["cpu"]
     seen = replace(seen, devices=0)
     assert tried("auto") == ["cpu"]
-    card = Gpu("GeForce GTX 1070", (6, 1), 8 << 30)
-    monkeypatch.setattr(checks, "driver", lambda: Driver("575.57.08", (12, 9), (card,)))
+    gpu = Gpu("GeForce GTX 1070", (6, 1), 8 << 30)
+    monkeypatch.setattr(checks, "query_driver", lambda: Driver("575.57.08", (12, 9), (gpu,)))
     assert tried("auto") == ["cpu", "cuda:0"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert tried("auto") == ["cpu"]
 
 
-def test_formats_with_wrong_colours_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_formats_with_wrong_colours_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     blue = encoded(Image.new("RGB", (16, 16), "blue"), "PNG")
     before = samples.sample
     monkeypatch.setattr(samples, "sample", lambda row: blue if row.name == "PNG" else before(row))
-    found = list(checks._formats())
+    found = list(checks._check_formats())
     assert failed(found) == ["PNG"]
     assert "PNG" not in about("formats", found).said
 
 
-def test_packages_that_are_missing_are_named() -> None:
-    assert packages(requires("nsfwscan") or ()).state is State.OK
-    found = packages(["numpy>=1.26", "no-such.package>=1; python_version>'3'", "x; extra == 'cpu'"])
+def test_missing_packages_are_listed() -> None:
+    assert check_packages(requires("nsfwscan") or ()).state is State.OK
+    found = check_packages(
+        ["numpy>=1.26", "no-such.package>=1; python_version>'3'", "x; extra == 'cpu'"]
+    )
     assert (found.state, found.said) == (State.FAILED, "not installed: no-such.package")
 
 
@@ -108,13 +126,13 @@ def test_packages_that_are_missing_are_named() -> None:
         (None, "1.27.0", State.FAILED, "onnxruntime-gpu 1.27.0 is broken"),
     ],
 )
-def test_wheels_that_do_not_work_are_named_with_what_mends_them(
+def test_wheels_that_do_not_work_have_a_fix(
     cpu: str | None, gpu: str | None, state: State, said: str
 ) -> None:
-    found = wheels(cpu, gpu)
+    found = check_wheels(cpu, gpu)
     assert found.state is state
     assert said in found.said
-    assert (found.advice is None) == (state is State.OK)
+    assert (found.fix is None) == (state is State.OK)
     if cpu and gpu:
-        assert found.advice is not None
-        assert "pip uninstall -y onnxruntime onnxruntime-gpu" in found.advice
+        assert found.fix is not None
+        assert "pip uninstall -y onnxruntime onnxruntime-gpu" in found.fix

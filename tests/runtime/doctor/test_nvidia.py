@@ -10,11 +10,11 @@ from nsfwscan.doctor.nvidia import (
     Gpu,
     Libraries,
     NoDriver,
-    driver,
     engine_libraries,
-    libraries,
-    misfits,
-    missing,
+    incompatibilities,
+    load_libraries,
+    missing_libraries,
+    query_driver,
 )
 
 GTX_1070 = Gpu("GeForce GTX 1070", (6, 1), 8 << 30)
@@ -26,7 +26,7 @@ CUDA_12, CUDA_13 = (12, 9), (13, 0)
 
 
 @pytest.mark.parametrize(
-    ("gpu", "version", "cuda", "cudnn", "wrong", "advice"),
+    ("gpu", "version", "cuda", "cudnn", "fault", "fix"),
     [
         (GTX_1070, OLD, CUDA_12, (9, 10, 2), None, None),
         (GTX_1070, OLD, CUDA_12, (9, 11, 0), "cuDNN 9.11.0 does not run", "nvidia-cudnn-cu12<9.11"),
@@ -43,28 +43,30 @@ CUDA_12, CUDA_13 = (12, 9), (13, 0)
         (GTX_1070, OLD, None, None, None, None),
     ],
 )
-def test_what_does_not_go_together_is_told_with_what_to_do(
+def test_an_incompatibility_has_a_fault_and_a_fix(
     gpu: Gpu,
     version: str,
     cuda: tuple[int, int] | None,
     cudnn: tuple[int, int, int] | None,
-    wrong: str | None,
-    advice: str | None,
+    fault: str | None,
+    fix: str | None,
 ) -> None:
-    found = misfits(gpu, Driver(version, (13, 0), (gpu,)), Libraries(cuda, cudnn))
-    if wrong is None or advice is None:
+    found = incompatibilities(gpu, Driver(version, (13, 0), (gpu,)), Libraries(cuda, cudnn))
+    if fault is None or fix is None:
         assert found == []
     else:
-        assert wrong in found[0][0]
-        assert advice in found[0][1]
+        assert fault in found[0][0]
+        assert fix in found[0][1]
 
 
-def test_all_that_does_not_go_together_is_told() -> None:
-    found = misfits(GTX_1070, Driver(OLDER, (11, 4), (GTX_1070,)), Libraries(CUDA_12, (9, 11, 0)))
+def test_all_incompatibilities_are_reported() -> None:
+    found = incompatibilities(
+        GTX_1070, Driver(OLDER, (11, 4), (GTX_1070,)), Libraries(CUDA_12, (9, 11, 0))
+    )
     assert ["driver" in said for said, _ in found] == [True, False]
 
 
-def test_what_the_engine_needs_differs_by_line() -> None:
+def test_the_engine_s_libraries_differ_by_cuda_major_version() -> None:
     """As `ldd` shows for onnxruntime-gpu 1.26.0, and its wheels' metadata for 1.31.1."""
     twelve, thirteen = engine_libraries(12), engine_libraries(13)
     if sys.platform == "linux":
@@ -76,29 +78,29 @@ def test_what_the_engine_needs_differs_by_line() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of Linux")
-def test_libraries_that_cannot_be_loaded_are_named() -> None:
-    assert missing(["libc.so.6", "libnothing.so.1"]) == ["libnothing.so.1"]
+def test_libraries_that_cannot_be_loaded_are_listed() -> None:
+    assert missing_libraries(["libc.so.6", "libnothing.so.1"]) == ["libnothing.so.1"]
 
 
-def test_this_machine_is_asked() -> None:
-    """With a card or without one: both are answers."""
-    found = driver()
+def test_this_machine_is_queried() -> None:
+    """Both answers are valid: with a GPU and without one."""
+    found = query_driver()
     if isinstance(found, NoDriver):
         assert found.why
     else:
         assert all(gpu.capability >= (3, 0) and gpu.memory > 1 << 28 for gpu in found.gpus)
-    for line in (12, 13):
-        loaded = libraries(line)
-        assert loaded.cuda is None or loaded.cuda[0] == line
+    for major in (12, 13):
+        loaded = load_libraries(major)
+        assert loaded.cuda is None or loaded.cuda[0] == major
         assert loaded.cudnn is None or loaded.cudnn[0] == 9
-        assert (loaded.cuda is None) == (engine_libraries(line)[0] in loaded.absent)
+        assert (loaded.cuda is None) == (engine_libraries(major)[0] in loaded.absent)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a library named as on Linux")
-def test_a_library_that_is_not_what_its_name_says_is_no_version(
+def test_a_library_with_other_contents_has_no_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = ctypes.util.find_library("c")
     assert real is not None
     monkeypatch.setattr(nvidia, "engine_libraries", lambda _: (real, real))
-    assert libraries(12) == Libraries(None, None)
+    assert load_libraries(12) == Libraries(None, None)

@@ -1,3 +1,4 @@
+import io
 import shutil
 import sys
 import threading
@@ -11,17 +12,21 @@ import onnx
 import pytest
 from helpers import RGB_PHOTOS, encoded, graph_model, load_photo, mean_model
 from onnx import TensorProto
+from PIL import Image
 
 from nsfwscan import (
     Classifier,
     DeviceError,
+    ImageError,
     InputSpec,
     Manifest,
     ManifestError,
     ModelError,
     OutputSpec,
     Preprocess,
+    ScanOptions,
     decode,
+    scan,
 )
 from nsfwscan.inference import classifier
 from nsfwscan.inference.manifest import OPEN_NSFW_SHA256
@@ -353,3 +358,26 @@ def test_a_gpu_that_computes_is_kept(gpu: Callable[[str | None], None], tmp_path
     gpu(None)
     loaded = Classifier.load(path)
     assert (loaded.device, loaded.device_note) == ("cuda:0", None)
+
+
+def test_images_in_memory_have_the_scores_of_a_scan(tmp_path: Path, open_nsfw: Classifier) -> None:
+    data = [encoded(load_photo(name), "JPEG") for name in RGB_PHOTOS]
+    for i, one in enumerate(data):
+        (tmp_path / f"{i:03}.jpg").write_bytes(one)
+    expected = [record.score for record in scan(tmp_path, open_nsfw)]
+    assert open_nsfw.score(data) == pytest.approx(expected, abs=1e-6)
+    opened = [Image.open(io.BytesIO(one)) for one in data]
+    assert open_nsfw.score(opened) == pytest.approx(expected, abs=1e-6)
+    exact = [r.score for r in scan(tmp_path, open_nsfw, options=ScanOptions(exact=True))]
+    arrays = [np.asarray(Image.open(io.BytesIO(one))) for one in data]
+    assert open_nsfw.score(arrays) == pytest.approx(exact, abs=1e-6)
+    assert open_nsfw.score(data, options=ScanOptions(exact=True)) == pytest.approx(exact, abs=1e-6)
+    assert open_nsfw.score([]) == []
+
+
+def test_an_image_in_memory_without_a_score_is_named_by_its_index(open_nsfw: Classifier) -> None:
+    good = encoded(load_photo("chelsea.png"), "JPEG")
+    with pytest.raises(ImageError, match="image 1: the content"):
+        open_nsfw.score([good, b"text"])
+    with pytest.raises(TypeError, match="a list of images, got bytes"):
+        open_nsfw.score(good)  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ def test_a_manifest_survives_json(manifest: Manifest) -> None:
     assert parse_manifest(manifest.to_json(), "x") == manifest
 
 
-def test_what_is_left_out_is_as_our_own_models_are() -> None:
+def test_defaults_describe_our_own_models() -> None:
     manifest = parse_manifest(MINIMAL, "x")
     assert manifest.input == InputSpec(name="image", dtype="uint8", layout="NHWC", channels="RGB")
     assert manifest.output == OutputSpec(name="probability", column=0, activation="none")
@@ -83,7 +83,7 @@ def changed(**changes: object) -> str:
     ("text", "message"),
     [
         ("", "Invalid JSON"),
-        ("[]", "manifest does not hold"),
+        ("[]", "manifest is invalid"),
         ('{"name": "x"}', "field 'preprocess': it is missing"),
         (changed(treshold=0.5), "field 'treshold': there is no field of that name"),
         (changed(preprocess={"size": 224, "crop": 1}), "field 'preprocess.crop': there is no"),
@@ -91,7 +91,7 @@ def changed(**changes: object) -> str:
         (changed(preprocess={"size": 10**9}), "field 'preprocess': size must be 1 to 4096"),
         (changed(threshold=1.5), "threshold must be in"),
         (changed(threshold=float("nan")), "threshold must be in"),
-        (changed(schema=2), "schema 2 is not the 1 that this version"),
+        (changed(schema=2), "schema 2 is not 1, the one that this version"),
         (changed(input={"layout": "CHWN"}), "field 'input.layout': Input should be 'NHWC' or"),
         (changed(input={"mean": [1.0, 2.0]}), "field 'input.mean"),
         (changed(input={"mean": [1.0, 2.0, 3.0]}), "takes the pixels as they are"),
@@ -100,10 +100,10 @@ def changed(**changes: object) -> str:
         (changed(input={"dtype": "float32", "scale": [1.0, 1.0, float("inf")]}), "must be finite"),
         (changed(training={"loss": float("nan")}), "not JSON compliant"),
         (changed(labels=["only one"]), "field 'labels"),
-        (" " * 2_000_000 + MINIMAL, "more than 1,048,576 bytes"),
+        (" " * 2_000_000 + MINIMAL, "larger than 1,048,576 bytes"),
     ],
 )
-def test_a_manifest_that_does_not_hold_is_refused_by_name(text: str, message: str) -> None:
+def test_a_wrong_manifest_is_refused_with_the_field(text: str, message: str) -> None:
     with pytest.raises(ManifestError, match=message) as caught:
         parse_manifest(text, "models/x.json")
     assert str(caught.value).startswith("models/x.json: ")

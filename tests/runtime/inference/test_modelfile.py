@@ -6,7 +6,7 @@ import pytest
 
 from nsfwscan import Classifier, ModelError
 from nsfwscan.inference.manifest import OPEN_NSFW_SHA256
-from nsfwscan.inference.modelfile import MOST_BYTES, default_model_path, read_model
+from nsfwscan.inference.modelfile import MAX_BYTES, default_model_path, read_model
 
 
 def test_the_default_model_is_the_published_file() -> None:
@@ -24,7 +24,7 @@ def test_without_its_package_the_error_says_what_to_install(
         Classifier.load()
 
 
-def test_a_model_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_read_is_in_the_message(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot read the model .*gone\.onnx: No such file"):
         read_model(tmp_path / "gone.onnx")
 
@@ -37,6 +37,6 @@ def test_what_can_be_no_model_is_not_read(tmp_path: Path) -> None:
         read_model(tmp_path)
     huge = tmp_path / "huge.onnx"
     with huge.open("wb") as stream:
-        stream.truncate(MOST_BYTES + 1)  # sparse: it takes no room
-    with pytest.raises(ModelError, match="more than the 2,147,483,647 bytes"):
+        stream.truncate(MAX_BYTES + 1)  # sparse: it takes no space
+    with pytest.raises(ModelError, match="larger than the 2,147,483,647 bytes"):
         read_model(huge)

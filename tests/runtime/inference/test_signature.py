@@ -11,21 +11,24 @@ from nsfwscan.inference.signature import Tensor
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 
 
-def test_a_tensor_reads_as_people_write_it() -> None:
+def test_a_tensor_is_written_with_name_dtype_and_shape() -> None:
     assert str(Tensor("x", "uint8", ("batch", 8, None, 3))) == "x: uint8 [N, 8, N, 3]"
 
 
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        (replace(OURS, preprocess=Preprocess(size=9)), r"takes image: uint8 \[N, 8, 8, 3\], its"),
+        (
+            replace(OURS, preprocess=Preprocess(size=9)),
+            r"takes image: uint8 \[N, 8, 8, 3\], but its",
+        ),
         (replace(OURS, input=InputSpec(name="x")), "its manifest says one input named 'x'"),
         (replace(OURS, input=InputSpec(dtype="float32")), r"manifest says image: float32 \[N, 8"),
         (replace(OURS, output=OutputSpec(name="y")), "its manifest says an output named 'y'"),
         (replace(OURS, output=OutputSpec(column=1)), "its manifest says column 1"),
     ],
 )
-def test_a_manifest_that_contradicts_the_graph_is_refused(
+def test_a_manifest_that_contradicts_the_signature_is_refused(
     tmp_path: Path, manifest: Manifest, message: str
 ) -> None:
     path = mean_model(tmp_path / "m.onnx")
@@ -33,7 +36,7 @@ def test_a_manifest_that_contradicts_the_graph_is_refused(
         Classifier.load(path, manifest=manifest)
 
 
-def test_an_output_that_is_no_table_of_floats_is_refused(tmp_path: Path) -> None:
+def test_an_output_that_is_not_a_table_of_floats_is_refused(tmp_path: Path) -> None:
     node = helper.make_node("Shape", ["image"], ["probability"])
     path = graph_model(tmp_path / "m.onnx", node, dtype=TensorProto.INT64, shape=[4])
     with pytest.raises(ModelError, match=r"gives probability: int64 \[4\], expected floats \[N\]"):
@@ -44,6 +47,6 @@ def test_an_output_that_is_no_table_of_floats_is_refused(tmp_path: Path) -> None
         Classifier.load(path, manifest=OURS)
 
 
-def test_batches_of_nothing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="batches of nothing"):
+def test_a_batch_size_of_0_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="its batch size is fixed at 0"):
         Classifier.load(mean_model(tmp_path / "0.onnx", OURS, shape=(0, 8, 8, 3)))

@@ -1,8 +1,8 @@
 import io
 import time
 
+from nsfwscan.reports.console import console
 from nsfwscan.reports.progress import progress
-from nsfwscan.reports.report import console
 
 
 class Terminal(io.StringIO):

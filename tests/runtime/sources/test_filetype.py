@@ -67,12 +67,12 @@ def test_headers_are_recognised(head: bytes, name: str) -> None:
         (b"\x7fELF\2\1\1\0", "x", Kind.OTHER),
     ],
 )
-def test_what_is_no_image_has_a_kind(head: bytes, name: str, kind: Kind) -> None:
+def test_other_files_have_a_kind(head: bytes, name: str, kind: Kind) -> None:
     assert sniff(head, name) is None
     assert kind_of(head, name) is kind
 
 
-def test_a_tiff_named_like_a_camera_raw_file_is_one() -> None:
+def test_a_tiff_with_a_camera_raw_extension_is_camera_raw() -> None:
     data = encoded(Image.new("RGB", (4, 4)), "TIFF")
     assert sniff(data, "x.tif") is not None
     assert sniff(data, "x.NEF") is None

@@ -17,8 +17,8 @@ from nsfwscan.sources.reader import Contents, read_file, read_stream
 MOST = 1 << 20
 
 
-def reason_of(path: Path | str, *, named: bool = False) -> str:
-    found = read_file(Entry(str(path), named), MOST)
+def reason_of(path: Path | str, *, explicit: bool = False) -> str:
+    found = read_file(Entry(str(path), explicit), MOST)
     assert isinstance(found, Problem)
     assert found.location == str(path)
     return found.reason
@@ -91,12 +91,12 @@ def test_files_that_cannot_be_opened_have_their_reasons(
         assert reason_of(open_folder / "shut.png") == "unreadable"
     assert reason_of(open_folder / "pipe.png") == "special-file"
     assert reason_of(open_folder / "gone.png") == "vanished"
-    assert reason_of(open_folder / "gone.png", named=True) == "not-found"
+    assert reason_of(open_folder / "gone.png", explicit=True) == "not-found"
     assert reason_of(open_folder / "link.png") == "dangling-link"
 
 
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="needs O_NOFOLLOW")
-def test_only_a_link_that_was_named_is_followed(tmp_path: Path) -> None:
+def test_only_an_explicit_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
     link = tmp_path / "link.jpg"
     link.symlink_to("a.jpg")

@@ -48,7 +48,7 @@ def test_folders_are_walked_in_a_stable_order(tmp_path: Path) -> None:
     assert candidates(tmp_path) == ["b.jpg", "c.jpg", "a/z.jpg", "a/b/c.jpg", "z/a.jpg"]
 
 
-def test_paths_keep_the_form_they_were_named_in(
+def test_paths_keep_the_form_they_were_given_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch(tmp_path, "a/b.jpg")
@@ -57,7 +57,7 @@ def test_paths_keep_the_form_they_were_named_in(
         assert [entry.location for entry in discover([given_path], Selection())] == [expected]
 
 
-def test_hidden_entries_are_left_alone_and_counted(tmp_path: Path) -> None:
+def test_hidden_entries_are_skipped_and_counted(tmp_path: Path) -> None:
     touch(tmp_path, ".a.jpg", ".git/b.jpg", "c.jpg")
     entries = found(tmp_path)
     assert kind(entries[".a.jpg"]) is Kind.HIDDEN_FILE
@@ -65,10 +65,10 @@ def test_hidden_entries_are_left_alone_and_counted(tmp_path: Path) -> None:
     assert candidates(tmp_path, Selection(hidden=True)) == [".a.jpg", "c.jpg", ".git/b.jpg"]
 
 
-def test_what_is_named_is_taken_hidden_or_not(tmp_path: Path) -> None:
+def test_explicit_paths_are_taken_hidden_or_not(tmp_path: Path) -> None:
     touch(tmp_path, ".dir/.a.jpg", ".dir/b.jpg")
-    named = [tmp_path / ".dir" / ".a.jpg", tmp_path / ".dir"]
-    paths = [entry.location for entry in discover(named, Selection()) if isinstance(entry, Entry)]
+    given = [tmp_path / ".dir" / ".a.jpg", tmp_path / ".dir"]
+    paths = [entry.location for entry in discover(given, Selection()) if isinstance(entry, Entry)]
     assert [Path(path).name for path in paths] == [".a.jpg", "b.jpg"]
 
 
@@ -124,7 +124,7 @@ def test_a_line_that_is_no_pattern_is_reported_and_the_others_hold(tmp_path: Pat
 
 
 @posix_only
-def test_links_are_not_followed_unless_named(tmp_path: Path) -> None:
+def test_links_are_not_followed_unless_explicit(tmp_path: Path) -> None:
     touch(tmp_path, "real/a.jpg", "scan/b.jpg")
     root = tmp_path / "scan"
     (root / "file").symlink_to(tmp_path / "real" / "a.jpg")
@@ -138,8 +138,8 @@ def test_links_are_not_followed_unless_named(tmp_path: Path) -> None:
         entry = entries[name]
         assert isinstance(entry, Problem)
         assert entry.reason is Reason.DANGLING_LINK
-    named = discover([root / "folder", root / "file"], Selection())
-    assert [entry.location for entry in named] == [f"{root}/file"]  # the same file: once
+    given = discover([root / "folder", root / "file"], Selection())
+    assert [entry.location for entry in given] == [f"{root}/file"]  # the same file: once
 
 
 @posix_only
@@ -160,8 +160,8 @@ def test_pipes_sockets_and_devices_are_problems(
 
 def test_missing_paths_are_problems(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg")
-    named = [tmp_path / "gone", tmp_path / "a.jpg" / "below", "nul\0byte", tmp_path / "a.jpg"]
-    entries = list(discover([*map(str, named)], Selection()))
+    given = [tmp_path / "gone", tmp_path / "a.jpg" / "below", "nul\0byte", tmp_path / "a.jpg"]
+    entries = list(discover([*map(str, given)], Selection()))
     assert [getattr(entry, "reason", None) for entry in entries] == [
         Reason.NOT_FOUND, Reason.NOT_FOUND, Reason.NOT_FOUND, None,
     ]  # fmt: skip
@@ -276,7 +276,7 @@ def test_a_bad_path_swallows_no_good_one(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @posix_only
-def test_a_named_link_is_one_entry(tmp_path: Path) -> None:
+def test_an_explicit_link_is_one_entry(tmp_path: Path) -> None:
     touch(tmp_path, "real.jpg", "folder/b.jpg")
     (tmp_path / "folder" / "link").symlink_to(tmp_path / "real.jpg")
     entries = list(discover([tmp_path / "folder", tmp_path / "folder" / "link"], Selection()))

@@ -55,7 +55,7 @@ def test_a_link_keeps_being_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["gone/report", ".", ""])
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
+def test_a_target_that_cannot_be_written_is_in_the_message(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*: "), atomic_write(tmp_path / name):
         pass
 

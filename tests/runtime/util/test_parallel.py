@@ -34,7 +34,7 @@ def test_items_are_taken_a_window_ahead_and_no_more() -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
 
 
-def test_what_is_raised_arrives_in_its_place() -> None:
+def test_an_exception_is_raised_in_its_place() -> None:
     results = map_ahead(lambda n: 1 // n, [1, 0, 1], workers=2, window=3)
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
@@ -82,7 +82,7 @@ def test_a_container_s_limit_is_found(
     assert cpu_quota(tmp_path / "cgroup", tmp_path / "root") == quota
 
 
-def test_where_there_are_no_groups_there_is_no_limit(tmp_path: Path) -> None:
+def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
     assert cpu_quota(tmp_path / "none", tmp_path) is None
 
 

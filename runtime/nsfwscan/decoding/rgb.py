@@ -1,0 +1,77 @@
+"""Turn an image of any mode into 8-bit RGB."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nsfwscan.decoding.pixels import Pixels
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert an image of any mode to mode RGB, with transparency flattened onto white.
+
+    16-bit samples are scaled by 255/65535. 32-bit integers and floats have no defined range: values
+    within [0, 1] (floats only), 0-255 or 0-65535 are scaled from that range, others from their
+    smallest to their largest finite value.
+    """
+    mode = image.mode
+    if mode == "RGB" and "transparency" not in image.info:
+        return image
+    if mode.startswith(("I", "F")):
+        import numpy as np
+
+        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
+    if mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
+        straight = image.convert("LA") if mode == "La" else image
+        rgba = straight.convert("RGBA")
+        flat = Image.new("RGB", rgba.size, "white")
+        flat.paste(rgba, mask=rgba)
+        return flat
+    if mode == "LAB":
+        from PIL import ImageCms  # rarely needed
+
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        if converted is not None:
+            return converted
+    return image.convert("RGB")
+
+
+def _to_8_bits(samples: "NDArray[Any]") -> "Pixels":
+    import numpy as np
+
+    low, high = _range(samples)
+    scale = 255.0 / (high - low) if high > low else 0.0
+    pixels = np.empty(samples.shape, np.uint8)
+    for rows in _strips(samples):
+        values = (samples[rows].astype(np.float32) - low) * scale
+        values = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
+        pixels[rows] = np.rint(np.clip(values, 0, 255))
+    return pixels
+
+
+def _range(samples: "NDArray[Any]") -> tuple[float, float]:
+    """Give the sample values that become 0 and 255."""
+    import numpy as np
+
+    if samples.dtype.itemsize == 2:  # bytes
+        return 0.0, 65535.0
+    low, high = np.inf, -np.inf
+    for rows in _strips(samples):
+        strip = samples[rows]
+        finite = strip[np.isfinite(strip)]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    tops = (1.0, 255.0, 65535.0) if samples.dtype.kind == "f" else (255.0, 65535.0)
+    usual = next((top for top in tops if low >= 0 and high <= top), None)
+    return (low, high) if usual is None else (0.0, usual)
+
+
+def _strips(samples: "NDArray[Any]") -> Iterator[slice]:
+    """Yield slices of rows, so that converting each one takes little memory."""
+    rows = max(1, (1 << 20) // max(1, samples.shape[1]))
+    yield from (slice(top, top + rows) for top in range(0, samples.shape[0], rows))

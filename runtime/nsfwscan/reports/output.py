@@ -1,0 +1,100 @@
+"""Where a report is written, and in which format."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Literal, TextIO
+
+from nsfwscan.errors import OutputError
+from nsfwscan.reports.console import Color, has_colors
+from nsfwscan.reports.csvtable import CsvReport
+from nsfwscan.reports.jsonarray import JsonReport
+from nsfwscan.reports.jsonlines import JsonLinesReport
+from nsfwscan.reports.paths import PathsReport
+from nsfwscan.reports.report import Report
+from nsfwscan.reports.text import TextReport
+from nsfwscan.util.escape import printable
+from nsfwscan.util.files import atomic_write, write_errors
+
+Format = Literal["text", "jsonl", "json", "csv"]
+
+
+def open_report(
+    out: TextIO,
+    format_: Format,
+    *,
+    paths: Literal["", "\n", "\0"] = "",
+    color: Color = "auto",
+    quiet: bool = False,
+    say: Callable[[str], None] = print,
+) -> Report:
+    """Return a report in a format.
+
+    Parameters
+    ----------
+    out
+        The open output, as `open_output` returns it.
+    format_
+        The format.
+    paths
+        If not empty, write only the paths of flagged images instead, each ended by this.
+    color
+        Whether text is coloured; ``auto`` is on a terminal.
+    quiet
+        Omit the summary line of the text.
+    say
+        Called with each error that the report itself has no place for.
+    """
+    clean = printable if out.isatty() else str
+    if paths:
+        return PathsReport(out, str if paths == "\0" else clean, paths, say)
+    if format_ == "jsonl":
+        return JsonLinesReport(out)
+    if format_ == "json":
+        return JsonReport(out)
+    if format_ == "csv":
+        return CsvReport(out, clean)
+    return TextReport(out, colored=has_colors(out, color), quiet=quiet)
+
+
+@contextmanager
+def open_output(target: Path | None, format_: Format, *, raw: bool) -> Iterator[TextIO]:
+    """Open the output of a report: standard output, or a file.
+
+    A file gets its final name at the end (`atomic_write`); JSON lines stream into the file itself.
+
+    Parameters
+    ----------
+    target
+        The file; None is standard output.
+    format_
+        The report's format.
+    raw
+        Whether names are written byte for byte rather than as valid UTF-8.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    encoding = sys.getfilesystemencoding() if raw else "utf-8"
+    errors = sys.getfilesystemencodeerrors() if raw else "backslashreplace"
+    if target is not None:
+        stream = format_ == "jsonl"
+        with atomic_write(target, stream=stream, encoding=encoding, errors=errors) as file:
+            yield file
+        return
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; name a file with --output")
+    out = TextIOWrapper(
+        sys.stdout.buffer, encoding=encoding, errors=errors, newline="", write_through=True
+    )
+    with write_errors("standard output"):
+        try:
+            yield out
+            out.flush()
+        finally:
+            with suppress(OSError):  # an error that matters was raised above
+                out.detach()

@@ -1,0 +1,109 @@
+import hashlib
+import resource
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsfwtrain.data.arrays import ArrayCache
+from nsfwtrain.errors import CacheError
+
+KEY = {"kind": "test"}
+
+
+def sha1(number: int) -> str:
+    return hashlib.sha1(str(number).encode()).hexdigest()
+
+
+def open_cache(root: Path, **key: object) -> ArrayCache:
+    return ArrayCache(root, KEY | key, (3,), np.float32)
+
+
+def fill(root: Path, numbers: range) -> ArrayCache:
+    with open_cache(root) as cache:
+        for i in numbers:
+            cache.add([sha1(i)], np.full((1, 3), i, np.float32))
+    return cache
+
+
+def test_arrays_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
+    fill(tmp_path, range(10))
+    cache = open_cache(tmp_path)
+    assert len(cache) == 10
+    assert sha1(3) in cache
+    assert sha1(99) not in cache
+    got = cache.get([sha1(7), sha1(0), sha1(7)])
+    assert got.dtype == np.float32
+    assert got.tolist() == [[7] * 3, [0] * 3, [7] * 3]
+    with pytest.raises(KeyError):
+        cache.get([sha1(99)])
+
+
+def test_another_key_is_another_cache(tmp_path: Path) -> None:
+    fill(tmp_path, range(3))
+    assert len(open_cache(tmp_path, backbone="other")) == 0
+    assert len(ArrayCache(tmp_path, KEY, (4,), np.float32)) == 0
+
+
+def test_several_writers_share_a_cache(tmp_path: Path) -> None:
+    with open_cache(tmp_path) as one, open_cache(tmp_path) as two:
+        for i in range(6):
+            (one, two)[i % 2].add([sha1(i)], np.full((1, 3), i, np.float32))
+        assert one.get([sha1(4), sha1(0)]).tolist() == [[4] * 3, [0] * 3]  # while it is written
+    assert len(open_cache(tmp_path)) == 6
+    assert len(one) == 3
+
+
+@given(st.integers(0, 400), st.integers(0, 255))
+def test_what_is_cut_or_damaged_is_never_read_back(cut: int, noise: int) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        cache = fill(root, range(10))
+        (path,) = cache.folder.glob("*.records")
+        data = bytearray(path.read_bytes())
+        size = len(data) // 10
+        damaged = min(cut, len(data) - 1)
+        data[damaged] ^= noise
+        path.write_bytes(data[: max(damaged + 1, len(data) - cut)])
+        again = open_cache(root)
+        for i in range(10):
+            if sha1(i) in again:
+                assert again.get([sha1(i)]).tolist() == [[i] * 3]
+        whole = path.stat().st_size // size
+        assert len(again) >= whole - 1
+
+
+def test_a_disk_that_fills_up_loses_nothing_and_nothing_half_written_is_read(
+    tmp_path: Path,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5 * 36 + 20, hard))  # a record has 36 bytes
+    try:
+        with open_cache(tmp_path) as cache:
+            for i in range(5):
+                cache.add([sha1(i)], np.full((1, 3), i, np.float32))
+            with pytest.raises(CacheError, match=r"cannot write the cache .*: File too large"):
+                cache.add([sha1(5)], np.full((1, 3), 5, np.float32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    for found in (cache, open_cache(tmp_path)):
+        assert len(found) == 5
+        assert found.get([sha1(4)]).tolist() == [[4] * 3]
+
+
+def test_a_cache_deleted_under_way_is_said(tmp_path: Path) -> None:
+    cache = fill(tmp_path, range(3))
+    shutil.rmtree(cache.folder)
+    with pytest.raises(CacheError, match=r"cannot read the cache .*: No such file"):
+        cache.get([sha1(0)])
+
+
+def test_a_cache_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CacheError, match=r"cannot use the cache .*file.*: Not a directory"):
+        open_cache(tmp_path / "file")

@@ -1,0 +1,104 @@
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers import RGB_PHOTOS, encoded, load_photo
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsfwscan.dataset.objects import object_path
+from nsfwtrain.data.audit import PROBLEMS, audit, difference_hash, straddling
+from nsfwtrain.data.store import import_folder
+from nsfwtrain.data.tables import PART, read_labels, write_table
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    for name in RGB_PHOTOS:
+        load_photo(name).save(tmp_path / "in" / f"{name}.jpg", quality=90)
+    import_folder(tmp_path / "in", tmp_path / "store", 0)
+    return tmp_path / "store"
+
+
+def test_a_sound_store_has_no_problem(store: Path) -> None:
+    assert audit(store).empty
+
+
+def test_each_problem_is_found(store: Path) -> None:
+    first, second, third = read_labels(store / "label.csv")["objectId"][:3]
+    object_path(store, first).unlink()
+    object_path(store, second).write_bytes(b"other bytes")
+    noise = b"\xff\xd8\xff no image"
+    fake = hashlib.sha1(noise).hexdigest() + ".jpg"
+    object_path(store, fake).parent.mkdir(parents=True, exist_ok=True)
+    object_path(store, fake).write_bytes(noise)
+    with (store / "label.csv").open("a") as stream:
+        stream.write(f"{fake},0\n{third},0\nphoto.jpg,1\n{'0' * 40}.png,2\n")
+    found = audit(store)
+    assert list(found.columns) == ["problem", "objectId", "detail"]
+    ids = found.groupby("problem")["objectId"].agg(set).to_dict()
+    assert ids == {
+        "malformed": {"photo.jpg"},
+        "wrong_value": {"0" * 40 + ".png"},
+        "repeated": {third},
+        "missing": {"0" * 40 + ".png", first},
+        "renamed": {second},
+        "undecodable": {fake},
+    }
+    assert set(found["problem"]) <= set(PROBLEMS)
+    details = found.set_index("problem")["detail"]
+    assert "line 8" in details["repeated"]
+    assert details["wrong_value"].endswith("0.png,2")
+    for problem in ("missing", "renamed", "undecodable"):
+        rows = found[found["problem"] == problem]
+        assert [d.partition(":")[0] for d in rows["detail"]] == rows["objectId"].tolist()
+
+
+def test_near_duplicates_that_straddle_the_split_are_found(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "again").mkdir()
+    load_photo("coffee.png").resize((420, 280)).save(tmp_path / "again" / "x.jpg", quality=50)
+    import_folder(tmp_path / "again", store, 0)
+    labels = read_labels(store / "label.csv")
+    split_file = tmp_path / "split.csv"
+    parts = pd.Series(["test"] * 5 + ["train"], dtype=PART)
+    write_table(split_file, labels.assign(type=parts))
+    found = audit(store, split_file)
+    assert found["problem"].tolist() == ["straddling"]
+    (pair,) = found["detail"]
+    assert labels["objectId"].iloc[-1] in pair
+    assert "(train)" in pair
+    assert "(test)" in pair
+    write_table(split_file, labels.assign(type="train"))
+    assert audit(store, split_file).empty
+
+
+def test_hashes_are_near_for_what_looks_alike_and_far_for_what_does_not() -> None:
+    photo = load_photo("astronaut.png")
+    plain = difference_hash(encoded(photo, "PNG"))
+    worse = difference_hash(encoded(photo.resize((300, 300)), "JPEG", quality=40))
+    other = difference_hash(encoded(load_photo("coffee.png"), "PNG"))
+    assert (plain ^ worse).bit_count() <= 4
+    assert (plain ^ other).bit_count() > 16
+
+
+hashes = st.lists(
+    st.tuples(st.sampled_from(["test", "train"]), st.integers(0, 2**64 - 1) | st.integers(0, 7)),
+    max_size=20,
+)
+
+
+def pairs(listed: list[tuple[str, str, int]], distance: int) -> Iterator[tuple[str, str, int]]:
+    for i, (a, part, value) in enumerate(listed):
+        for b, other, another in listed[i + 1 :]:
+            bits = (value ^ another).bit_count()
+            if part != other and bits <= distance:
+                yield a, b, bits
+
+
+@given(hashes, st.integers(0, 64))
+def test_pairs_are_those_of_a_plain_loop(rows: list[tuple[str, int]], distance: int) -> None:
+    listed = [(str(i), part, value) for i, (part, value) in enumerate(rows)]
+    assert list(straddling(listed, distance)) == list(pairs(listed, distance))

@@ -1,0 +1,119 @@
+import hashlib
+from collections import Counter
+
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsfwscan.dataset.labels import LABELS, PARTS
+from nsfwtrain.data.split import balance, keys, moved, split
+from nsfwtrain.data.tables import label_frame
+
+TEST, VALIDATION, REST = range(25), range(25, 50), range(50, 256)
+
+
+def object_id(number: int, last_byte: int) -> str:
+    return f"{hashlib.sha1(str(number).encode()).hexdigest()[:38]}{last_byte:02x}.jpg"
+
+
+Rows = list[tuple[str, int]]
+
+
+def labels(*groups: tuple[range, int, int]) -> Rows:
+    """Make as many rows of a value as each group says, whose keys cycle through its range."""
+    rows: Rows = []
+    for cycle, value, number in groups:
+        start = len(rows)
+        rows += [(object_id(start + i, cycle[i % len(cycle)]), value) for i in range(number)]
+    return rows
+
+
+def counts(split: pd.DataFrame) -> dict[tuple[str, int], int]:
+    counted = balance(split)
+    return {(part, value): int(counted[value][part]) for part in PARTS for value in LABELS}
+
+
+def test_the_published_split_is_reproduced() -> None:
+    rows = labels(
+        (TEST, 0, 744), (VALIDATION, 0, 747), (REST, 0, 7617 - 744 - 747),
+        (TEST, 1, 1400), (VALIDATION, 1, 1500), (REST, 1, 15023 - 1400 - 1500),
+    )  # fmt: skip
+    assert len(rows) == 22_640
+    assert counts(split(label_frame(rows))) == {
+        ("train", 0): 6126, ("train", 1): 13_532,
+        ("validation", 0): 747, ("validation", 1): 747,
+        ("test", 0): 744, ("test", 1): 744,
+    }  # fmt: skip
+
+
+def reference(rows: Rows) -> list[str]:
+    """Do the same the plain way: one row at a time, with quotas counted beforehand."""
+    ranges = {"test": (0, 24), "validation": (25, 49)}
+    tally = Counter(
+        (name, value)
+        for object_id, value in rows
+        for name, (low, high) in ranges.items()
+        if low <= int(object_id.split(".")[0][-2:], 16) <= high
+    )
+    quota = {name: min(tally[name, 0], tally[name, 1]) for name in ranges}
+    taken: Counter[tuple[str, int]] = Counter()
+    parts = []
+    for object_id, value in rows:
+        number = int(object_id[38:40], 16)
+        part = "train"
+        for name, (low, high) in ranges.items():
+            if low <= number <= high and taken[name, value] < quota[name]:
+                taken[name, value] += 1
+                part = name
+        parts.append(part)
+    return parts
+
+
+rows_strategy = st.lists(
+    st.tuples(
+        st.builds(object_id, st.integers(0, 10**6), st.integers(0, 60)), st.sampled_from([0, 1])
+    ),
+    max_size=200,
+)
+
+
+@given(rows_strategy)
+def test_every_row_is_where_the_reference_has_it(rows: Rows) -> None:
+    frame = label_frame(rows)
+    assigned = split(frame)
+    pd.testing.assert_frame_equal(assigned.drop(columns="type"), frame)
+    assert assigned["type"].tolist() == reference(rows)
+    found = counts(assigned)
+    assert found["test", 0] == found["test", 1]
+    assert found["validation", 0] == found["validation", 1]
+    assert sum(found.values()) == len(rows)
+
+
+def test_the_key_is_the_last_byte() -> None:
+    sha1 = "0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33"
+    assert keys(label_frame([(f"{sha1}.jpg", 0), (f"{sha1}.tar.gz", 0)])).tolist() == [0x33, 0x33]
+
+
+@given(rows_strategy, rows_strategy)
+def test_an_earlier_split_keeps_the_counts_and_moves_no_more(first: Rows, more: Rows) -> None:
+    # New rows may come before old ones: a collection is not always appended to.
+    grown = label_frame(dict([*more, *first]).items())
+    previous = split(label_frame(dict(first).items()))
+    plain, kept = split(grown), split(grown, previous)
+    assert counts(plain) == counts(kept)
+    assert moved(kept, previous) <= moved(plain, previous)
+
+
+def test_rows_of_an_evaluation_set_stay_there() -> None:
+    first = labels((TEST, 0, 3), (TEST, 1, 5))
+    previous = split(label_frame(first))
+    assert counts(previous)["test", 1] == 3
+    grown = label_frame([(object_id(900 + i, 1), 1) for i in range(4)] + first)
+    assert moved(split(grown), previous) == 3
+    assert moved(split(grown, previous), previous) == 0
+
+
+def test_an_index_of_any_kind_does_no_harm() -> None:
+    frame = label_frame(labels((TEST, 0, 3), (TEST, 1, 5)))
+    shuffled = frame.sample(frac=1, random_state=0)
+    assert split(shuffled)["type"].tolist() == split(shuffled.reset_index())["type"].tolist()

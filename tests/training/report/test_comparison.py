@@ -1,0 +1,108 @@
+import csv
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from nsfwtrain.errors import RunError
+from nsfwtrain.report.comparison import as_text, compare, finished_variants, render, write_report
+from nsfwtrain.run.results import read_runs
+
+
+def make_run(folder: Path, name: str, loss: float, accuracy: float, seconds: float) -> None:
+    run = folder / name
+    run.mkdir(parents=True)
+    facts = {
+        "variant": name,
+        "parameters": 4_050_845,
+        "options": {"batch_size": 64},
+        "metrics": {"loss": loss, "accuracy": accuracy},
+        "seconds": {"data": seconds * 0.75, "training": seconds * 0.25, "saving": 99.0},
+        "bytes": {"model": 18_800_000},
+    }
+    (run / "run.json").write_text(json.dumps(facts))
+    lines = [
+        f"{i},{1 / i},{1 - 1 / (i + 1)},{1.1 / i},{1 - 1.1 / (i + 1)},1.0" for i in range(1, 6)
+    ]
+    head = "epoch,loss,accuracy,val_loss,val_accuracy,seconds"
+    (run / "history.csv").write_text("\n".join([head, *lines]) + "\n")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_run(tmp_path, "b2", 0.25, 0.9, 120)
+    make_run(tmp_path, "b0", 0.32, 0.85, 60)
+    (tmp_path / "b5").mkdir()  # begun, not finished
+    make_run(tmp_path, "b6", 0.2, 0.9, 120)
+    interrupted = json.loads((tmp_path / "b6" / "run.json").read_text()) | {"interrupted": True}
+    (tmp_path / "b6" / "run.json").write_text(json.dumps(interrupted))
+    return tmp_path
+
+
+def test_runs_are_compared_in_the_order_of_the_variants(folder: Path) -> None:
+    compared = compare(finished_variants(read_runs(folder)))
+    assert compared["variant"].tolist() == ["b0", "b2"]
+    assert compared["accuracy difference"].tolist() == pytest.approx([0, 0.05])
+    assert compared["time"].tolist() == [60, 120]
+    table = as_text(compared)
+    assert list(table.columns) == list(compared.columns)
+    assert table.to_numpy().tolist()[1][5:11] == [
+        "0.2500", "-0.0700", "0.9000", "+0.0500", "0:02:00", "2.00",
+    ]  # fmt: skip
+    assert table["published time"].tolist()[0] == "0:09:49"
+
+
+def test_everything_is_written_and_agrees(folder: Path) -> None:
+    written = write_report(folder)
+    assert all(path.exists() for path in written)
+    with (folder / "report.csv").open() as stream:
+        rows = list(csv.reader(stream))
+    assert rows[0] == list(compare(finished_variants(read_runs(folder))).columns)
+    assert len(rows) == 3
+    markdown = (folder / "report.md").read_text()
+    page = (folder / "report.html").read_text()
+    for row in rows:
+        assert f"\n| {' | '.join(row)} |\n" in markdown
+    for row in rows[1:]:
+        assert "".join(f"<td>{cell}</td>" for cell in row) in page
+    assert f"|\n|{' --- |' * len(rows[0])}\n| b0 |" in markdown
+    plots = [path for path in written if path.suffix == ".png"]
+    assert [path.stem for path in plots] == ["size", "quality", "accuracy-by-parameters", "curves"]
+    for path in plots:
+        assert path.name in markdown
+        assert path.name in page
+        with Image.open(path) as image:
+            assert min(image.size) > 400
+
+
+def test_a_folder_without_runs_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds no finished run; make some with nsfwtrain sweep"):
+        write_report(tmp_path)
+
+
+def test_a_broken_history_is_named(folder: Path) -> None:
+    (folder / "b0" / "history.csv").write_text("epoch,loss\n1,many\n")
+    with pytest.raises(RunError, match=r"b0/history\.csv is not valid"):
+        write_report(folder)
+
+
+def test_facts_that_do_not_hold_are_named(folder: Path) -> None:
+    (folder / "b0" / "run.json").write_text("{}")
+    with pytest.raises(RunError, match=r"b0/run\.json is not valid: it lacks metrics, options"):
+        write_report(folder)
+
+
+def test_interrupted_runs_alone_are_no_comparison(folder: Path) -> None:
+    for name in ("b0", "b2"):
+        (folder / name / "run.json").unlink()
+    with pytest.raises(RunError, match="holds no finished run; make some with nsfwtrain sweep"):
+        write_report(folder)
+
+
+def test_the_page_escapes_what_it_shows(folder: Path) -> None:
+    table = pd.DataFrame({"<b>": ["a & b"]})
+    page = render("report.html", table, [])
+    assert "<th>&lt;b&gt;</th>" in page
+    assert "<td>a &amp; b</td>" in page

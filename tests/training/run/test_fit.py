@@ -1,0 +1,288 @@
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from backbones import hungry_backbone
+from hypothesis import given
+from hypothesis import strategies as st
+from labelled import Collection
+
+from nsfwscan.dataset.objects import object_path
+from nsfwscan.errors import LabelError
+from nsfwtrain.data.tables import read_split
+from nsfwtrain.errors import RunError
+from nsfwtrain.model.classifier import load_model
+from nsfwtrain.model.keras import gpus
+from nsfwtrain.run.epochs import balanced_weights
+from nsfwtrain.run.fit import fit
+from nsfwtrain.run.options import Options
+from nsfwtrain.run.results import read_facts, read_history, read_scores
+from nsfwtrain.run.state import load_state
+from nsfwtrain.variants import by_name
+
+B0 = by_name("b0")
+
+
+def run(collection: Collection, out: Path, *, cache: Path, **more: Any) -> dict[str, Any]:
+    resume = more.pop("resume", False)
+    say = more.pop("say", lambda _line: None)
+    options = Options(**({"batch_size": 32, "epochs": 4} | more))
+    return fit(
+        B0, collection.store, collection.split, out, options,
+        backbone=str(collection.backbone), cache=cache, resume=resume, say=say,
+    )  # fmt: skip
+
+
+def scores(out: Path) -> dict[str, float]:
+    found = read_scores(out)
+    return dict(zip(found["objectId"], found["score"], strict=True))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_both_modes_give_the_same_model(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    run(collection, tmp_path / "a", cache=cache)
+    run(collection, tmp_path / "b", cache=cache, mode="end-to-end")
+    a, b = scores(tmp_path / "a"), scores(tmp_path / "b")
+    assert a.keys() == b.keys()
+    assert max(abs(a[name] - b[name]) for name in a) < 1e-4
+    assert np.ptp(list(a.values())) > 0.3  # scores that tell images apart
+
+
+def test_it_learns_and_says_all_about_it(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    facts = run(collection, tmp_path / "run", cache=cache, epochs=15)
+    metrics = facts["metrics"]
+    counts = facts["counts"]
+    assert metrics["images"] == counts["test/0"] + counts["test/1"]
+    assert metrics["accuracy"] >= 0.8
+    assert metrics["roc_auc"] >= 0.9
+    written = read_facts(tmp_path / "run")
+    assert written["metrics"] == metrics
+    assert written["parameters"] == 8 * 8 * 3 * 32 + 32 * 1280 + 1281
+    assert set(written["seconds"]) - {"compilation"} == {
+        "backbone",
+        "data",
+        "training",
+        "evaluation",
+        "saving",
+        "plots",
+    }
+    assert written["versions"]["tensorflow"].startswith("2.21")
+    history = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    assert history[0] == "epoch,loss,accuracy,val_loss,val_accuracy,seconds"
+    assert len(history) == 16
+    assert list((tmp_path / "run" / "logs" / "train").iterdir())
+
+
+@pytest.mark.slow
+def test_a_model_reloads_without_its_backbone(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    backbone = tmp_path / "backbone"
+    shutil.copytree(collection.backbone, backbone)
+    own = Collection(collection.store, collection.split, backbone)
+    run(own, tmp_path / "run", cache=cache)
+    shutil.rmtree(backbone)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
+    np.save(tmp_path / "pixels.npy", pixels)
+    code = (
+        "import sys, numpy as np; from pathlib import Path\n"
+        "from nsfwtrain.model.classifier import load_model\n"
+        "model = load_model(Path(sys.argv[1]))\n"
+        "print(*model(np.load(sys.argv[2])).numpy()[:, 0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "run", tmp_path / "pixels.npy"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    again = [float(word) for word in done.stdout.split()]
+    assert again == pytest.approx(
+        load_model(tmp_path / "run")(pixels).numpy()[:, 0].tolist(), abs=1e-6
+    )
+
+
+def test_an_interrupted_run_goes_on_to_the_same_end(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    run(collection, tmp_path / "straight", cache=cache, epochs=6)
+
+    def interrupt(line: str) -> None:
+        if line.startswith("epoch 3 of 6"):
+            raise KeyboardInterrupt
+
+    facts = run(collection, tmp_path / "cut", cache=cache, epochs=6, say=interrupt)
+    assert (facts["epochs"], facts["interrupted"]) == (3, True)
+    assert len(scores(tmp_path / "cut")) == facts["metrics"]["images"]
+    with pytest.raises(RunError, match="holds a run already; go on with it by --resume"):
+        run(collection, tmp_path / "cut", cache=cache, epochs=6)
+    facts = run(collection, tmp_path / "cut", cache=cache, epochs=6, resume=True)
+    assert (facts["epochs"], facts["interrupted"]) == (6, False)
+    assert len((tmp_path / "cut" / "history.csv").read_text().splitlines()) == 7
+    assert scores(tmp_path / "cut") == pytest.approx(scores(tmp_path / "straight"), abs=1e-6)
+
+
+def test_patience_ends_early_and_keeps_the_best(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    facts = run(collection, tmp_path / "run", cache=cache, epochs=60, learning_rate=0.3, patience=2)
+    losses = read_history(tmp_path / "run")["val_loss"].tolist()
+    assert facts["epochs"] == len(losses) < 60
+    assert losses.index(min(losses)) == len(losses) - 3
+
+
+def test_a_run_that_patience_ended_is_at_its_end(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    options = {"epochs": 60, "learning_rate": 0.3, "patience": 2}
+    first = run(collection, tmp_path / "run", cache=cache, **options)
+    again = run(collection, tmp_path / "run", cache=cache, resume=True, **options)
+    assert again["epochs"] == first["epochs"]
+    assert again["metrics"] == first["metrics"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["features", "end-to-end"])
+def test_out_of_memory_halves_the_batch_and_nothing_else(
+    collection: Collection, tmp_path: Path, mode: str
+) -> None:
+    hungry = Collection(
+        collection.store, collection.split, hungry_backbone(tmp_path / "backbone", fits=2)
+    )
+    cache, said = tmp_path / "cache", list[str]()
+    run(hungry, tmp_path / "halved", cache=cache, mode=mode, batch_size=4, say=said.append)
+    halved = [line for line in said if "memory" in line]
+    assert halved[-1] == "out of memory: the batch size is now 2"
+    size = 4 if mode == "features" else 2  # the one halves the backbone's batch, not the head's
+    run(hungry, tmp_path / "small", cache=cache, mode=mode, batch_size=size)
+    assert scores(tmp_path / "halved") == pytest.approx(scores(tmp_path / "small"), abs=1e-6)
+
+
+def test_mixed_precision_is_said_where_nothing_gains_from_it(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    said: list[str] = []
+    facts = run(
+        collection, tmp_path / "run", cache=cache, epochs=1, mixed_precision=True, say=said.append
+    )
+    gains = any(gpu.get("compute_capability", (0, 0)) >= (7, 0) for gpu in gpus())
+    assert facts["options"]["mixed_precision"] == gains
+    assert ("no GPU here gains from mixed precision: going on in float32" in said) != gains
+
+
+def test_another_split_or_backbone_is_not_resumed(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    run(collection, tmp_path / "run", cache=cache, epochs=1)
+    lines = collection.split.read_text().splitlines()
+    (tmp_path / "other.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    other = Collection(collection.store, tmp_path / "other.csv", collection.backbone)
+    with pytest.raises(RunError, match="cannot be resumed: its split sha256 was"):
+        run(other, tmp_path / "run", cache=cache, epochs=2, resume=True)
+    with pytest.raises(RunError, match="cannot be resumed: its seed was 0, now it is 5"):
+        run(collection, tmp_path / "run", cache=cache, epochs=2, seed=5, resume=True)
+
+
+@given(st.integers(1, 50), st.integers(1, 50))
+def test_balanced_weights_make_both_labels_count_alike(zeros: int, ones: int) -> None:
+    labels = np.repeat(np.array([0, 1], np.float32), [zeros, ones])
+    zero, one = balanced_weights(labels)
+    assert zero * zeros == pytest.approx(one * ones)
+    assert zero * zeros + one * ones == pytest.approx(zeros + ones)
+
+
+def test_balanced_training_differs(collection: Collection, tmp_path: Path, cache: Path) -> None:
+    """The store holds the labels alike; a split that drops most of one does not."""
+    lines = collection.split.read_text().splitlines()
+    rare = [line for line in lines if line.endswith(",1,train")]
+    (tmp_path / "skewed.csv").write_text("\n".join(x for x in lines if x not in rare[5:]) + "\n")
+    skewed = Collection(collection.store, tmp_path / "skewed.csv", collection.backbone)
+    run(skewed, tmp_path / "plain", cache=cache, epochs=1)
+    run(skewed, tmp_path / "balanced", cache=cache, epochs=1, balanced=True)
+    plain, balanced = (load_state(tmp_path / name) for name in ("plain", "balanced"))
+    assert plain is not None
+    assert balanced is not None
+    assert balanced.head[1][0] > plain.head[1][0]  # less of a bias against the rare label
+
+
+def test_facts_are_json(collection: Collection, tmp_path: Path, cache: Path) -> None:
+    run(collection, tmp_path / "run", cache=cache, epochs=1)
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["options"]["batch_size"] == 32
+    assert facts["bytes"]["model"] > 100_000
+
+
+def test_seconds_of_a_resumed_run_are_those_of_all_of_it(
+    collection: Collection, tmp_path: Path
+) -> None:
+    first = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=2)
+    again = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=4, resume=True)
+    assert again["seconds"]["data"] >= first["seconds"]["data"]
+    assert again["seconds"]["training"] >= read_history(tmp_path / "run")["seconds"].sum()
+
+
+def test_what_cannot_be_trained_is_said(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    with pytest.raises(RunError, match="the training diverged: the loss of epoch 1 is"):
+        run(collection, tmp_path / "run", cache=cache, learning_rate=float("inf"))
+    with pytest.raises(RunError, match="writes only to names in UTF-8"):
+        run(collection, tmp_path / os.fsdecode(b"\xff"), cache=cache)
+    os.mkfifo(tmp_path / "pipe")
+    piped = Collection(collection.store, tmp_path / "pipe", collection.backbone)
+    with pytest.raises(LabelError, match="pipe is no file that can be read twice"):
+        run(piped, tmp_path / "run", cache=cache)
+
+
+def test_counts_are_of_what_was_used(collection: Collection, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(collection.store, store)
+    first = read_split(collection.split)["objectId"][0]
+    object_path(store, first).unlink()
+    own = Collection(store, collection.split, collection.backbone)
+    facts = run(own, tmp_path / "run", cache=tmp_path / "cache", epochs=1, skip_bad=True)
+    assert sum(facts["counts"].values()) == 239
+    assert list(facts["left_out"]) == [first]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("blocks", "sentence"),
+    [
+        (20, "nsfwtrain: cannot write run/state.npz: File too large"),
+        (100, "nsfwtrain: cannot write the model into run: is the disk full?"),
+    ],
+)
+def test_a_full_disk_is_one_sentence_and_nothing_half_written(
+    collection: Collection, tmp_path: Path, cache: Path, blocks: int, sentence: str
+) -> None:
+    """The shell's limit on the size of a file, in KiB, stands for the disk: writes really fail."""
+    words = [
+        sys.executable, "-m", "nsfwtrain", "fit", "b0", "--store", collection.store,
+        "--split", collection.split, "--backbone", collection.backbone, "--out", "run",
+        "--cache", cache, "--epochs", "1", "--batch-size", "32",
+    ]  # fmt: skip
+    run(collection, tmp_path / "warm", cache=cache, epochs=1)
+    line = f"ulimit -f {blocks}; {shlex.join(map(str, words))}"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    out = tmp_path / "run"
+    assert done.returncode == 2
+    assert done.stderr.startswith(sentence)
+    assert len(done.stderr.splitlines()) == 1
+    assert not (out / "run.json").exists()
+    assert not list(out.glob("model*"))

@@ -1,0 +1,80 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nsfwtrain
+from nsfwtrain import read_run, read_runs
+from nsfwtrain.errors import RunError
+
+FACTS = {
+    "variant": "b0",
+    "options": {"batch_size": 32, "patience": None},
+    "metrics": {"accuracy": 0.75, "confusion": [[1, 2], [3, 4]]},
+    "interrupted": False,
+    "left_out": {"0" * 40 + ".png": "object is missing"},
+    "parameters": 4_050_845,
+    "seconds": {"data": 1.5},
+    "bytes": {"model": 100},
+}
+HISTORY = "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n1,0.5,0.75,0.6,0.7,1\n2,0,1,1,0,2\n"
+SCORES = f"objectId,value,score\n{'1' * 40}.png,1,0.250000\n{'2' * 40}.png,0,1.000000\n"
+
+
+def make_run(folder: Path, facts: object = FACTS) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(facts))
+    (folder / "history.csv").write_text(HISTORY)
+    (folder / "scores.csv").write_text(SCORES)
+    return folder
+
+
+def test_a_run_is_read_as_frames(tmp_path: Path) -> None:
+    run = read_run(str(make_run(tmp_path / "b0")))
+    assert run.facts["metrics.accuracy"] == 0.75
+    assert run.facts["metrics.confusion"] == [[1, 2], [3, 4]]
+    assert run.facts["left_out"] == FACTS["left_out"]
+    assert run.history["epoch"].tolist() == [1, 2]
+    assert run.history["val_loss"].tolist() == [0.6, 1.0]
+    assert run.scores.groupby("value")["score"].mean().to_dict() == {0: 1.0, 1: 0.25}
+
+
+def test_runs_are_rows(tmp_path: Path) -> None:
+    make_run(tmp_path / "b2", FACTS | {"metrics": {"accuracy": 0.5}, "interrupted": True})
+    make_run(tmp_path / "b0")
+    (tmp_path / "b5").mkdir()
+    runs = read_runs(tmp_path)
+    assert runs.index.tolist() == ["b0", "b2"]
+    assert runs["metrics.accuracy"].tolist() == [0.75, 0.5]
+    assert runs["interrupted"].tolist() == [False, True]
+    assert runs["options.batch_size"].dtype == "int64"
+
+
+def test_what_is_not_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is no finished run"):
+        read_run(tmp_path)
+    with pytest.raises(RunError, match="holds no finished run; make some with nsfwtrain sweep"):
+        read_runs(tmp_path)
+    with pytest.raises(RunError, match="holds no JSON object"):
+        read_run(make_run(tmp_path / "list", []))
+    with pytest.raises(RunError, match=r"run\.json is not valid: it lacks metrics, options"):
+        read_run(make_run(tmp_path / "empty", {}))
+    run = make_run(tmp_path / "b0")
+    for text in ("", "objectId,value\n", "objectId,value,score\nx,y,z\n"):
+        (run / "scores.csv").write_text(text)
+        with pytest.raises(RunError, match=r"b0/scores\.csv is not valid: "):
+            read_run(run)
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    code = (
+        "import sys, nsfwtrain\n"
+        "heavy = {'pandas', 'numpy', 'tensorflow', 'matplotlib'}\n"
+        "assert not heavy & set(sys.modules)\n"
+        "from nsfwtrain import read_run\n"
+        "assert not heavy - {'pandas', 'numpy'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert not hasattr(nsfwtrain, "read_nothing")

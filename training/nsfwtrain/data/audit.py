@@ -1,0 +1,172 @@
+"""Search a store, and a split of it, for what would spoil a training run."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nsfwscan import ImageError, Preprocess, decode
+from nsfwscan.dataset.labels import (
+    LABEL_HEADER,
+    PARTS,
+    SPLIT_HEADER,
+    is_object_id,
+    rows,
+)
+from nsfwscan.dataset.objects import object_path
+from nsfwscan.util.parallel import available_cores, map_ahead
+from nsfwtrain.data.store import LABEL_FILE
+from nsfwtrain.data.tables import read_split
+
+NEAR = 4
+"""Default of the number of bits, out of 64, by which the hashes of near-duplicates may differ."""
+
+PROBLEMS = {
+    "malformed": "malformed rows",
+    "wrong_value": "rows with a wrong value or type",
+    "repeated": "repeated rows",
+    "missing": "missing objects",
+    "renamed": "objects whose bytes are not those of their ID",
+    "undecodable": "undecodable images",
+    "straddling": "near-duplicates in different parts of the split",
+}
+"""The kinds of problem, in the order of the report, and a heading for each."""
+
+_COLUMNS = ["problem", "objectId", "detail"]
+_THUMBNAIL = Preprocess(size=9, interpolation="box", jpeg_draft_margin=8)
+
+
+def audit(store: Path, split_file: Path | None = None, *, distance: int = NEAR) -> pd.DataFrame:
+    """Search a store and, if one is given, a split of it.
+
+    Parameters
+    ----------
+    store
+        The object store, with its label file.
+    split_file
+        The split. Without it there is no search for near-duplicates: none can straddle.
+    distance
+        The largest number of bits, 0 to 64, by which the hashes of near-duplicates differ.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a problem: ``problem`` (a key of `PROBLEMS`), ``objectId`` (the first cell of a
+        malformed row; the first of two near-duplicates) and ``detail`` (a line to print).
+
+    Raises
+    ------
+    LabelError
+        If a file is not CSV or does not have the header it must have.
+    """
+    files = {store / LABEL_FILE: LABEL_HEADER}
+    if split_file is not None:
+        files[split_file] = SPLIT_HEADER
+    checked = [row for path, header in files.items() for row in _check_rows(path, header)]
+    problems = [row for row in checked if row[0]]
+    ids = {object_id for problem, object_id, _ in checked if problem != "malformed"}
+    in_rows = bool(problems)
+    cores = available_cores()
+    hashes: dict[str, int] = {}
+    check = partial(_check_object, store)
+    for object_id, result in map_ahead(check, sorted(ids), workers=cores, window=4 * cores):
+        if isinstance(result, int):
+            hashes[object_id] = result
+        else:
+            problem, detail = result
+            problems.append((problem, object_id, detail))
+    if split_file is not None and not in_rows:
+        parts = read_split(split_file).set_index("objectId")["type"].to_dict()
+        assigned = [(name, parts[name], value) for name, value in hashes.items() if name in parts]
+        problems += [
+            ("straddling", a, f"{a} ({parts[a]}) and {b} ({parts[b]}) differ in {bits} of 64 bits")
+            for a, b, bits in straddling(assigned, distance)
+        ]
+    return pd.DataFrame(problems, columns=_COLUMNS)
+
+
+def _check_rows(path: Path, header: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield problem, object ID and detail of each row; the problem is empty where there is none."""
+    seen: set[str] = set()
+    for number, cells in rows(path, header):
+        object_id = cells[0] if cells else ""
+        where = f"{path}, line {number}: {','.join(cells)}"
+        if len(cells) != len(header) or not is_object_id(object_id):
+            yield "malformed", object_id, where
+            continue
+        if cells[1] not in {"0", "1"} or cells[2:] not in ([], *([part] for part in PARTS)):
+            yield "wrong_value", object_id, where
+        sha1 = object_id.partition(".")[0]
+        yield "repeated" if sha1 in seen else "", object_id, where
+        seen.add(sha1)
+
+
+def _check_object(store: Path, object_id: str) -> tuple[str, int | tuple[str, str]]:
+    """Give an object's perceptual hash, or its problem and the detail."""
+    path = object_path(store, object_id)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return object_id, ("missing", f"{object_id}: {path}: {error.strerror}")
+    if hashlib.sha1(data, usedforsecurity=False).hexdigest() != object_id.partition(".")[0]:
+        return object_id, ("renamed", f"{object_id}: its bytes have another hash")
+    try:
+        return object_id, difference_hash(data)
+    except ImageError as error:
+        return object_id, ("undecodable", f"{object_id}: {error.detail}")
+
+
+def difference_hash(data: bytes) -> int:
+    """Compute a 64-bit perceptual hash: images that look alike have hashes that differ little.
+
+    The image is resized to 9 x 9 grey pixels. Each bit says whether a pixel of the first eight rows
+    is darker than its right neighbour ("dHash", N. Krawetz, 2013, which resizes to 9 x 8).
+
+    Raises
+    ------
+    ImageError
+        If the image cannot be decoded.
+    """
+    grey = decode(data, _THUMBNAIL).pixels[0].astype(np.int32).sum(axis=2)
+    bits = grey[:8, :-1] < grey[:8, 1:]
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def straddling(
+    hashes: Iterable[tuple[str, str, int]], distance: int
+) -> Iterator[tuple[str, str, int]]:
+    """Find near-duplicates in different parts.
+
+    Parameters
+    ----------
+    hashes
+        Name, part and 64-bit hash of each image.
+    distance
+        The largest number of bits by which the hashes of a pair differ.
+
+    Yields
+    ------
+    tuple of str, str, int
+        The two names, in the order of `hashes`, and the number of bits that differ.
+    """
+    listed = list(hashes)
+    names = [name for name, _, _ in listed]
+    parts = np.array([part for _, part, _ in listed])
+    values = np.array([value for _, _, value in listed], np.uint64)
+    for i in range(len(listed)):
+        bits = _count_bits(values[i + 1 :] ^ values[i])
+        near = np.flatnonzero((bits <= distance) & (parts[i + 1 :] != parts[i]))
+        yield from ((names[i], names[i + 1 + j], int(bits[j])) for j in near)
+
+
+def _count_bits(values: NDArray[np.uint64]) -> NDArray[np.int64]:
+    octets = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 8)
+    counted: NDArray[np.int64] = _BITS[octets].sum(axis=1)
+    return counted
+
+
+_BITS = np.array([value.bit_count() for value in range(256)], np.int64)

@@ -1,0 +1,201 @@
+"""From a split and a store to arrays: each image is decoded once, its features computed once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nsfwscan import ImageError, Preprocess, decode
+from nsfwscan.dataset.labels import LABELS, PARTS, Part
+from nsfwscan.dataset.objects import read_object
+from nsfwscan.decoding.pixels import Pixels
+from nsfwscan.errors import StoreError
+from nsfwscan.util.parallel import available_cores, map_ahead
+from nsfwtrain.data.arrays import ArrayCache
+from nsfwtrain.data.tables import sha1s, targets
+
+Batches = Iterator[tuple[NDArray[Any], NDArray[np.float32]]]
+"""Arrays (N, ...) and labels (N,)."""
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Shows a label and a total within its block; gives a function that takes how much is done."""
+
+
+def no_progress(_label: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """Show nothing."""
+    return nullcontext(lambda _done: None)
+
+
+def features_cache(
+    root: Path, backbone: str, preprocess: Preprocess, feature_dim: int
+) -> ArrayCache:
+    """Open the cache of the feature vectors that a backbone computes."""
+    key = {"kind": "features", "backbone": backbone, "preprocess": asdict(preprocess)}
+    return ArrayCache(root, key, (feature_dim,), np.float32)
+
+
+def pixels_cache(root: Path, preprocess: Preprocess) -> ArrayCache:
+    """Open the cache of decoded and resized images."""
+    key = {"kind": "pixels", "preprocess": asdict(preprocess)}
+    side = preprocess.size
+    return ArrayCache(root, key, (side, side, 3), np.uint8)
+
+
+def _is_cached(frame: pd.DataFrame, cache: ArrayCache) -> NDArray[np.bool_]:
+    return np.array([sha1 in cache for sha1 in sha1s(frame)], bool)
+
+
+def missing(frame: pd.DataFrame, cache: ArrayCache) -> list[str]:
+    """List the object IDs of a label or split frame that a cache does not have."""
+    return frame.loc[~_is_cached(frame, cache), "objectId"].tolist()
+
+
+def fill(
+    cache: ArrayCache,
+    store: Path,
+    object_ids: Sequence[str],
+    preprocess: Preprocess,
+    compute: Callable[[Pixels], NDArray[Any]],
+    *,
+    batch_size: int = 16,
+    skip_bad: bool = False,
+    progress: Progress = no_progress,
+) -> dict[str, str]:
+    """Compute arrays and cache them. Each core decodes a batch and computes its arrays.
+
+    Parameters
+    ----------
+    cache
+        Where the arrays go.
+    store, object_ids
+        The images, none of which is in the cache.
+    preprocess
+        From bytes to pixels.
+    compute
+        From uint8 (N, S, S, 3) to N arrays. Several threads call it at once.
+    batch_size
+        The number of images that a core decodes, and gives to `compute`, at a time.
+    skip_bad
+        Leave out images that cannot be read or decoded, instead of raising.
+    progress
+        Shows how many images are done.
+
+    Returns
+    -------
+    dict
+        Object IDs that were left out, each with the reason.
+
+    Raises
+    ------
+    StoreError
+        If an image cannot be read or decoded, unless `skip_bad`.
+    CacheError
+        If the cache cannot be written.
+    """
+    cores = available_cores()
+    bad: dict[str, str] = {}
+    done = 0
+
+    def work(chunk: Sequence[str]) -> tuple[list[str], NDArray[Any] | None, dict[str, str]]:
+        loaded = {object_id: _load(store, preprocess, object_id) for object_id in chunk}
+        failed = {name: result for name, result in loaded.items() if isinstance(result, str)}
+        usable = [name for name in loaded if name not in failed]
+        arrays = compute(np.stack([loaded[name] for name in usable])) if usable else None
+        return [name.partition(".")[0] for name in usable], arrays, failed
+
+    chunks = [object_ids[i : i + batch_size] for i in range(0, len(object_ids), batch_size)]
+    results = map_ahead(work, chunks, workers=cores, window=2 * cores)
+    with cache, closing(results), progress("preparing images", len(object_ids)) as advance:
+        for chunk, (hashes, arrays, failed) in zip(chunks, results, strict=True):
+            if arrays is not None:
+                cache.add(hashes, arrays)
+            for reason in failed.values():
+                if not skip_bad:
+                    raise StoreError(f"{reason}; fix it, or leave such out with --skip-bad")
+            bad |= failed
+            done += len(chunk)
+            advance(done)
+    return bad
+
+
+def _load(store: Path, preprocess: Preprocess, object_id: str) -> Pixels | str:
+    """Give the pixels, or the reason why there are none."""
+    try:
+        pixels: Pixels = decode(read_object(store, object_id), preprocess).pixels[0]
+    except StoreError as error:
+        return str(error)
+    except ImageError as error:
+        return f"object {object_id} is no image that can be used: {error.detail}"
+    return pixels
+
+
+@dataclass(frozen=True)
+class Data:
+    """The examples of a training: the usable rows of each part, and their arrays.
+
+    Attributes
+    ----------
+    arrays
+        The cache that holds an array for each row.
+    parts
+        A label frame for each part of the split.
+    """
+
+    arrays: ArrayCache
+    parts: dict[Part, pd.DataFrame]
+
+    def batches(
+        self, part: Part, batch_size: int, indices: NDArray[np.int64] | None = None
+    ) -> Batches:
+        """Yield arrays and labels in batches, read ahead on other threads.
+
+        Parameters
+        ----------
+        part
+            Of the split.
+        batch_size
+            Rows of a batch; the last one may be shorter.
+        indices
+            int64 (M,), the row numbers in the order in which they are taken. None: all, in order.
+        """
+        frame = self.parts[part]
+        hashes, values = sha1s(frame).to_numpy(), targets(frame)
+        order = np.arange(len(frame)) if indices is None else indices
+
+        def read(chosen: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.float32]]:
+            return self.arrays.get(hashes[chosen].tolist()), values[chosen]
+
+        chunks = (order[i : i + batch_size] for i in range(0, len(order), batch_size))
+        return map_ahead(read, chunks, workers=2, window=3)
+
+
+def collect(split: pd.DataFrame, arrays: ArrayCache, parts: Sequence[Part] = PARTS) -> Data:
+    """Collect the rows of each part whose image is in a cache.
+
+    Raises
+    ------
+    StoreError
+        If a part has no image of one of the labels.
+    """
+    usable = split[_is_cached(split, arrays)]
+    found: dict[Part, pd.DataFrame] = {}
+    for part in parts:
+        rows = usable[usable["type"] == part].drop(columns="type").reset_index(drop=True)
+        for value in LABELS:
+            if not (rows["value"] == value).any():
+                raise StoreError(
+                    f"the part {part} of the split has no usable image of label {value}; "
+                    "add some, or split again"
+                )
+        found[part] = rows
+    return Data(arrays, found)
+
+
+def order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Draw the order in which an epoch takes the examples; seed and epoch determine it."""
+    return np.random.default_rng([seed, epoch]).permutation(count)

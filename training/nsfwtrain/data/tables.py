@@ -1,0 +1,77 @@
+"""Label files and split files as data frames.
+
+A label frame has the columns of ``label.csv``: ``objectId`` (str) and ``value`` (int64; 0 is
+decent, 1 indecent). A split frame also has ``type``, a categorical of train, validation and test.
+The rows keep the order of the file.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nsfwscan.dataset import labels
+from nsfwscan.dataset.labels import LABEL_HEADER, PARTS, SPLIT_HEADER
+from nsfwscan.util.files import atomic_write
+
+PART = pd.CategoricalDtype(list(PARTS))
+
+
+def label_frame(rows: Iterable[tuple[str, int]] = ()) -> pd.DataFrame:
+    """Build a label frame from object IDs and labels."""
+    frame = pd.DataFrame(list(rows), columns=LABEL_HEADER)
+    return frame.astype({"objectId": "str", "value": np.int64})
+
+
+def split_frame(rows: Iterable[tuple[str, int, str]] = ()) -> pd.DataFrame:
+    """Build a split frame from object IDs, labels and parts."""
+    frame = pd.DataFrame(list(rows), columns=SPLIT_HEADER)
+    return frame.astype({"objectId": "str", "value": np.int64, "type": PART})
+
+
+def read_labels(path: Path) -> pd.DataFrame:
+    """Read a label file.
+
+    Raises
+    ------
+    LabelError
+        As `nsfwscan.dataset.labels.read_labels`. The message gives the line.
+    """
+    return label_frame((row.object_id, row.value) for row in labels.read_labels(path))
+
+
+def read_split(path: Path) -> pd.DataFrame:
+    """Read a split file.
+
+    Raises
+    ------
+    LabelError
+        As `nsfwscan.dataset.labels.read_split`. The message gives the line.
+    """
+    return split_frame(
+        (row.label.object_id, row.label.value, row.part) for row in labels.read_split(path)
+    )
+
+
+def write_table(path: Path, frame: pd.DataFrame, *, float_format: str | None = None) -> None:
+    """Write a frame as CSV, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with atomic_write(path) as stream:
+        frame.to_csv(stream, index=False, lineterminator="\n", float_format=float_format)
+
+
+def sha1s(frame: pd.DataFrame) -> pd.Series:
+    """Give the hashes in the object IDs: their first 40 characters, hex digits."""
+    return frame["objectId"].str[:40]
+
+
+def targets(frame: pd.DataFrame) -> NDArray[np.float32]:
+    """Give the labels as float32 (N,), 0 or 1."""
+    return frame["value"].to_numpy(np.float32)

@@ -1,0 +1,65 @@
+"""The frozen part of a model: a TensorFlow Hub module, from the hub or from a folder."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from nsfwtrain.errors import BackboneError
+from nsfwtrain.model.keras import hub, tf
+
+_BLOCK = 1 << 20
+
+
+def load_backbone(handle: str, feature_dim: int) -> Any:
+    """Load a backbone as a frozen Keras layer.
+
+    Parameters
+    ----------
+    handle
+        A hub handle (a URL), or a SavedModel folder in the hub's form. The module maps float32
+        (N, H, W, 3) in [0, 1] to float32 (N, `feature_dim`).
+    feature_dim
+        Length of the variant's feature vectors.
+
+    Returns
+    -------
+    tensorflow_hub.KerasLayer
+
+    Raises
+    ------
+    BackboneError
+        If it cannot be reached or loaded, or its vectors have another length.
+    """
+    try:
+        layer = hub.KerasLayer(handle, trainable=False)
+        found = layer(tf.zeros((1, 64, 64, 3))).shape
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise BackboneError(
+            f"cannot load the backbone {handle} ({said}): name a SavedModel folder with "
+            "--backbone, or set TFHUB_CACHE_DIR to a folder that holds it"
+        ) from error
+    if tuple(found) != (1, feature_dim):
+        raise BackboneError(
+            f"the backbone {handle} gives vectors of shape {tuple(found)[1:]}, the variant has "
+            f"{feature_dim} features; name the variant that it belongs to"
+        )
+    return layer
+
+
+def fingerprint(handle: str) -> str:
+    """Identify a backbone: by its hub handle, or by the SHA-256 of its folder.
+
+    The hash covers the names and bytes of the files, not the path of the folder.
+    """
+    folder = Path(handle)
+    if not folder.is_dir():
+        return handle
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != "fingerprint.pb":
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+            with path.open("rb") as stream:
+                while block := stream.read(_BLOCK):
+                    digest.update(block)
+    return digest.hexdigest()

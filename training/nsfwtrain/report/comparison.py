@@ -1,0 +1,140 @@
+"""Compare finished runs with each other and with a published study."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from nsfwscan.util.files import atomic_write
+from nsfwtrain.data.tables import write_table
+from nsfwtrain.errors import RunError
+from nsfwtrain.report.charts import draw_charts
+from nsfwtrain.run.results import read_history, read_runs
+from nsfwtrain.variants import VARIANTS
+
+_MEGABYTE = 1_000_000
+
+
+def _time(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    "variant": str,
+    "image px": str,
+    "batch": str,
+    "model MB": "{:.1f}".format,
+    "parameters": "{:,}".format,
+    "test loss": "{:.4f}".format,
+    "loss difference": "{:+.4f}".format,
+    "test accuracy": "{:.4f}".format,
+    "accuracy difference": "{:+.4f}".format,
+    "time": _time,
+    "time ratio": "{:.2f}".format,
+    "published loss": "{:.4f}".format,
+    "published accuracy": "{:.4f}".format,
+    "published time": _time,
+}
+"""The columns of a comparison, and how each is printed."""
+
+
+_VARIANTS = pd.DataFrame([asdict(row) for row in VARIANTS]).set_index("name")
+
+
+def finished_variants(runs: pd.DataFrame) -> pd.DataFrame:
+    """Select the runs to compare from those that `nsfwtrain.read_runs` gives.
+
+    They are those whose folder has the name of a variant and that were not interrupted, in the
+    order of the variants.
+    """
+    names = [name for name in _VARIANTS.index if name in runs.index]
+    selected = runs.loc[names]
+    return selected[~selected["interrupted"].astype(bool)]
+
+
+def compare(runs: pd.DataFrame) -> pd.DataFrame:
+    """Compare runs with the first one and with the published study.
+
+    Parameters
+    ----------
+    runs
+        One or more, as `finished_variants` gives them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each run. Differences and ratios are to the first row. Times are in seconds, from
+        the first image read to the last epoch.
+    """
+    variants = _VARIANTS.loc[runs.index]
+    loss, accuracy = runs["metrics.loss"], runs["metrics.accuracy"]
+    seconds = runs["seconds.data"] + runs["seconds.training"]
+    return pd.DataFrame(
+        {
+            "variant": runs.index,
+            "image px": variants["image_size"],
+            "batch": runs["options.batch_size"],
+            "model MB": runs["bytes.model"] / _MEGABYTE,
+            "parameters": runs["parameters"],
+            "test loss": loss,
+            "loss difference": loss - loss.iloc[0],
+            "test accuracy": accuracy,
+            "accuracy difference": accuracy - accuracy.iloc[0],
+            "time": seconds,
+            "time ratio": seconds / seconds.iloc[0],
+            "published loss": variants["published_loss"],
+            "published accuracy": variants["published_accuracy"],
+            "published time": variants["published_time"].dt.total_seconds(),
+        }
+    )
+
+
+def as_text(compared: pd.DataFrame) -> pd.DataFrame:
+    """Give a comparison as it is printed."""
+    return pd.DataFrame({name: compared[name].map(show) for name, show in _FORMATS.items()})
+
+
+def write_report(folder: Path) -> list[Path]:
+    """Write ``report.md``, ``.html``, ``.csv`` and four charts into a sweep's folder.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    RunError
+        If there is no finished run, or one is not valid.
+    OutputError
+        If a file cannot be written.
+    """
+    runs = finished_variants(read_runs(folder))
+    if runs.empty:
+        raise RunError(f"{folder} holds no finished run; make some with nsfwtrain sweep")
+    compared = compare(runs)
+    histories = {name: read_history(folder / name) for name in compared["variant"]}
+    table = as_text(compared)
+    charts = draw_charts(compared, histories, folder)
+    pages = [folder / "report.md", folder / "report.html"]
+    for page in pages:
+        with atomic_write(page) as stream:
+            stream.write(render(page.name, table, charts))
+    write_table(folder / "report.csv", table)
+    return [*pages, folder / "report.csv", *charts]
+
+
+def render(page: str, table: pd.DataFrame, charts: Sequence[Path]) -> str:
+    """Render ``report.md`` or ``report.html`` from its template."""
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("nsfwtrain.report"),
+        autoescape=jinja2.select_autoescape(["html.j2"]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return templates.get_template(f"{page}.j2").render(table=table, charts=charts)

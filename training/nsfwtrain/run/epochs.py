@@ -1,0 +1,147 @@
+"""The epochs of a run: train, validate, save, stop early."""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nsfwscan.dataset.labels import LABELS
+from nsfwtrain.data import examples
+from nsfwtrain.data.examples import Batches, Data
+from nsfwtrain.errors import RunError
+from nsfwtrain.model.memory import BatchSize
+from nsfwtrain.run.log import Log
+from nsfwtrain.run.loop import Trainer
+from nsfwtrain.run.options import Options
+from nsfwtrain.run.state import State, save_state
+
+
+def balanced_weights(labels: NDArray[np.float32]) -> tuple[float, float]:
+    """Compute class weights that give both labels the same total, and a mean weight of 1."""
+    zero, one = (float(np.mean(labels == value)) for value in LABELS)
+    return 0.5 / zero, 0.5 / one
+
+
+class Epochs:
+    """Runs the epochs that a run does not have yet.
+
+    Parameters
+    ----------
+    trainer
+        Trains the head.
+    state
+        What the run has so far. It is updated and saved after each epoch.
+    data
+        The examples.
+    options
+        Of the run.
+    batch_size
+        Of training; halved where memory runs out.
+    out
+        The run's folder.
+    say, progress
+        As for `nsfwtrain.run.fit.fit`.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        state: State,
+        data: Data,
+        options: Options,
+        batch_size: BatchSize,
+        *,
+        out: Path,
+        say: Callable[[str], None],
+        progress: examples.Progress,
+    ) -> None:
+        self._trainer, self._state, self._options = trainer, state, options
+        self._data, self._batch_size = data, batch_size
+        self._out, self._say, self._progress = out, say, progress
+        self._examples = len(data.parts["train"]) + len(data.parts["validation"])  # of an epoch
+        self._advance: Callable[[int], None] = lambda _done: None
+        trainer.restore(state)
+        trainer.save(state)
+
+    def run(self) -> bool:
+        """Run them; stop early by the patience, or by Ctrl-C once there is a best head.
+
+        Returns
+        -------
+        bool
+            Whether Ctrl-C stopped it.
+        """
+        state, epochs = self._state, self._options.epochs
+        if len(state.history) >= epochs:
+            self._say(f"{len(state.history)} epochs are done already, nothing is left to train")
+        with (
+            closing(Log(self._out)) as log,
+            self._progress("training", epochs * self._examples) as self._advance,
+        ):
+            try:
+                while len(state.history) < epochs and not self._is_out_of_patience():
+                    self._run_epoch()
+                    save_state(self._out, state)
+                    log.write(state)
+                    self._report()
+            except KeyboardInterrupt:
+                if state.best is None:
+                    raise
+                self._say("interrupted: the best head so far is kept, --resume continues")
+                return True
+        return False
+
+    def _is_out_of_patience(self) -> bool:
+        patience = self._options.patience
+        if not patience or self._state.epochs_without_gain < patience:
+            return False
+        self._say(f"no better validation loss in {patience} epochs: stopped")
+        return True
+
+    def _run_epoch(self) -> None:
+        """Train and validate once; add the epoch to the state."""
+        state, started = self._state, time.perf_counter()
+        number = len(state.history) + 1
+        (loss, accuracy), (val_loss, val_accuracy) = self._batch_size.run(self._pass)
+        seconds = time.perf_counter() - started
+        if not math.isfinite(loss + val_loss):
+            raise RunError(
+                f"the training diverged: the loss of epoch {number} is {loss:g}; "
+                "choose a lower --learning-rate"
+            )
+        if val_loss < state.best_loss:
+            state.best = self._trainer.head()
+        state.add(number, loss, accuracy, val_loss, val_accuracy, seconds)
+        self._trainer.save(state)
+
+    def _pass(self, size: int) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Pass all examples in batches; give loss and accuracy of training and validation."""
+        self._trainer.restore(self._state)  # an attempt that ran out of memory has taken steps
+        epoch = len(self._state.history)
+        done = epoch * self._examples
+
+        def counted(batches: Batches) -> Batches:
+            nonlocal done
+            for inputs, labels in batches:
+                yield inputs, labels
+                done += len(labels)
+                self._advance(done)
+
+        data = self._data
+        shuffled = examples.order(len(data.parts["train"]), self._options.seed, epoch)
+        return (
+            self._trainer.train(counted(data.batches("train", size, shuffled))),
+            self._trainer.evaluate(counted(data.batches("validation", size))),
+        )
+
+    def _report(self) -> None:
+        row = self._state.history.iloc[-1]
+        self._say(
+            f"epoch {row['epoch']:.0f} of {self._options.epochs}: loss {row['loss']:.4f}, accuracy "
+            f"{row['accuracy']:.4f}; validation {row['val_loss']:.4f}, {row['val_accuracy']:.4f}; "
+            f"{row['seconds']:.1f} s"
+        )

@@ -1,0 +1,118 @@
+"""Write a run's folder. `nsfwtrain.run.results` reads it.
+
+=====================  =========================================================
+``model/``             self-contained SavedModel: neither network nor backbone needed
+``model.h5``           the same in the study's format; loading it needs the backbone
+``history.csv``        loss and accuracy by epoch
+``logs/``              the same, with histograms of the head, for TensorBoard
+``scores.csv``         label and score of each test image
+``metrics.json``       loss, accuracy and the rest on the whole test split
+``*.png``              ROC, precision and recall, reliability, confusion
+``begun.json``         the facts that a resumed run must share
+``state.npz``          what ``--resume`` continues from
+``run.json``           everything else: options, counts, metrics, seconds, versions
+=====================  =========================================================
+"""
+
+import importlib.metadata
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nsfwscan.util.files import atomic_write
+from nsfwtrain.data.tables import targets, write_table
+from nsfwtrain.errors import RunError
+from nsfwtrain.run.plots import plot_evaluation
+from nsfwtrain.run.results import FACTS_FILE, SCORES_FILE
+from nsfwtrain.run.state import STATE, State, load_state
+
+SCHEMA = 1
+_BEGUN = "begun.json"
+_SAME = ("variant", "split_sha256", "backbone_fingerprint")
+_SAME_OPTIONS = ("mode", "batch_size", "learning_rate", "balanced", "seed", "mixed_precision")
+_PACKAGES = ("nsfwscan", "tensorflow", "tf-keras", "tensorflow-hub", "numpy", "pillow")
+
+
+def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
+    """Create a run's folder, or read the state of an interrupted run from it.
+
+    Returns
+    -------
+    State or None
+        None if no epoch was finished.
+
+    Raises
+    ------
+    RunError
+        If the folder holds a run and `resume` is false, or a run with other options, or cannot be
+        created.
+    """
+    begun = out / _BEGUN
+    try:
+        trained = any((out / name).exists() for name in (FACTS_FILE, STATE))
+        if trained and not resume:
+            raise RunError(
+                f"{out} holds a run already; go on with it by --resume, or name another folder"
+            )
+        if not trained or not begun.exists():
+            out.mkdir(parents=True, exist_ok=True)
+            with atomic_write(begun) as stream:
+                json.dump(facts, stream, indent=2)
+            return None
+        before = json.loads(begun.read_text(encoding="utf-8"))
+        pairs = [(name, before.get(name), facts[name]) for name in _SAME]
+        options, asked = before.get("options", {}), facts["options"]
+        pairs += [(name, options.get(name), asked[name]) for name in _SAME_OPTIONS]
+        for name, was, now in pairs:
+            if was != now:
+                raise RunError(
+                    f"{out} cannot be resumed: its {name.replace('_', ' ')} was {was}, now it is "
+                    f"{now}"
+                )
+        state = load_state(out)
+        (out / FACTS_FILE).unlink(missing_ok=True)  # the run is unfinished from here on
+    except (OSError, json.JSONDecodeError) as error:
+        raise RunError(f"cannot use the run's folder {out}: {error}") from error
+    return state
+
+
+def save_evaluation(
+    out: Path, examples: pd.DataFrame, scores: NDArray[np.float32], metrics: dict[str, Any]
+) -> None:
+    """Write the metrics, the score of each test image, and the plots.
+
+    Raises
+    ------
+    NsfwScanError
+        If a file cannot be written.
+    """
+    with atomic_write(out / "metrics.json") as stream:
+        json.dump(metrics, stream, indent=2)
+        stream.write("\n")
+    plot_evaluation(targets(examples), scores, metrics["threshold"], out)
+    write_table(out / SCORES_FILE, examples.assign(score=scores), float_format="%.6f")
+
+
+def finish(out: Path, facts: dict[str, Any]) -> None:
+    """Write ``run.json``, which marks a run as finished."""
+    files = [path for path in (out / "model").rglob("*") if path.is_file()]
+    facts = {
+        "schema": SCHEMA,
+        **facts,
+        "bytes": {
+            "model": sum(path.stat().st_size for path in files),
+            "model.h5": (out / "model.h5").stat().st_size,
+        },
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "platform": sys.platform,
+    }
+    with atomic_write(out / FACTS_FILE) as stream:
+        json.dump(facts, stream, indent=2)
+        stream.write("\n")

@@ -1,0 +1,119 @@
+"""Plots of an evaluation: ROC, precision and recall, reliability, confusion."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn import metrics as sk
+
+from nsfwscan.util.files import atomic_path
+from nsfwtrain.run.metrics import reliability
+
+Scores = NDArray[np.float32]
+
+_BLUE, _GREY = "#1f5fa8", "#999999"
+_BINS = 10
+
+
+def plot_evaluation(labels: Scores, scores: Scores, threshold: float, folder: Path) -> list[Path]:
+    """Draw four plots of a model's scores.
+
+    Parameters
+    ----------
+    labels
+        float32, (N,), 0 or 1, both of which occur.
+    scores
+        float32, (N,), probabilities of label 1 in [0, 1].
+    threshold
+        The lowest score of which label 1 is predicted.
+    folder
+        Where the PNG files go; it exists.
+
+    Returns
+    -------
+    list of Path
+        The files: ``roc.png``, ``precision-recall.png``, ``reliability.png``, ``confusion.png``.
+    """
+    truth = labels >= 0.5
+    drawings: dict[str, Callable[[Any], None]] = {
+        "roc": lambda axes: _roc(axes, truth, scores),
+        "precision-recall": lambda axes: _precision_recall(axes, truth, scores),
+        "reliability": lambda axes: _reliability(axes, truth, scores),
+        "confusion": lambda axes: _confusion(axes, truth, scores >= threshold, threshold),
+    }
+    files = []
+    with mpl.rc_context({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False}):
+        for name, draw in drawings.items():
+            figure = Figure(figsize=(5, 5), layout="constrained")
+            draw(figure.add_subplot())
+            files.append(folder / f"{name}.png")
+            save_png(figure, files[-1])
+    return files
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def _square(axes: Any, title: str, x: str, y: str) -> None:
+    axes.set(title=title, xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.set_aspect("equal")
+
+
+def _roc(axes: Any, truth: NDArray[np.bool_], scores: Scores) -> None:
+    false, true, _ = sk.roc_curve(truth, scores)
+    axes.plot([0, 1], [0, 1], "--", color=_GREY, label="chance")
+    axes.plot(false, true, color=_BLUE, label=f"area {sk.roc_auc_score(truth, scores):.3f}")
+    _square(axes, "Receiver operating characteristic", "false positive rate", "recall")
+    axes.legend(loc="lower right")
+
+
+def _precision_recall(axes: Any, truth: NDArray[np.bool_], scores: Scores) -> None:
+    precision, recall, _ = sk.precision_recall_curve(truth, scores)
+    mean = sk.average_precision_score(truth, scores)
+    axes.axhline(truth.mean(), linestyle="--", color=_GREY, label="chance")
+    axes.plot(recall, precision, color=_BLUE, label=f"average precision {mean:.3f}")
+    _square(axes, "Precision and recall", "recall", "precision")
+    axes.legend(loc="lower left")
+
+
+def _reliability(axes: Any, truth: NDArray[np.bool_], scores: Scores) -> None:
+    binned = reliability(truth.astype(np.float32), scores, _BINS)
+    sizes = 20 + 180 * binned["images"] / binned["images"].max()
+    axes.plot([0, 1], [0, 1], "--", color=_GREY, label="perfectly calibrated")
+    axes.plot(binned["score"], binned["label"], color=_BLUE)
+    axes.scatter(
+        binned["score"], binned["label"], s=sizes, color=_BLUE, label="area: images in the bin"
+    )
+    _square(axes, "Reliability", "mean score", "share of label 1")
+    axes.legend(loc="upper left")
+
+
+def _confusion(
+    axes: Any, truth: NDArray[np.bool_], predicted: NDArray[np.bool_], threshold: float
+) -> None:
+    table = sk.confusion_matrix(truth, predicted, labels=[False, True])
+    axes.imshow(table, cmap="Blues", vmin=0)
+    for row in range(2):
+        for column in range(2):
+            dark = table[row, column] > table.max() / 2
+            axes.text(
+                column, row, f"{table[row, column]:,}", ha="center", va="center", fontsize=16,
+                color="white" if dark else "black",
+            )  # fmt: skip
+    axes.set(
+        title=f"Confusion at threshold {threshold:g}", xlabel="predicted", ylabel="label",
+        xticks=[0, 1], yticks=[0, 1],
+    )  # fmt: skip

@@ -1,0 +1,145 @@
+"""Read finished runs as data frames, for reports and notebooks.
+
+::
+
+    from nsfwtrain import read_run, read_runs
+
+    read_run("runs/b0").history.plot(x="epoch", y=["loss", "val_loss"])
+    read_runs("runs").sort_values("metrics.accuracy")
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nsfwtrain.errors import RunError
+from nsfwtrain.run.state import HISTORY
+
+FACTS_FILE, HISTORY_FILE, SCORES_FILE = "run.json", "history.csv", "scores.csv"
+
+SCORES = {"objectId": "str", "value": "int64", "score": "float64"}
+"""Columns and dtypes of the scores."""
+
+_NEEDED = ("metrics", "options", "bytes", "parameters", "seconds")
+_NOT_FLAT = "left_out"  # its keys are object IDs, not names of facts
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes
+    ----------
+    folder
+        Where it is.
+    facts
+        What ``run.json`` holds, by name. A nested fact has both names: ``metrics.accuracy``.
+    history
+        A row for each epoch: ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` and
+        ``seconds``.
+    scores
+        A row for each test image: ``objectId``, ``value`` (its label) and ``score`` (0-1).
+    """
+
+    folder: Path
+    facts: pd.Series
+    history: pd.DataFrame
+    scores: pd.DataFrame
+
+
+def read_run(folder: str | os.PathLike[str]) -> Run:
+    """Read the facts, the history and the scores of a run.
+
+    Raises
+    ------
+    RunError
+        If the folder holds no finished run, or one of its files is not valid.
+    """
+    path = Path(folder)
+    return Run(path, pd.Series(_flat_facts(path)), read_history(path), read_scores(path))
+
+
+def read_runs(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read the facts of all runs in a folder.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each run, under the name of its folder. The columns are the names of `Run.facts`.
+        ``interrupted`` is true for a run that was interrupted.
+
+    Raises
+    ------
+    RunError
+        If the folder holds no finished run, or a ``run.json`` is not valid.
+    """
+    path = Path(folder)
+    runs = sorted(facts.parent for facts in path.glob(f"*/{FACTS_FILE}"))
+    if not runs:
+        raise RunError(f"{path} holds no finished run; make some with nsfwtrain sweep")
+    return pd.DataFrame([_flat_facts(run) for run in runs], index=[run.name for run in runs])
+
+
+def read_facts(run: Path) -> dict[str, Any]:
+    """Read ``run.json`` as it is.
+
+    Raises
+    ------
+    RunError
+        If there is none, or it is not a JSON object.
+    """
+    try:
+        facts = json.loads((run / FACTS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run} is no finished run: {error}") from error
+    if not isinstance(facts, dict):
+        raise RunError(f"{run} is no finished run: {FACTS_FILE} holds no JSON object")
+    return facts
+
+
+def read_history(run: Path) -> pd.DataFrame:
+    """Read ``history.csv``.
+
+    Raises
+    ------
+    RunError
+        If it cannot be read, or is not valid.
+    """
+    return _read_csv(run / HISTORY_FILE, HISTORY)
+
+
+def read_scores(run: Path) -> pd.DataFrame:
+    """Read ``scores.csv``.
+
+    Raises
+    ------
+    RunError
+        If it cannot be read, or is not valid.
+    """
+    return _read_csv(run / SCORES_FILE, SCORES)
+
+
+def _read_csv(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)[list(dtypes)].astype(dtypes)
+    except (OSError, KeyError, ValueError) as error:
+        raise RunError(f"{path} is not valid: {error}") from error
+
+
+def _flat_facts(run: Path) -> dict[str, Any]:
+    """Read ``run.json`` and join the names of nested facts by a dot."""
+    facts = read_facts(run)
+    absent = [name for name in _NEEDED if name not in facts]
+    if absent:
+        raise RunError(f"{run / FACTS_FILE} is not valid: it lacks {', '.join(absent)}")
+    flat: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, dict) and name != _NOT_FLAT:
+            flat |= {f"{name}.{inner}": item for inner, item in value.items()}
+        else:
+            flat[name] = value
+    return {**flat, "interrupted": bool(flat.get("interrupted"))}

@@ -1,0 +1,116 @@
+"""What a training resumes from: weights, optimizer, history; kept in ``state.npz``."""
+
+import json
+import math
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nsfwtrain.errors import RunError
+from nsfwtrain.model.head import Weights
+
+STATE = "state.npz"
+
+
+HISTORY = {
+    "epoch": "int64",
+    "loss": "float64",
+    "accuracy": "float64",
+    "val_loss": "float64",
+    "val_accuracy": "float64",
+    "seconds": "float64",
+}
+"""Columns and dtypes of a history: an epoch's means over all examples, and its duration."""
+
+
+def history_frame(rows: Any = ()) -> pd.DataFrame:
+    """Build a history from rows of numbers, one for each epoch."""
+    return pd.DataFrame(rows, columns=list(HISTORY)).astype(HISTORY)
+
+
+@dataclass
+class State:
+    """What a training resumes from.
+
+    Attributes
+    ----------
+    head
+        The weights after the last epoch.
+    optimizer
+        The optimizer's variables.
+    best
+        The weights of the epoch with the lowest validation loss.
+    history
+        A row for each epoch, see `HISTORY`.
+    seconds
+        The time of the stages before the training, by name.
+    """
+
+    head: Weights
+    optimizer: list[NDArray[Any]] = field(default_factory=list)
+    best: Weights | None = None
+    history: pd.DataFrame = field(default_factory=history_frame)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def best_loss(self) -> float:
+        """The lowest validation loss so far; infinite before the first epoch."""
+        return float(self.history["val_loss"].min()) if len(self.history) else math.inf
+
+    @property
+    def epochs_without_gain(self) -> int:
+        """The number of epochs since the first with the lowest validation loss."""
+        count = len(self.history)
+        return count - 1 - int(self.history["val_loss"].argmin()) if count else 0
+
+    def add(self, *row: float) -> None:
+        """Add an epoch to the history: its numbers, in the order of `HISTORY`."""
+        self.history = pd.concat([self.history, history_frame([row])], ignore_index=True)
+
+
+def save_state(out: Path, state: State) -> None:
+    """Write a state, whole or not at all."""
+    arrays = {"head_0": state.head[0], "head_1": state.head[1]}
+    if state.best is not None:
+        arrays |= {"best_0": state.best[0], "best_1": state.best[1]}
+    arrays |= {f"optimizer_{i}": value for i, value in enumerate(state.optimizer)}
+    arrays["seconds"] = np.array(json.dumps(state.seconds))
+    arrays["history"] = state.history.to_numpy(np.float64)
+    temporary = out / f".{STATE}"
+    try:
+        with temporary.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+        temporary.replace(out / STATE)
+    except OSError as error:
+        raise RunError(f"cannot write {out / STATE}: {error.strerror}") from error
+
+
+def load_state(out: Path) -> State | None:
+    """Read a state; None if no epoch was finished.
+
+    Raises
+    ------
+    RunError
+        If the file is not valid.
+    """
+    path = out / STATE
+    if not path.exists():
+        return None
+    try:
+        with path.open("rb") as stream, np.load(stream) as arrays:
+            count = sum(name.startswith("optimizer_") for name in arrays.files)
+            best = (arrays["best_0"], arrays["best_1"]) if "best_0" in arrays.files else None
+            return State(
+                head=(arrays["head_0"], arrays["head_1"]),
+                optimizer=[arrays[f"optimizer_{i}"] for i in range(count)],
+                best=best,
+                history=history_frame(arrays["history"]),
+                seconds=json.loads(str(arrays["seconds"])),
+            )
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} is not valid ({error}); train again in another folder") from error
