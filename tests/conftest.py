@@ -58,7 +58,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Distribute groups; ``--dist loadgroup`` of pytest-xdist 3.8 does nothing with pytest 9.1."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class Groups(LoadScopeScheduling):
+    class Groups(LoadScopeScheduling):  # type: ignore[misc]  # no types
         def _split_scope(self, nodeid: str) -> str:
             return group_of(nodeid)
 
