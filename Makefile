@@ -27,7 +27,7 @@ scan: $(VENV)/scan.done
 	@$(BIN)/nsfwscan --exit-zero "$(PHOTOS)"
 
 test: $(VENV)/dev.done
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 fuzz: $(VENV)/dev.done
 	PYTHONPATH=tests $(BIN)/python -m fuzz.long $(MINUTES) build/fuzz

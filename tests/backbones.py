@@ -13,8 +13,13 @@ from nsfwtrain.model.classifier import build_model
 from nsfwtrain.model.keras import tf, tf_keras
 from nsfwtrain.variants import by_name
 
-SAVING = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-"""Frozen layers need no gradients, and tracing those of every activation is slow."""
+
+def swish(x: Any) -> Any:
+    """Compute x * sigmoid(x), without the custom gradient of `tf.nn.silu`.
+
+    Saving a model traces each custom gradient, which takes longer than all the rest.
+    """
+    return x * tf.sigmoid(x)
 
 
 class HubModule(tf.__internal__.tracking.AutoTrackable):  # type: ignore[misc]  # no types
@@ -47,7 +52,7 @@ def save(call: Any, variables: list[Any], path: Path) -> Path:
     path
         The folder to write.
     """
-    tf.saved_model.save(HubModule(call, variables), str(path), options=SAVING)
+    tf.saved_model.save(HubModule(call, variables), str(path))
     return path
 
 
@@ -111,6 +116,8 @@ def efficientnet(name: str, images: NDArray[np.float32], path: Path) -> NDArray[
     app = build(weights=None, include_top=False, pooling="avg", input_shape=(None, None, 3))
     added = {layer.name.removesuffix("add") for layer in app.layers if layer.name.endswith("_add")}
     for layer in app.layers:
+        if getattr(layer, "activation", None) is tf_keras.activations.swish:
+            layer.activation = swish
         if isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.momentum = 0.0
             if layer.name.removesuffix("project_bn") in added:
@@ -152,7 +159,7 @@ def spread_run(name: str, folder: Path, images: Path) -> None:
     bias = -scale * (logits.max() + logits.min()) / 2
     head = ((scale * kernel).astype(np.float32), np.array([bias], np.float32))
     model = build_model(row.image_size, layer, head)
-    model.save(folder / "model", save_format="tf", include_optimizer=False, options=SAVING)
+    model.save(folder / "model", save_format="tf", include_optimizer=False)
     facts = {"variant": name, "preprocess": vars(preprocess), "parameters": model.count_params()}
     (folder / "run.json").write_text(json.dumps(facts))
     built = {

@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -25,38 +27,42 @@ settings.load_profile("shared")
 # A shell's background has it ignored, which commands inherit that are to be interrupted here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-LONGEST_FIRST = ("variants-large", "variants-small", "tests/export", "tests/training")
-"""Groups of tests that start first when tests run in parallel."""
+GROUPS = (
+    ("large variants", re.compile(r"\[variant-b[567]\]")),
+    ("small variants", re.compile(r"\[variant-b[0-4]\]")),
+    ("export", re.compile(r"^tests/export/")),
+)
+"""Tests that share what is expensive to make run in one process; the longest group comes first."""
 
 
-def group_of(item: pytest.Item) -> str:
-    """Give the group that runs in one process of pytest-xdist.
-
-    It is the explicit one, tests/export where the tests share one trained model, or else the file.
-    """
-    explicit = item.get_closest_marker("xdist_group")
-    if explicit is not None:
-        return str(explicit.args[0])
-    file = item.nodeid.partition("::")[0]
-    return "tests/export" if file.startswith("tests/export/") else file
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Put every test in a group."""
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+def group_of(nodeid: str) -> str:
+    """Give the group of a test, which runs in one process: one of `GROUPS`, or its file."""
+    found = (name for name, pattern in GROUPS if pattern.search(nodeid))
+    return next(found, nodeid.partition("::")[0])
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the groups that take longest, after pytest has put those of a fixture together."""
+    """Start with the longest groups, after pytest has put the tests of a fixture together."""
+    names = [name for name, _ in GROUPS]
 
     def place(item: pytest.Item) -> int:
-        group = group_of(item)
-        found = [i for i, start in enumerate(LONGEST_FIRST) if group.startswith(start)]
-        return found[0] if found else len(LONGEST_FIRST)
+        group = group_of(item.nodeid)
+        return names.index(group) if group in names else len(names)
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Distribute groups; ``--dist loadgroup`` of pytest-xdist 3.8 does nothing with pytest 9.1."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):  # type: ignore[misc]  # no types
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Groups(config, log)
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -125,12 +131,8 @@ class BuiltVariant:
 
 @pytest.fixture(
     scope="session",
-    params=[
-        pytest.param(
-            name, marks=pytest.mark.xdist_group(f"variants-{'small' if i < 5 else 'large'}")
-        )
-        for i, name in enumerate(("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"))
-    ],
+    params=["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7"],
+    ids="variant-{}".format,
 )
 def variant(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

