@@ -122,15 +122,15 @@ def check_hidden_libraries(programs: Path, checkout: Path, wheel: Path) -> None:
     run(*pip, "flatbuffers", "packaging", "protobuf", where=checkout)
     scan = (programs / "nsfwscan", "--no-cache", "./photos")
     told = run(*scan, "--device", "cuda", where=checkout, code=2)
-    missing = re.search(r"cuda:0 does not come up: (lib\w+\.so\.\d+): cannot open shared", told)
+    missing = re.search(r"cuda:0 does not start: (lib\w+\.so\.\d+): cannot open shared", told)
     assert missing, told
     told = run(*scan, where=checkout)
     assert told.count(missing[1]) == 1, told
-    assert '"nsfwscan doctor" says what to do' in told, told
+    assert 'run "nsfwscan doctor" to find the cause' in told, told
     assert "open_nsfw on cpu" in told, told
     told = run(programs / "nsfwscan", "doctor", "--device", "cuda", where=checkout, code=1)
     assert "FAILED  CUDA libraries: libcudart.so.12, " in told, told
-    assert "says what to do" not in told, told
+    assert "to find the cause" not in told, told
     print(f"without CUDA's libraries: {missing[1]} is named, and the CPU taken otherwise")
 
 

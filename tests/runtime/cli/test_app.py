@@ -271,7 +271,7 @@ def test_a_gpu_that_is_not_there_is_an_error_only_where_it_was_asked_for(
 ) -> None:
     done = run("photos", "-m", model, "--device", "cuda:1")
     assert done.returncode == 2
-    assert "has no CUDA in it" in done.stderr
+    assert "was built without CUDA" in done.stderr
     assert "on cpu" in run("photos", "-m", model, "--device", "auto").stderr
 
 
@@ -449,13 +449,13 @@ def test_a_report_can_go_to_a_pipe(photos: Path, model: Path) -> None:
 def test_a_model_that_fails_on_the_way_loses_no_finding(
     run: Run, tmp_path: Path, format_: str
 ) -> None:
-    """The model gives 2.0, which is no probability, for what is all red."""
+    """The model returns 2.0, which is not a probability, for an image that is all red."""
     steep = mean_model(tmp_path / "m.onnx", OURS, weights=((2 / 255,), (0.0,), (0.0,)))
     for name, level in (("a.png", 100), ("b.png", 255), ("c.png", 1)):
         Image.new("RGB", (9, 9), (level, 0, 0)).save(tmp_path / name)
     done = run("a.png", "b.png", "c.png", "-m", steep, "--batch-size", "1", "-f", format_)
     assert done.returncode == 2
-    assert "m.onnx gave 2.0, which is no probability" in done.stderr
+    assert "m.onnx returned 2.0, which is not a probability" in done.stderr
     assert "Incomplete: " in done.stderr + done.stdout
     if format_ == "json":
         assert [record["path"] for record in json.loads(done.stdout)] == ["a.png"]

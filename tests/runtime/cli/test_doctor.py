@@ -61,7 +61,7 @@ def test_options_come_from_where_a_scan_takes_them(run: Run, tmp_path: Path) -> 
     (tmp_path / "nsfwscan.toml").write_text(f'cache = "{tmp_path / "c"}"\ndevice = "cuda:99"\n')
     done = run("doctor")
     assert done.returncode == 1
-    assert f"ok      cache: {tmp_path / 'c'}, none yet" in done.stdout
+    assert f"ok      cache: {tmp_path / 'c'}, not yet created" in done.stdout
     assert "FAILED  inference on cuda:99: " in done.stdout
     assert "cuda" not in run("doctor", "--device", "cpu").stdout
 
@@ -78,7 +78,7 @@ def test_an_engine_without_its_files_has_a_fix(run: Run, tmp_path: Path) -> None
     (tmp_path / "first" / "onnxruntime" / "__init__.py").touch()
     done = run("doctor", environment={"PYTHONPATH": str(tmp_path / "first")})
     assert done.returncode == 1
-    assert "FAILED  ONNX Runtime: ONNX Runtime is not usable (its folder is there" in done.stdout
+    assert "FAILED  ONNX Runtime: ONNX Runtime is not usable (its folder exists" in done.stdout
     assert "        pip install --force-reinstall --no-deps onnxruntime\n" in done.stdout
 
 

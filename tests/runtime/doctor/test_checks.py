@@ -39,7 +39,7 @@ def test_checks_run_in_order_and_write_nothing() -> None:
     assert [name for name in order if name in wanted] == wanted
     assert "HEIF" in about("formats", findings).said
     assert "Photoshop" in about("formats", findings).said
-    assert about("cache", findings).said.endswith("none yet")
+    assert about("cache", findings).said.endswith("not yet created")
     assert not default_path().parent.exists()
 
 
@@ -49,7 +49,7 @@ def test_a_damaged_cache_is_a_note_and_a_failure_if_explicit(tmp_path: Path) -> 
     found = list(examine("cpu"))
     assert failed(found) == []
     assert about("cache", found).state is State.NOTE
-    assert "scans go on without it" in about("cache", found).said
+    assert "scans continue without it" in about("cache", found).said
     assert failed(examine("cpu", default_path())) == ["cache"]
     assert failed(examine("cpu", tmp_path / "new")) == []
 

@@ -15,11 +15,11 @@ def test_an_exception_becomes_a_finding() -> None:
 def test_a_finding_does_not_refer_to_the_doctor() -> None:
     def check() -> list[Finding]:
         raise DeviceError(
-            'cuda:0 does not come up: no such thing; "nsfwscan doctor" says what to do'
+            'cuda:0 does not start: no such thing; run "nsfwscan doctor" to find the cause'
         )
 
     (found,) = attempt("inference", check)
-    assert found.said == "cuda:0 does not come up: no such thing"
+    assert found.said == "cuda:0 does not start: no such thing"
 
 
 def test_a_check_s_findings_are_returned() -> None:

@@ -47,7 +47,7 @@ def test_a_gpu_that_does_not_answer_hides_no_other() -> None:
 def test_a_gpu_that_is_not_used_has_a_note() -> None:
     first, *_ = check_cuda(DRIVER, None, 12, "auto")
     assert (first.about, first.state) == ("CUDA", State.NOTE)
-    assert "so no GPU is used" in first.said
+    assert "uses no GPU" in first.said
     assert "pip uninstall -y onnxruntime," in str(first.fix)
 
 

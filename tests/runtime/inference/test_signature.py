@@ -22,10 +22,10 @@ def test_a_tensor_is_written_with_name_dtype_and_shape() -> None:
             replace(OURS, preprocess=Preprocess(size=9)),
             r"takes image: uint8 \[N, 8, 8, 3\], but its",
         ),
-        (replace(OURS, input=InputSpec(name="x")), "its manifest says one input named 'x'"),
-        (replace(OURS, input=InputSpec(dtype="float32")), r"manifest says image: float32 \[N, 8"),
-        (replace(OURS, output=OutputSpec(name="y")), "its manifest says an output named 'y'"),
-        (replace(OURS, output=OutputSpec(column=1)), "its manifest says column 1"),
+        (replace(OURS, input=InputSpec(name="x")), "its manifest has one input named 'x'"),
+        (replace(OURS, input=InputSpec(dtype="float32")), r"manifest has image: float32 \[N, 8"),
+        (replace(OURS, output=OutputSpec(name="y")), "its manifest has an output named 'y'"),
+        (replace(OURS, output=OutputSpec(column=1)), "its manifest has column 1"),
     ],
 )
 def test_a_manifest_that_contradicts_the_signature_is_refused(
