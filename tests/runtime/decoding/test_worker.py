@@ -314,7 +314,7 @@ def test_an_answer_that_makes_no_sense_is_a_crash(
     )
     monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", speaks)
     with closing(Worker()) as odd:
-        with pytest.raises(ImageError, match="it answers nonsense") as caught:
+        with pytest.raises(ImageError, match="its answer is invalid") as caught:
             odd.read(photo(tmp_path / "a.jpg"), OPTIONS)
         assert caught.value.reason is Reason.CRASHED
         assert not odd.is_reusable
@@ -334,7 +334,7 @@ def test_an_image_with_other_frames_than_asked_for_is_a_crash(
     monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", speaks)
     with closing(Worker()) as odd:
         odd.read(photo(tmp_path / "a.jpg"), OPTIONS)
-        with pytest.raises(ImageError, match="it answers nonsense"):
+        with pytest.raises(ImageError, match="its answer is invalid"):
             odd.decode(PREPROCESS, OPTIONS)
 
 
