@@ -67,7 +67,7 @@ def test_all_incompatibilities_are_reported() -> None:
 
 
 def test_the_engine_s_libraries_differ_by_cuda_major_version() -> None:
-    """As `ldd` shows for onnxruntime-gpu 1.26.0, and its wheels' metadata for 1.31.1."""
+    """Sources: `ldd` for onnxruntime-gpu 1.26.0, the wheel's metadata for 1.31.1."""
     twelve, thirteen = engine_libraries(12), engine_libraries(13)
     if sys.platform == "linux":
         assert set(twelve) == {
@@ -82,8 +82,8 @@ def test_libraries_that_cannot_be_loaded_are_listed() -> None:
     assert missing_libraries(["libc.so.6", "libnothing.so.1"]) == ["libnothing.so.1"]
 
 
-def test_this_machine_is_queried() -> None:
-    """Both answers are valid: with a GPU and without one."""
+def test_the_driver_and_libraries_of_this_machine_can_be_queried() -> None:
+    """The result depends on whether the machine has a GPU. Both are valid."""
     found = query_driver()
     if isinstance(found, NoDriver):
         assert found.why

@@ -11,7 +11,7 @@ from nsfwscan.inference.signature import Tensor
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 
 
-def test_a_tensor_is_written_with_name_dtype_and_shape() -> None:
+def test_a_tensor_prints_its_name_dtype_and_shape() -> None:
     assert str(Tensor("x", "uint8", ("batch", 8, None, 3))) == "x: uint8 [N, 8, N, 3]"
 
 
@@ -36,7 +36,7 @@ def test_a_manifest_that_contradicts_the_signature_is_refused(
         Classifier.load(path, manifest=manifest)
 
 
-def test_an_output_that_is_not_a_table_of_floats_is_refused(tmp_path: Path) -> None:
+def test_an_output_of_another_type_or_rank_is_refused(tmp_path: Path) -> None:
     node = helper.make_node("Shape", ["image"], ["probability"])
     path = graph_model(tmp_path / "m.onnx", node, dtype=TensorProto.INT64, shape=[4])
     with pytest.raises(ModelError, match=r"gives probability: int64 \[4\], expected floats \[N\]"):
