@@ -229,9 +229,9 @@ def test_a_lack_of_memory_is_reported_as_such_and_only_for_its_file(
 def test_skipped_entries_are_reported(tmp_path: Path, redness: Classifier) -> None:
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / ".b.jpg").write_text("b")
-    told: list[Skipped] = []
-    assert list(scan(tmp_path, redness, on_skipped=told.append)) == []
-    assert [entry.kind for entry in told] == [Kind.HIDDEN_FILE, Kind.TEXT]
+    skipped: list[Skipped] = []
+    assert list(scan(tmp_path, redness, on_skipped=skipped.append)) == []
+    assert [entry.kind for entry in skipped] == [Kind.HIDDEN_FILE, Kind.TEXT]
 
 
 def test_the_selection_is_applied(tmp_path: Path, redness: Classifier) -> None:
@@ -490,7 +490,7 @@ def test_a_changed_file_is_scored_again(tmp_path: Path, redness: Classifier) -> 
         assert (record.score, record.cached) == (0.4, False)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="sets the clock of a file's inode by waiting")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the status change time of an inode")
 def test_rehash_detects_a_disguised_change(tmp_path: Path, redness: Classifier) -> None:
     """The size and the modification time are restored. At most the status change differs."""
     path = write(tmp_path / "photos" / "a.png", 51)

@@ -132,7 +132,7 @@ def _session(runtime: Any, data: bytes, providers: Sequence[Any], intra_op_threa
     options = runtime.SessionOptions()
     options.log_severity_level = _LOG_FATAL  # exceptions report the failures
     options.intra_op_num_threads = intra_op_threads
-    # Spinning between two batches would use up the cores that decoding needs.
+    # Spinning between two batches would take the cores that decoding needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # By default ONNX Runtime also accepts its own format.
     options.add_session_config_entry("session.load_model_format", "ONNX")

@@ -421,9 +421,9 @@ def test_closed_streams_are_handled(photos: Path, model: Path) -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_disks_are_reported(photos: Path, model: Path) -> None:
     here = photos.parent
-    nobody_told = shell(f"$SCAN photos/dark.png -m {model} -v 2>/dev/full", here)
-    assert nobody_told.returncode == 0
-    assert nobody_told.stdout.startswith("1 found: 1 safe")
+    without_messages = shell(f"$SCAN photos/dark.png -m {model} -v 2>/dev/full", here)
+    assert without_messages.returncode == 0
+    assert without_messages.stdout.startswith("1 found: 1 safe")
     for what in (f"photos -m {model}", "--help", "--version"):
         done = shell(f"$SCAN {what} >/dev/full", here)
         assert done.returncode == 2

@@ -159,7 +159,7 @@ def test_files_that_are_not_images_are_skipped(tmp_path: Path, worker: Worker) -
         worker.decode(PREPROCESS, OPTIONS)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of any bytes")
 def test_names_of_any_bytes_reach_the_worker(tmp_path: Path, worker: Worker) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/new\nline \xff.jpg")
     photo(tmp_path / "a.jpg")
@@ -244,7 +244,7 @@ def test_a_worker_imports_no_module_from_the_current_folder(
     assert isinstance(worker.read(photo(tmp_path / "a.jpg"), OPTIONS), Digests)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_workers_end_when_the_scan_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time; from test_worker import *\n"
@@ -338,7 +338,7 @@ def test_an_unexpected_number_of_frames_is_a_crash(
             odd.decode(PREPROCESS, OPTIONS)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux about processes")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_worker_ends_with_its_scan_even_during_decoding(tmp_path: Path) -> None:
     entry = large(tmp_path / "a.png")
     code = (

@@ -77,7 +77,7 @@ def test_the_engine_s_libraries_differ_by_cuda_major_version() -> None:
     assert len(set(twelve) & set(thirteen)) == 2
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names of Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the names of Linux libraries")
 def test_libraries_that_cannot_be_loaded_are_listed() -> None:
     assert missing_libraries(["libc.so.6", "libnothing.so.1"]) == ["libnothing.so.1"]
 
