@@ -277,7 +277,7 @@ def test_the_error_for_a_model_without_manifest_describes_the_fix(run: Run, tmp_
     mean_model(tmp_path / "plain.onnx")
     done = run("--model", "plain.onnx", ".")
     assert done.returncode == 2
-    assert "write a manifest (size, channel order, mean and scale, output column" in done.stderr
+    assert "has no manifest; write one (size, channel order, mean and scale, output" in done.stderr
 
 
 def test_another_model_is_used_with_its_manifest(run: Run, photos: Path) -> None:

@@ -29,7 +29,14 @@ CUDA_12, CUDA_13 = (12, 9), (13, 0)
     ("gpu", "version", "cuda", "cudnn", "fault", "fix"),
     [
         (GTX_1070, OLD, CUDA_12, (9, 10, 2), None, None),
-        (GTX_1070, OLD, CUDA_12, (9, 11, 0), "cuDNN 9.11.0 does not run", "nvidia-cudnn-cu12<9.11"),
+        (
+            GTX_1070,
+            OLD,
+            CUDA_12,
+            (9, 11, 0),
+            "cuDNN 9.11.0 does not support it",
+            "nvidia-cudnn-cu12<9.11",
+        ),
         (GTX_1070, NEW, CUDA_13, (9, 10, 2), "CUDA 13 does not support it", "nsfwscan[gpu]"),
         (V100, NEW, CUDA_13, (9, 13, 0), "older than Turing", "nsfwscan[gpu]"),
         (GTX_1070, OLDER, CUDA_12, (9, 10, 2), "CUDA 12 needs a newer", "525 to 580, the last"),

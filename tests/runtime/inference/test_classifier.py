@@ -90,7 +90,9 @@ def test_our_own_model_needs_only_its_file(tmp_path: Path) -> None:
 
 def test_the_error_for_a_missing_manifest_describes_what_to_write(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx")
-    with pytest.raises(ManifestError, match=r"m\.onnx \(takes image: uint8 .*write a manifest"):
+    with pytest.raises(
+        ManifestError, match=r"m\.onnx \(takes image: uint8 .*has no manifest; write one"
+    ):
         Classifier.load(path)
 
 
