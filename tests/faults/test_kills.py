@@ -8,15 +8,15 @@ import pytest
 from conftest import Run
 from faults.scans import many, parsed, redness, results, start
 
-IMAGES = 12_000
-KILLS = 30
+IMAGES = 8_000
+KILLS = 20
 
 
 @pytest.mark.slow
 def test_kills_at_every_stage_lose_nothing_and_score_nothing_twice(
     run: Run, tmp_path: Path
 ) -> None:
-    """Each kill hits the scan a thirtieth further on, among images that it has not yet scored.
+    """Each kill hits the scan a twentieth further on, among images that it has not yet scored.
 
     Every fifth hits it as it starts.
     """
