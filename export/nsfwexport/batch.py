@@ -73,7 +73,7 @@ def convert_all(runs: Path, out: Path, arguments: Sequence[str]) -> list[Row]:
 def _convert(run: Path, file: Path, arguments: Sequence[str]) -> Row:
     command = [sys.executable, "-m", "nsfwexport", "convert", "-o", str(file)]
     started = time.perf_counter()
-    done = subprocess.run(  # noqa: S603 - our own command
+    done = subprocess.run(  # noqa: S603 - a command of this package
         [*command, *arguments, "--", str(run)],
         check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
     )  # fmt: skip
