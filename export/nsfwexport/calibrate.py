@@ -102,9 +102,7 @@ def choose(
     zeros, ones = (np.sort(scores[labels == i].astype(np.float64)) for i in (0, 1))
     if target == "fpr":
         allowed = int(np.floor(value * len(zeros) + _ROUNDING))
-        blocker = float(
-            zeros[len(zeros) - allowed - 1]
-        )  # the highest score that must not be flagged
+        blocker = float(zeros[len(zeros) - allowed - 1])  # the highest score to leave unflagged
         if blocker >= 1:
             raise CalibrationError(
                 f"too many images of label 0 have the score 1: no threshold flags a share of at "

@@ -76,9 +76,7 @@ def half(
 def _to_half(model: Any, path: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # weights below the range of float16 become its smallest
+            warnings.simplefilter("ignore")  # tiny weights become the smallest float16
             return convert_float_to_float16(model, keep_io_types=True)
     except Exception as error:
         raise ConversionError(f"cannot convert {path} to half precision: {error}") from error
