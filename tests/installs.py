@@ -122,15 +122,15 @@ def check_hidden_libraries(programs: Path, checkout: Path, wheel: Path) -> None:
     run(*pip, "flatbuffers", "packaging", "protobuf", where=checkout)
     scan = (programs / "nsfwscan", "--no-cache", "./photos")
     output = run(*scan, "--device", "cuda", where=checkout, code=2)
-    missing = re.search(r"cuda:0 does not come up: (lib\w+\.so\.\d+): cannot open shared", output)
+    missing = re.search(r"cuda:0 does not start: (lib\w+\.so\.\d+): cannot open shared", output)
     assert missing, output
     output = run(*scan, where=checkout)
     assert output.count(missing[1]) == 1, output
-    assert '"nsfwscan doctor" says what to do' in output, output
+    assert 'run "nsfwscan doctor" to find the cause' in output, output
     assert "open_nsfw on cpu" in output, output
     output = run(programs / "nsfwscan", "doctor", "--device", "cuda", where=checkout, code=1)
     assert "FAILED  CUDA libraries: libcudart.so.12, " in output, output
-    assert "says what to do" not in output, output
+    assert "to find the cause" not in output, output
     print(f"without CUDA libraries: {missing[1]} is named, and the default device is the CPU")
 
 
