@@ -14,7 +14,7 @@ app = typer.Typer(cls=TyperGroup, rich_markup_mode=None, no_args_is_help=True)
 
 @app.command("info")
 def info(cache: o.CacheFile = None) -> None:
-    """Say where the cache is and what it holds."""
+    """Show where the cache is and what it contains."""
     with errors_as_exit_codes():
         from nsfwscan.cache.database import default_path
         from nsfwscan.cache.store import Cache
@@ -27,9 +27,9 @@ def info(cache: o.CacheFile = None) -> None:
         with Cache(path) as opened:
             held = opened.info()
         typer.echo(f"size      {held.size / 1e6:,.1f} MB")
-        typer.echo(f"files     {held.files:,} that are not read again while they are unchanged")
+        typer.echo(f"files     {held.files:,} are not read again while they are unchanged")
         for model_, count in held.scores.items():
-            typer.echo(f"scores    {count:,} by the model {model_}")
+            typer.echo(f"scores    {count:,} by model {model_}")
 
 
 @app.command("clear")
@@ -40,5 +40,5 @@ def clear(cache: o.CacheFile = None) -> None:
         from nsfwscan.cache.database import default_path
 
         path = cache or default_path()
-        gone = delete(path)
-        typer.echo(f"{'deleted' if gone else 'there is no cache at'} {printable(str(path))}")
+        existed = delete(path)
+        typer.echo(f"{'deleted' if existed else 'there is no cache at'} {printable(str(path))}")

@@ -1,4 +1,4 @@
-"""The command ``doctor``; the trainer's prints its findings with `show` too."""
+"""The command ``nsfwscan doctor``. ``nsfwtrain doctor`` prints its findings with `show` too."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How findings are printed."""
+    """Output formats of findings."""
 
     TEXT = "text"
     JSON = "json"
@@ -37,9 +37,9 @@ _MARKS = {"ok": ("ok    ", None), "note": ("note  ", "yellow"), "failed": ("FAIL
 def doctor(
     device: o.Device = "auto", cache: o.CacheFile = None, format_: ReportFormat = Format.TEXT
 ) -> None:
-    """Say what is installed and what really works.
+    """Check what is installed and whether it works.
 
-    Exit codes: 0 all that was asked for works, 1 something does not.
+    Exit codes: 0 everything works, 1 something does not.
     """
     with errors_as_exit_codes(), silent_libraries():
         from nsfwscan.doctor.checks import examine
@@ -51,7 +51,7 @@ def doctor(
 
 
 def show(findings: "Iterable[Finding]", format_: Format) -> bool:
-    """Print findings as they come; return whether none has failed.
+    """Print findings as they arrive, and return whether none has failed.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def show(findings: "Iterable[Finding]", format_: Format) -> bool:
         If standard output is closed.
     """
     if sys.stdout is None:
-        raise OutputError("standard output is closed; there is nowhere to print what is found")
+        raise OutputError("standard output is closed; the findings cannot be printed")
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     failed, seen = False, list[dict[str, Any]]()
     for finding in findings:
