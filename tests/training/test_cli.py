@@ -43,7 +43,7 @@ def test_bad_labels_are_one_sentence(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "split.csv").exists()
 
 
-def test_from_folders_to_a_layout_of_links(run: Run, tmp_path: Path) -> None:
+def test_folders_are_imported_split_and_linked(run: Run, tmp_path: Path) -> None:
     def train(*arguments: str) -> CompletedProcess[str]:
         return run(*arguments, program="nsfwtrain")
 
@@ -62,7 +62,7 @@ def test_from_folders_to_a_layout_of_links(run: Run, tmp_path: Path) -> None:
     assert "missing objects: 0\n" in sound.stdout
     train("split", "store/label.csv", "-o", "split.csv")
     again = train("split", "store/label.csv", "-o", "again.csv", "--previous", "split.csv")
-    assert "rows that changed sides: 0\n" in again.stdout
+    assert "rows that changed their part: 0\n" in again.stdout
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "split.csv").read_text()
     linked = train("link", "split.csv", "--store", "store", "-o", "links")
     assert linked.stdout == "40 links in links\n"
@@ -90,7 +90,7 @@ def test_a_model_is_trained_from_the_command_line(
     assert f"roc auc              {trained['roc_auc']:.4f}\n" in evaluated.stdout
     again = run(*arguments, program="nsfwtrain")
     assert again.returncode == 2
-    assert again.stderr.startswith("nsfwtrain: run holds a run already; go on with it by --resume")
+    assert again.stderr.startswith("nsfwtrain: run holds a run already; continue it with --resume")
     unknown = run("fit", "b9", *arguments[2:], program="nsfwtrain")
     assert unknown.stderr.startswith("nsfwtrain: there is no variant 'b9'; there are b0, b1")
 
@@ -114,8 +114,8 @@ def test_without_tensorflow_commands_say_what_to_install(
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == code
-    said = re.fullmatch(
+    message = re.fullmatch(
         r'nsfwtrain: this needs (\w+), which is not installed: pip install "nsfwscan\[train\]"\n',
         done.stderr,
     )
-    assert said[1] in absent if said else (code, done.stderr) == (0, "")
+    assert message[1] in absent if message else (code, done.stderr) == (0, "")

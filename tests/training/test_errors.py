@@ -9,6 +9,6 @@ from nsfwtrain import errors
 @pytest.mark.parametrize(
     "error", [value for _, value in inspect.getmembers(errors, inspect.isclass)]
 )
-def test_errors_are_of_the_family_that_command_lines_catch(error: type[Exception]) -> None:
+def test_each_error_is_an_nsfwscan_error(error: type[Exception]) -> None:
     assert issubclass(error, NsfwScanError)
     assert error.__doc__

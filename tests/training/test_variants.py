@@ -15,12 +15,12 @@ WITH_THE_HEAD = {
 }
 
 
-def test_there_are_eight() -> None:
+def test_there_are_eight_variants() -> None:
     assert [row.name for row in VARIANTS] == list(WITH_THE_HEAD)
 
 
 @pytest.mark.parametrize("row", VARIANTS, ids=lambda row: row.name)
-def test_a_head_is_a_weight_a_feature_and_a_bias(row: Variant) -> None:
+def test_a_head_has_a_weight_for_each_feature_and_a_bias(row: Variant) -> None:
     assert row.parameters == WITH_THE_HEAD[row.name]
     assert row.handle.endswith(f"/efficientnet/{row.name}/feature-vector/1")
 

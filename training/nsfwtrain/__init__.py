@@ -1,6 +1,6 @@
-"""Train image classifiers on a labelled collection of your own.
+"""Train image classifiers on your own labelled collection.
 
-`read_run` and `read_runs` load pandas when they are first used: importing the package is cheap.
+Importing the package is cheap: `read_run` and `read_runs` load pandas on first use.
 """
 
 from typing import TYPE_CHECKING, Any

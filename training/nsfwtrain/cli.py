@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -18,7 +18,6 @@ from nsfwscan.util.escape import printable
 
 PROGRAM = "nsfwtrain"
 
-
 app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -27,46 +26,56 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Store = Annotated[Path, typer.Option("--store", metavar="STORE", help="The object store.")]
+
+def _option(names: str, help: str, **more: Any) -> Any:  # noqa: A002 - typer's word
+    """Declare an option by its flags and, except for a switch, the name of its value."""
+    words = names.split()
+    flags = [word for word in words if word.startswith("-")]
+    metavar = None if len(flags) == len(words) else words[-1]
+    return typer.Option(*flags, metavar=metavar, help=help, **more)
+
+
+Store = Annotated[Path, _option("--store STORE", "The object store.")]
 Labels = Annotated[Path, typer.Argument(metavar="LABELS", help="CSV: objectId,value.")]
 Split = Annotated[Path, typer.Argument(metavar="SPLIT", help="CSV: objectId,value,type.")]
-SplitOption = Annotated[Path, typer.Option("--split", metavar="SPLIT", help="The split file.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out images that cannot be used.")]
+SplitOption = Annotated[Path, _option("--split SPLIT", "The split file.")]
+SkipBad = Annotated[bool, _option("--skip-bad", "Leave out images that cannot be used.")]
 Cache = Annotated[
-    Path | None, typer.Option("--cache", metavar="FOLDER", help="The default is STORE/cache.")
+    Path | None, _option("--cache FOLDER", "Folder of the caches; default: STORE/cache.")
 ]
 Backbone = Annotated[
     str | None,
-    typer.Option(
-        "--backbone",
-        metavar="HANDLE",
-        help="A SavedModel folder or a hub handle; the default is the variant's handle.",
+    _option(
+        "--backbone HANDLE",
+        "A SavedModel folder or a hub handle; default: the variant's handle.",
     ),
 ]
-Mode = Annotated[str, typer.Option("--mode", metavar="MODE", help="features or end-to-end.")]
-Epochs = Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Epochs.")]
+Mode = Annotated[str, _option("--mode MODE", "features or end-to-end.")]
+Epochs = Annotated[int, _option("--epochs N", "Number of epochs.", min=1)]
 BatchSize = Annotated[
-    int | None,
-    typer.Option("--batch-size", metavar="N", min=1, help="The default is the variant's."),
+    int | None, _option("--batch-size N", "Images in a step; default: the variant's.", min=1)
 ]
 LearningRate = Annotated[
-    float, typer.Option("--learning-rate", metavar="RATE", min=1e-9, max=1e3, help="Of Adam.")
+    float, _option("--learning-rate RATE", "Adam's learning rate.", min=1e-9, max=1e3)
 ]
 ClassWeight = Annotated[
-    str | None,
-    typer.Option("--class-weight", metavar="balanced", help="Give both labels the same weight."),
+    str | None, _option("--class-weight balanced", "Give both labels the same weight.")
 ]
 Patience = Annotated[
     int | None,
-    typer.Option(
-        "--patience", metavar="N", min=1, help="Stop after N epochs without a gain; keep the best."
+    _option(
+        "--patience N",
+        "Stop after N epochs without a lower validation loss, and keep the best.",
+        min=1,
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed.")]
-MixedPrecision = Annotated[
-    bool, typer.Option("--mixed-precision", help="Compute in float16, on a GPU that gains from it.")
+Seed = Annotated[
+    int, _option("--seed N", "Seed of the first weights and of the image order.", min=0)
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+MixedPrecision = Annotated[
+    bool, _option("--mixed-precision", "Compute in float16 if that is faster on the GPU.")
+]
+Resume = Annotated[bool, _option("--resume", "Continue an interrupted run.")]
 
 
 def main() -> NoReturn:
@@ -75,7 +84,7 @@ def main() -> NoReturn:
 
 
 def _errors() -> AbstractContextManager[None]:
-    """Turn errors into a sentence and an exit code; a missing package is one of the extra."""
+    """Turn errors into a sentence and an exit code, and name the extra of a missing package."""
     return errors_as_exit_codes(PROGRAM, extra="train")
 
 
@@ -102,7 +111,7 @@ def _list(heading: str, lines: Iterable[str]) -> None:
 
 @app.command()
 def variants() -> None:
-    """Print the models that can be trained, and a published study's results with them."""
+    """List the variants that can be trained, with the results of a published study."""
     from rich.console import Console
     from rich.table import Table
 
@@ -129,14 +138,12 @@ def variants() -> None:
 def import_(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Images of one label.")],
     store: Store,
-    label: Annotated[
-        int, typer.Option("--label", metavar="0|1", min=0, max=1, help="0 decent, 1 indecent.")
-    ],
+    label: Annotated[int, _option("--label 0|1", "0 decent, 1 indecent.", min=0, max=1)],
     link: Annotated[
-        bool, typer.Option("--link", help="Hard-link the files where possible, instead of copying.")
+        bool, _option("--link", "Hard-link the files where possible, instead of copying.")
     ] = False,
 ) -> None:
-    """Add the images of a folder to a store; exit 1 if one conflicts or cannot be used."""
+    """Add the images of a folder to a store; exit 1 if an image conflicts or is unusable."""
     with _errors():
         from nsfwtrain.data.store import import_folder
 
@@ -161,16 +168,15 @@ def audit(
     ] = None,
     distance: Annotated[
         int | None,
-        typer.Option(
-            "--distance",
-            metavar="BITS",
+        _option(
+            "--distance BITS",
+            "Largest difference between the 64-bit hashes of near-duplicates; default: 4.",
             min=0,
             max=64,
-            help="The most bits by which the 64-bit hashes of near-duplicates differ; default: 4.",
         ),
     ] = None,
 ) -> None:
-    """Search for what would spoil a training run; exit 1 if there is a problem."""
+    """Report problems that would spoil a training run; exit 1 if there are any."""
     with _errors():
         from nsfwtrain.data.audit import NEAR, PROBLEMS
         from nsfwtrain.data.audit import audit as search
@@ -185,19 +191,16 @@ def audit(
 @app.command()
 def split(
     labels: Labels,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="CSV: objectId,value,type.")
-    ],
+    output: Annotated[Path, _option("-o --output FILE", "CSV: objectId,value,type.")],
     previous: Annotated[
         Path | None,
-        typer.Option(
-            "--previous",
-            metavar="SPLIT",
-            help="An earlier split; its evaluation sets are kept as far as the balance allows.",
+        _option(
+            "--previous SPLIT",
+            "An earlier split; images stay in its test and validation parts if possible.",
         ),
     ] = None,
 ) -> None:
-    """Split a label file into train, validation and test, by hash, and print the counts."""
+    """Split a label file by hash into train, validation and test, and print the counts."""
     with _errors():
         from nsfwtrain.data.split import balance, moved
         from nsfwtrain.data.split import split as assign
@@ -210,7 +213,7 @@ def split(
         for part, row in counts.iterrows():
             for value in row.index[row == 0]:
                 typer.echo(
-                    f"{PROGRAM}: {part} has no image of label {value}; a training needs some",
+                    f"{PROGRAM}: {part} has no image of label {value}; fit needs at least one",
                     err=True,
                 )
         counts.loc["total"] = counts.sum()
@@ -219,7 +222,7 @@ def split(
         for name, *numbers in counts.itertuples():
             typer.echo(f"{name:10}" + "".join(f"{n:>10,}" for n in numbers))
         if before is not None:
-            typer.echo(f"rows that changed sides: {moved(assigned, before):,}")
+            typer.echo(f"rows that changed their part: {moved(assigned, before):,}")
 
 
 @app.command()
@@ -227,7 +230,7 @@ def fit(
     variant: Annotated[str, typer.Argument(metavar="VARIANT", help="b0 to b7.")],
     store: Store,
     split_file: SplitOption,
-    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="Folder of the run.")],
+    out: Annotated[Path, _option("--out RUN", "Folder of the run.")],
     backbone: Backbone = None,
     mode: Mode = "features",
     epochs: Epochs = 10,
@@ -241,13 +244,13 @@ def fit(
     cache: Cache = None,
     resume: Resume = False,
 ) -> None:
-    """Train one variant and evaluate it on the test split."""
+    """Train one variant and evaluate it on the test part of the split."""
     if mode not in {"features", "end-to-end"}:
         raise typer.BadParameter(f"--mode must be features or end-to-end, got {mode!r}")
     if class_weight not in {None, "balanced"}:
         raise typer.BadParameter(f"--class-weight must be balanced, got {class_weight!r}")
     with _errors(), silent_libraries():
-        warnings.simplefilter("ignore")  # Keras warns of the format of model.h5
+        warnings.simplefilter("ignore")  # Keras warns about the format of model.h5
         from nsfwtrain.variants import by_name
 
         row = by_name(variant)
@@ -295,7 +298,7 @@ def evaluate(
     skip_bad: SkipBad = False,
     cache: Cache = None,
 ) -> None:
-    """Evaluate a run again, on the test part of a split."""
+    """Evaluate a run again on the test part of a split."""
     with _errors(), silent_libraries():
         from nsfwtrain.run.evaluate import evaluate_run
 
@@ -318,19 +321,15 @@ def sweep(
     context: typer.Context,
     out: Annotated[
         Path,
-        typer.Option("--out", metavar="RUNS", help="Folder of the runs, one for each variant."),
+        _option("--out RUNS", "Folder of the runs; each variant has one."),
     ],
-    variants: Annotated[
-        str, typer.Option("--variants", metavar="LIST", help="For example b0-b7 or b0,b3.")
-    ] = "b0-b7",
+    variants: Annotated[str, _option("--variants LIST", "For example b0-b7 or b0,b3.")] = "b0-b7",
     backbone: Annotated[
         str | None,
-        typer.Option(
-            "--backbone", metavar="HANDLE", help="{variant} stands for the variant's name."
-        ),
+        _option("--backbone HANDLE", "{variant} stands for the variant's name."),
     ] = None,
 ) -> None:
-    """Train the variants that have no finished run; all other options are those of fit."""
+    """Train the variants that have no finished run; other options are passed to fit."""
     with _errors():
         from nsfwtrain.run.sweep import parse_variants
         from nsfwtrain.run.sweep import sweep as run_all
@@ -346,7 +345,7 @@ def sweep(
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of a sweep.")],
 ) -> None:
-    """Compare the finished runs of a sweep: Markdown, HTML, CSV and plots."""
+    """Compare the finished runs of a sweep in Markdown, HTML, CSV and charts."""
     with _errors(), silent_libraries():
         from nsfwtrain.report.comparison import write_report
 
@@ -370,11 +369,9 @@ def doctor(device: o.Device = "auto", format_: ReportFormat = Format.TEXT) -> No
 def link(
     split_file: Split,
     store: Store,
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Created if it does not exist.")
-    ],
+    output: Annotated[Path, _option("-o --output FOLDER", "Created if it does not exist.")],
 ) -> None:
-    """Lay a split out as FOLDER/<type>/<label>/<object ID>, links into the store."""
+    """Create links into the store, FOLDER/<type>/<label>/<object ID>, from a split."""
     with _errors():
         from nsfwtrain.data.link import link_folders
         from nsfwtrain.data.tables import read_split

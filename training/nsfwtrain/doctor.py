@@ -1,4 +1,4 @@
-"""The doctor of the trainer: the installed TensorFlow, and whether it computes on this machine."""
+"""Check the installed TensorFlow, and whether it computes correctly on this machine."""
 
 import time
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from nsfwscan.doctor.nvidia import Driver, load_libraries, missing_libraries, qu
 from nsfwscan.inference.session import gpu_index
 
 TOLERANCE = 1e-4
-"""Largest difference between a GPU's sums and the CPU's, relative to the largest sum."""
+"""Largest allowed difference between the results of a GPU and the CPU, relative to the largest."""
 
 _LIBRARIES = (
     "libcudart.so.12", "libcublas.so.12", "libcublasLt.so.12", "libcufft.so.11",
     "libcusolver.so.11", "libcusparse.so.12", "libcudnn.so.9",
 )  # fmt: skip
-"""What TensorFlow 2.21 loads (its dso_loader.cc); it uses no GPU if one is missing."""
+"""Libraries that TensorFlow 2.21 loads (its dso_loader.cc); without any of these it uses no GPU."""
 
 _PACKAGES = ("tensorflow", "tf-keras", "tensorflow-hub")
 
@@ -30,13 +30,8 @@ def examine(device: str = "auto") -> Iterator[Finding]:
     Parameters
     ----------
     device
-        The device that is to work: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for any. With
-        ``cpu`` no GPU is touched, so that a training in progress keeps all of its memory.
-
-    Yields
-    ------
-    Finding
-        As soon as its check has ended.
+        The device that must work: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for any. ``cpu`` uses
+        no GPU, so that a training in progress keeps all of the memory.
     """
     versions = {name: installed(name) for name in _PACKAGES}
     absent = [name for name, number in versions.items() if number is None]
@@ -56,35 +51,28 @@ def examine(device: str = "auto") -> Iterator[Finding]:
         yield from attempt(about, partial(_check_convolution, about, place))
 
 
-def _cuda_major() -> int | None:
-    """Return the CUDA major version that TensorFlow was built for."""
-    from nsfwtrain.model.keras import tf
-
-    version = tf.sysconfig.get_build_info().get("cuda_version")
-    return int(str(version).partition(".")[0]) if version else None
-
-
 def _check_build() -> list[Finding]:
     from nsfwtrain.model.keras import tf
 
     built = tf.sysconfig.get_build_info()
-    said = "for the CPU alone"
+    said = "for the CPU only"
     if built.get("is_cuda_build"):
         said = f"for CUDA {built['cuda_version']}, cuDNN {built.get('cudnn_version')}"
     return [Finding("build", State.OK, said)]
 
 
 def _check_gpus(device: str) -> list[Finding]:
-    """Check driver, GPUs and libraries; set TensorFlow up to take only the memory it needs."""
+    """Check driver, GPUs and libraries, and let TensorFlow take only the memory it needs."""
     from nsfwtrain.model.keras import gpus, tf
 
     absent, broken = severities(device)
-    driver, seen, cuda_major = query_driver(), gpus(), _cuda_major()
+    driver, seen = query_driver(), gpus()
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    libraries = None if cuda_major is None else load_libraries(cuda_major)
+    cuda = tf.sysconfig.get_build_info().get("cuda_version")
+    libraries = load_libraries(int(str(cuda).partition(".")[0])) if cuda else None
     findings = check_driver(driver, libraries, absent=absent, broken=broken)
     if isinstance(driver, Driver) and driver.gpus and not seen:
         missing = ", ".join(missing_libraries(_LIBRARIES))
@@ -96,16 +84,16 @@ def _check_gpus(device: str) -> list[Finding]:
 
 
 def _places(device: str) -> list[str]:
-    """Return the devices to compute on: the CPU, the one asked for, and those TensorFlow sees."""
+    """List the devices to compute on: the CPU, the requested one, and those TensorFlow sees."""
     from nsfwtrain.model.keras import gpus
 
-    asked = [f"GPU:{gpu_index(device)}"] if device.startswith("cuda") else []
+    requested = [f"GPU:{gpu_index(device)}"] if device.startswith("cuda") else []
     count = 0 if device == "cpu" else len(gpus())
-    return list(dict.fromkeys(["CPU:0", *asked, *(f"GPU:{index}" for index in range(count))]))
+    return list(dict.fromkeys(["CPU:0", *requested, *(f"GPU:{index}" for index in range(count))]))
 
 
 def _check_convolution(about: str, place: str) -> list[Finding]:
-    """Compute a convolution on a device, and compare a GPU's sums with the CPU's."""
+    """Compute a convolution on a device, and compare the result of a GPU with the CPU's."""
     from nsfwtrain.model.keras import tf
 
     if f"/physical_device:{place}" not in {one.name for one in tf.config.list_physical_devices()}:
@@ -122,14 +110,14 @@ def _check_convolution(about: str, place: str) -> list[Finding]:
 
 
 def _convolve(place: str) -> tuple[Any, float]:
-    """Convolve random images on a device; return the sums, and the shortest time in seconds."""
+    """Convolve random images on a device; return the result and the shortest time in seconds."""
     from nsfwtrain.model.keras import tf
 
     random = np.random.default_rng(0)
     images = random.random((8, 112, 112, 3), np.float32)
     kernels = random.random((3, 3, 3, 32), np.float32)
     times = []
-    for _ in range(4):  # the first is slower
+    for _ in range(4):  # the first call is slower
         started = time.perf_counter()
         with tf.device(f"/{place}"):
             sums = tf.nn.conv2d(images, kernels, 2, "SAME").numpy()

@@ -4,7 +4,7 @@ from nsfwscan import NsfwScanError
 
 
 class BackboneError(NsfwScanError):
-    """A backbone cannot be reached or loaded, or belongs to another variant."""
+    """A backbone cannot be downloaded or loaded, or belongs to another variant."""
 
 
 class CacheError(NsfwScanError):
@@ -12,7 +12,7 @@ class CacheError(NsfwScanError):
 
 
 class RunError(NsfwScanError):
-    """A run does not exist, is not valid, or does not match what is asked of it."""
+    """A run does not exist, is not valid, or does not match the given options."""
 
 
 class VariantError(NsfwScanError):

@@ -1,8 +1,8 @@
 """EfficientNet B0-B7 as this project trains them. No other module repeats these numbers.
 
-The published columns are one run each of the study this project grew from: a GTX 1070 (8 GB),
-19,658 private training images, 10 epochs, Adam at its defaults, binary cross-entropy. They
-floor-divide by the batch size, so each was scored on a part of its 1,488 test images.
+The published columns come from the study that this project started from, one run each: a GTX 1070
+(8 GB), 19,658 private training images, 10 epochs, Adam with its defaults, binary cross-entropy.
+The study dropped the last, partial batch, so it scored only a part of its 1,488 test images.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from datetime import timedelta
 from nsfwtrain.errors import VariantError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Variant:
     """One size of EfficientNet.
 
@@ -20,17 +20,17 @@ class Variant:
     name
         ``b0`` to ``b7``.
     image_size
-        Side in pixels of the square input.
+        Side of the square input, in pixels.
     batch_size
-        Images of a training step.
+        Number of images in a training step.
     feature_dim
         Length of the feature vector.
     backbone_parameters
-        Parameters of the backbone, which is frozen.
+        Number of parameters of the frozen backbone.
     published_loss, published_accuracy
         Binary cross-entropy and accuracy on the study's test images.
     published_time
-        How long the study's training took.
+        Duration of the study's training.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Variant:
 
     @property
     def parameters(self) -> int:
-        """Parameters with the head: one weight for each feature, and a bias."""
+        """Number of parameters with the head, which has a weight for each feature and a bias."""
         return self.backbone_parameters + self.feature_dim + 1
 
     @property
@@ -53,43 +53,24 @@ class Variant:
         return f"https://tfhub.dev/tensorflow/efficientnet/{self.name}/feature-vector/1"
 
 
-def _row(
-    name: str,
-    image_size: int,
-    batch_size: int,
-    feature_dim: int,
-    backbone_parameters: int,
-    published_loss: float,
-    published_accuracy: float,
-    minutes: int,
-    seconds: float,
-) -> Variant:
-    return Variant(
-        name=name,
-        image_size=image_size,
-        batch_size=batch_size,
-        feature_dim=feature_dim,
-        backbone_parameters=backbone_parameters,
-        published_loss=published_loss,
-        published_accuracy=published_accuracy,
-        published_time=timedelta(minutes=minutes, seconds=seconds),
-    )
+def _time(minutes: int, seconds: float) -> timedelta:
+    return timedelta(minutes=minutes, seconds=seconds)
 
 
 VARIANTS: tuple[Variant, ...] = (
-    _row("b0", 224, 512, 1280, 4_049_564, 0.3236, 0.8516, 9, 48.603),
-    _row("b1", 240, 256, 1280, 6_575_232, 0.2958, 0.8781, 12, 29.039),
-    _row("b2", 260, 256, 1408, 7_768_562, 0.2696, 0.8750, 15, 38.572),
-    _row("b3", 300, 128, 1536, 10_783_528, 0.2599, 0.8864, 24, 24.092),
-    _row("b4", 380, 128, 1792, 17_673_816, 0.2387, 0.8991, 49, 44.266),
-    _row("b5", 456, 64, 2048, 28_513_520, 0.2347, 0.9042, 98, 26.809),
-    _row("b6", 528, 32, 2304, 40_960_136, 0.2351, 0.9042, 177, 17.915),
-    _row("b7", 600, 32, 2560, 64_097_680, 0.2382, 0.9076, 306, 44.716),
+    Variant("b0", 224, 512, 1280, 4_049_564, 0.3236, 0.8516, _time(9, 48.603)),
+    Variant("b1", 240, 256, 1280, 6_575_232, 0.2958, 0.8781, _time(12, 29.039)),
+    Variant("b2", 260, 256, 1408, 7_768_562, 0.2696, 0.8750, _time(15, 38.572)),
+    Variant("b3", 300, 128, 1536, 10_783_528, 0.2599, 0.8864, _time(24, 24.092)),
+    Variant("b4", 380, 128, 1792, 17_673_816, 0.2387, 0.8991, _time(49, 44.266)),
+    Variant("b5", 456, 64, 2048, 28_513_520, 0.2347, 0.9042, _time(98, 26.809)),
+    Variant("b6", 528, 32, 2304, 40_960_136, 0.2351, 0.9042, _time(177, 17.915)),
+    Variant("b7", 600, 32, 2560, 64_097_680, 0.2382, 0.9076, _time(306, 44.716)),
 )
 
 
 def by_name(name: str) -> Variant:
-    """Find a variant by its name, in either case.
+    """Find a variant by its name, in upper or lower case.
 
     Raises
     ------

@@ -29,7 +29,7 @@ def fill(root: Path, numbers: range) -> ArrayCache:
     return cache
 
 
-def test_arrays_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
+def test_arrays_are_returned_in_the_requested_order(tmp_path: Path) -> None:
     fill(tmp_path, range(10))
     cache = open_cache(tmp_path)
     assert len(cache) == 10
@@ -42,7 +42,7 @@ def test_arrays_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
         cache.get([sha1(99)])
 
 
-def test_another_key_is_another_cache(tmp_path: Path) -> None:
+def test_each_key_has_its_own_cache(tmp_path: Path) -> None:
     fill(tmp_path, range(3))
     assert len(open_cache(tmp_path, backbone="other")) == 0
     assert len(ArrayCache(tmp_path, KEY, (4,), np.float32)) == 0
@@ -58,7 +58,7 @@ def test_several_writers_share_a_cache(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 400), st.integers(0, 255))
-def test_what_is_cut_or_damaged_is_never_read_back(cut: int, noise: int) -> None:
+def test_damaged_records_are_never_read(cut: int, noise: int) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as name:
@@ -78,7 +78,7 @@ def test_what_is_cut_or_damaged_is_never_read_back(cut: int, noise: int) -> None
         assert len(again) >= whole - 1
 
 
-def test_a_disk_that_fills_up_loses_nothing_and_nothing_half_written_is_read(
+def test_a_full_disk_loses_no_earlier_record(
     tmp_path: Path,
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -103,7 +103,7 @@ def test_a_cache_deleted_during_use_is_an_error(tmp_path: Path) -> None:
         cache.get([sha1(0)])
 
 
-def test_a_cache_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_an_unusable_cache_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CacheError, match=r"cannot use the cache .*file.*: Not a directory"):
         open_cache(tmp_path / "file")

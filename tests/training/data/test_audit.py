@@ -57,7 +57,7 @@ def test_each_problem_is_found(store: Path) -> None:
         assert [d.partition(":")[0] for d in rows["detail"]] == rows["objectId"].tolist()
 
 
-def test_near_duplicates_that_straddle_the_split_are_found(store: Path, tmp_path: Path) -> None:
+def test_near_duplicates_in_different_parts_are_found(store: Path, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     load_photo("coffee.png").resize((420, 280)).save(tmp_path / "again" / "x.jpg", quality=50)
     import_folder(tmp_path / "again", store, 0)
@@ -75,7 +75,7 @@ def test_near_duplicates_that_straddle_the_split_are_found(store: Path, tmp_path
     assert audit(store, split_file).empty
 
 
-def test_hashes_are_near_for_what_looks_alike_and_far_for_what_does_not() -> None:
+def test_only_similar_images_have_close_hashes() -> None:
     photo = load_photo("astronaut.png")
     plain = difference_hash(encoded(photo, "PNG"))
     worse = difference_hash(encoded(photo.resize((300, 300)), "JPEG", quality=40))
@@ -99,6 +99,6 @@ def pairs(listed: list[tuple[str, str, int]], distance: int) -> Iterator[tuple[s
 
 
 @given(hashes, st.integers(0, 64))
-def test_pairs_are_those_of_a_plain_loop(rows: list[tuple[str, int]], distance: int) -> None:
+def test_near_duplicates_match_a_plain_loop(rows: list[tuple[str, int]], distance: int) -> None:
     listed = [(str(i), part, value) for i, (part, value) in enumerate(rows)]
     assert list(straddling(listed, distance)) == list(pairs(listed, distance))

@@ -20,9 +20,7 @@ from nsfwtrain.data.tables import read_split, sha1s, split_frame, targets
 SMALL = Preprocess(size=16)
 
 
-def test_each_image_is_made_once_and_is_what_decode_gives(
-    collection: Collection, tmp_path: Path
-) -> None:
+def test_each_image_is_decoded_once(collection: Collection, tmp_path: Path) -> None:
     rows = read_split(collection.split)
     made: list[int] = []
 
@@ -30,27 +28,27 @@ def test_each_image_is_made_once_and_is_what_decode_gives(
         made.append(len(pixels))
         return pixels
 
-    told: list[tuple[int, int]] = []
+    shown: list[tuple[int, int]] = []
 
     @contextmanager
     def progress(_label: str, total: int) -> Iterator[Callable[[int], None]]:
-        yield lambda done: told.append((done, total))
+        yield lambda done: shown.append((done, total))
 
     for expected in (len(rows), 0):
         cache = examples.pixels_cache(tmp_path, SMALL)
         made.clear()
-        told.clear()
+        shown.clear()
         bad = examples.fill(
             cache, collection.store, examples.missing(rows, cache), SMALL, make, progress=progress
         )
         assert bad == {}
         assert sum(made) == expected
-        assert told[-1:] == [(expected, expected)] * bool(expected)
+        assert shown[-1:] == [(expected, expected)] * bool(expected)
     pixels = decode(read_object(collection.store, rows["objectId"][7]), SMALL).pixels
     assert np.array_equal(cache.get([sha1s(rows)[7]]), pixels)
 
 
-def test_bad_images_stop_it_or_are_left_out(collection: Collection, tmp_path: Path) -> None:
+def test_bad_images_are_errors_or_left_out(collection: Collection, tmp_path: Path) -> None:
     store = tmp_path / "store"
     shutil.copytree(collection.store, store)
     rows = read_split(collection.split)
@@ -58,7 +56,7 @@ def test_bad_images_stop_it_or_are_left_out(collection: Collection, tmp_path: Pa
     object_path(store, missing).unlink()
     object_path(store, changed).write_bytes(b"changed")
     cache = examples.pixels_cache(tmp_path, SMALL)
-    with pytest.raises(StoreError, match=f"object {missing}: .*leave such out with --skip-bad"):
+    with pytest.raises(StoreError, match=f"object {missing}: .*skip such images with --skip-bad"):
         examples.fill(cache, store, examples.missing(rows, cache), SMALL, np.copy)
     bad = examples.fill(
         cache, store, examples.missing(rows, cache), SMALL, lambda pixels: pixels, skip_bad=True
@@ -68,12 +66,10 @@ def test_bad_images_stop_it_or_are_left_out(collection: Collection, tmp_path: Pa
     assert sum(map(len, parts.values())) == len(rows) - 2
 
 
-def test_memory_does_not_grow_with_the_images(
+def test_memory_does_not_grow_with_the_number_of_images(
     collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        examples, "available_cores", lambda: 1
-    )  # it bounds how many images are in memory
+    monkeypatch.setattr(examples, "available_cores", lambda: 1)  # each core holds a batch in memory
     preprocess = Preprocess(size=128)
     rows = read_split(collection.split)
     cache = examples.pixels_cache(tmp_path, preprocess)
@@ -104,9 +100,7 @@ def test_a_part_without_a_label_is_named(tmp_path: Path) -> None:
 
 
 @given(st.integers(1, 50), st.integers(0, 3), st.integers(0, 3))
-def test_an_order_is_a_permutation_that_seed_and_epoch_decide(
-    count: int, seed: int, epoch: int
-) -> None:
+def test_seed_and_epoch_determine_the_order(count: int, seed: int, epoch: int) -> None:
     first = examples.order(count, seed, epoch)
     assert sorted(first) == list(range(count))
     assert np.array_equal(first, examples.order(count, seed, epoch))

@@ -20,7 +20,7 @@ Rows = list[tuple[str, int]]
 
 
 def labels(*groups: tuple[range, int, int]) -> Rows:
-    """Make as many rows of a value as each group says, whose keys cycle through its range."""
+    """Make rows of each group (keys, value, count); the keys cycle through their range."""
     rows: Rows = []
     for cycle, value, number in groups:
         start = len(rows)
@@ -47,7 +47,7 @@ def test_the_published_split_is_reproduced() -> None:
 
 
 def reference(rows: Rows) -> list[str]:
-    """Do the same the plain way: one row at a time, with quotas counted beforehand."""
+    """Split one row at a time, with quotas counted in advance."""
     ranges = {"test": (0, 24), "validation": (25, 49)}
     tally = Counter(
         (name, value)
@@ -78,7 +78,7 @@ rows_strategy = st.lists(
 
 
 @given(rows_strategy)
-def test_every_row_is_where_the_reference_has_it(rows: Rows) -> None:
+def test_every_row_has_the_part_of_the_reference(rows: Rows) -> None:
     frame = label_frame(rows)
     assigned = split(frame)
     pd.testing.assert_frame_equal(assigned.drop(columns="type"), frame)
@@ -95,8 +95,8 @@ def test_the_key_is_the_last_byte() -> None:
 
 
 @given(rows_strategy, rows_strategy)
-def test_an_earlier_split_keeps_the_counts_and_moves_no_more(first: Rows, more: Rows) -> None:
-    # New rows may come before old ones: a collection is not always appended to.
+def test_an_earlier_split_changes_no_count_and_moves_no_more_rows(first: Rows, more: Rows) -> None:
+    # New rows may come before old rows.
     grown = label_frame(dict([*more, *first]).items())
     previous = split(label_frame(dict(first).items()))
     plain, kept = split(grown), split(grown, previous)
@@ -104,7 +104,7 @@ def test_an_earlier_split_keeps_the_counts_and_moves_no_more(first: Rows, more: 
     assert moved(kept, previous) <= moved(plain, previous)
 
 
-def test_rows_of_an_evaluation_set_stay_there() -> None:
+def test_rows_stay_in_the_test_part() -> None:
     first = labels((TEST, 0, 3), (TEST, 1, 5))
     previous = split(label_frame(first))
     assert counts(previous)["test", 1] == 3
@@ -113,7 +113,7 @@ def test_rows_of_an_evaluation_set_stay_there() -> None:
     assert moved(split(grown, previous), previous) == 0
 
 
-def test_an_index_of_any_kind_does_no_harm() -> None:
+def test_the_index_does_not_matter() -> None:
     frame = label_frame(labels((TEST, 0, 3), (TEST, 1, 5)))
     shuffled = frame.sample(frac=1, random_state=0)
     assert split(shuffled)["type"].tolist() == split(shuffled.reset_index())["type"].tolist()

@@ -18,7 +18,7 @@ def image(path: Path, level: int) -> bytes:
     return data
 
 
-def test_images_lie_under_their_hash_and_have_their_label(tmp_path: Path) -> None:
+def test_images_are_stored_by_hash_and_labelled(tmp_path: Path) -> None:
     data = image(tmp_path / "in" / "deep" / "A.PNG", 10)
     done = import_folder(tmp_path / "in", tmp_path / "store", 1)
     sha1 = hashlib.sha1(data).hexdigest()
@@ -29,7 +29,7 @@ def test_images_lie_under_their_hash_and_have_their_label(tmp_path: Path) -> Non
     assert done.added == 1
 
 
-def test_a_second_import_adds_what_is_new_and_reports_what_contradicts(tmp_path: Path) -> None:
+def test_a_second_import_adds_new_files_and_reports_conflicts(tmp_path: Path) -> None:
     for i in range(5):
         image(tmp_path / "decent" / f"{i}.png", i)
     image(tmp_path / "decent" / "same.png", 0)
@@ -46,7 +46,7 @@ def test_a_second_import_adds_what_is_new_and_reports_what_contradicts(tmp_path:
     assert labels["value"].tolist() == [0] * 6 + [1]
 
 
-def test_what_cannot_be_decoded_is_left_out_and_what_is_no_image_alone(tmp_path: Path) -> None:
+def test_undecodable_images_and_other_files_are_not_imported(tmp_path: Path) -> None:
     data = image(tmp_path / "in" / "a.png", 10)
     (tmp_path / "in" / "cut.png").write_bytes(data[:50])
     (tmp_path / "in" / "fake.jpg").write_text("text")
@@ -58,10 +58,10 @@ def test_what_cannot_be_decoded_is_left_out_and_what_is_no_image_alone(tmp_path:
     labels = read_labels(tmp_path / "store" / "label.csv")
     assert set(labels["objectId"].str[-4:]) == {".png"}
     files = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
-    assert len(files) == 3  # two objects and the labels: nothing is left behind
+    assert len(files) == 3  # two objects and the labels, no temporary file
 
 
-def test_links_share_the_bytes(tmp_path: Path) -> None:
+def test_hard_links_share_the_bytes(tmp_path: Path) -> None:
     image(tmp_path / "in" / "a.png", 10)
     import_folder(tmp_path / "in", tmp_path / "store", 0, link=True)
     (object_id,) = read_labels(tmp_path / "store" / "label.csv")["objectId"]
@@ -69,8 +69,8 @@ def test_links_share_the_bytes(tmp_path: Path) -> None:
     assert path.samefile(tmp_path / "in" / "a.png")
 
 
-def test_bad_places_are_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"gone is no folder"):
+def test_unusable_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"gone is not a folder"):
         import_folder(tmp_path / "gone", tmp_path / "store", 0)
     image(tmp_path / "in" / "a.png", 10)
     (tmp_path / "file").touch()
@@ -82,15 +82,15 @@ def test_bad_places_are_named(tmp_path: Path) -> None:
         import_folder(tmp_path / "in", tmp_path / "store", 0)
 
 
-def test_an_import_puts_back_what_is_missing_or_changed(tmp_path: Path) -> None:
+def test_an_import_restores_missing_and_changed_objects(tmp_path: Path) -> None:
     for i in range(3):
         image(tmp_path / "in" / f"{i}.png", i)
     import_folder(tmp_path / "in", tmp_path / "store", 0)
     labels = read_labels(tmp_path / "store" / "label.csv")
-    gone, changed, whole = (object_path(tmp_path / "store", name) for name in labels["objectId"])
-    before = [path.read_bytes() for path in (gone, changed, whole)]
-    gone.unlink()
+    missing, changed, whole = (object_path(tmp_path / "store", name) for name in labels["objectId"])
+    before = [path.read_bytes() for path in (missing, changed, whole)]
+    missing.unlink()
     changed.write_bytes(b"changed")
     done = import_folder(tmp_path / "in", tmp_path / "store", 0)
     assert (done.added, done.present) == (0, 3)
-    assert [path.read_bytes() for path in (gone, changed, whole)] == before
+    assert [path.read_bytes() for path in (missing, changed, whole)] == before

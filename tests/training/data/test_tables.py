@@ -17,7 +17,7 @@ from nsfwtrain.data.tables import (
 A, B = "a" * 40 + ".jpg", "b" * 40 + ".png"
 
 
-def test_files_survive_being_written_and_read(tmp_path: Path) -> None:
+def test_files_are_read_as_written(tmp_path: Path) -> None:
     label_file, split_file = tmp_path / "label.csv", tmp_path / "split.csv"
     labels = label_frame([(A, 0), (B, 1)])
     write_table(label_file, labels)

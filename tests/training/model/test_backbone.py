@@ -13,7 +13,7 @@ from nsfwtrain.variants import by_name
 
 
 @pytest.mark.slow
-def test_parameter_counts_are_the_published_ones(variant: BuiltVariant) -> None:
+def test_parameter_counts_match_the_published_counts(variant: BuiltVariant) -> None:
     row = by_name(variant.name)
     assert json.loads((variant.run / "built.json").read_text()) == {
         "backbone_parameters": row.backbone_parameters,
@@ -23,7 +23,7 @@ def test_parameter_counts_are_the_published_ones(variant: BuiltVariant) -> None:
 
 
 @pytest.mark.slow
-def test_the_made_backbones_tell_images_apart(tmp_path: Path) -> None:
+def test_generated_backbones_distinguish_images(tmp_path: Path) -> None:
     images = np.random.default_rng(1).uniform(0, 1, (4, 64, 64, 3)).astype(np.float32)
     images[1:] *= np.array([0.2, 0.5, 0.8]).reshape(3, 1, 1, 1)
     efficientnet("b0", 255 * images, tmp_path / "b0")
@@ -31,20 +31,20 @@ def test_the_made_backbones_tell_images_apart(tmp_path: Path) -> None:
     assert np.ptp(layer(images).numpy(), axis=0).max() > 0.1
 
 
-def test_a_backbone_that_cannot_be_loaded_says_what_to_do(tmp_path: Path) -> None:
+def test_the_error_for_an_unusable_backbone_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for handle in (str(tmp_path / "gone"), str(tmp_path / "empty")):
-        with pytest.raises(BackboneError, match="name a SavedModel folder with --backbone, or set"):
+        with pytest.raises(BackboneError, match="give a SavedModel folder with --backbone, or set"):
             load_backbone(handle, 1280)
 
 
-def test_another_variant_s_backbone_is_refused(tmp_path: Path) -> None:
+def test_the_backbone_of_another_variant_is_refused(tmp_path: Path) -> None:
     folder = small_backbone(tmp_path / "small", features=16)
     with pytest.raises(BackboneError, match=r"vectors of shape \(16,\), the variant has 1280"):
         load_backbone(str(folder), 1280)
 
 
-def test_fingerprints_are_of_the_content(tmp_path: Path) -> None:
+def test_a_fingerprint_depends_only_on_the_content(tmp_path: Path) -> None:
     folder = small_backbone(tmp_path / "a", features=16)
     shutil.copytree(folder, tmp_path / "b")
     assert fingerprint(str(folder)) == fingerprint(str(tmp_path / "b"))

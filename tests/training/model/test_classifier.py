@@ -17,7 +17,7 @@ from nsfwtrain.model.head import initial_head
 from nsfwtrain.model.keras import tf
 
 
-def test_the_whole_is_backbone_then_head(tmp_path: Path) -> None:
+def test_the_model_applies_backbone_then_head(tmp_path: Path) -> None:
     layer = load_backbone(str(small_backbone(tmp_path / "small", features=16)), 16)
     kernel, bias = initial_head(16, seed=3)
     model = build_model(24, layer, (kernel, bias + 0.5))
@@ -30,7 +30,7 @@ def test_the_whole_is_backbone_then_head(tmp_path: Path) -> None:
     assert [layer.name for layer in model.layers][-1] == "probability"
 
 
-def test_first_weights_depend_on_the_seed_alone() -> None:
+def test_first_weights_depend_only_on_the_seed() -> None:
     same, again, other = initial_head(16, 1), initial_head(16, 1), initial_head(16, 2)
     assert np.array_equal(same[0], again[0])
     assert not np.array_equal(same[0], other[0])
@@ -38,12 +38,12 @@ def test_first_weights_depend_on_the_seed_alone() -> None:
     assert same[1].tolist() == [0]
 
 
-def test_what_holds_no_model_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="holds no model that loads"):
+def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="holds no model that can be loaded"):
         load_model(tmp_path)
 
 
-def test_a_model_that_cannot_be_written_is_said(tmp_path: Path, collection: Collection) -> None:
+def test_an_unwritable_folder_is_an_error(tmp_path: Path, collection: Collection) -> None:
     model = build_model(16, load_backbone(str(collection.backbone), 1280), initial_head(1280, 0))
     (tmp_path / "run").touch()
     with pytest.raises(RunError, match=f"cannot write the model into {tmp_path}/run"):

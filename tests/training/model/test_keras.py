@@ -6,7 +6,7 @@ import pytest
 from nsfwtrain.model.keras import hub, tf, tf_keras
 
 
-def test_the_hub_s_layers_are_keras_2_layers() -> None:
+def test_hub_layers_are_keras_2_layers() -> None:
     assert issubclass(hub.KerasLayer, tf_keras.layers.Layer)
     assert tf_keras.__version__.startswith("2.")
     assert tf.__version__.startswith("2.")

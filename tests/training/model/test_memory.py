@@ -6,7 +6,7 @@ from nsfwtrain.model.memory import BatchSize
 
 
 def allocate(size: int, *, fits: int) -> int:
-    """Run out of memory, really, where the size is more than fits."""
+    """Really run out of memory if the size exceeds `fits`."""
     tf.fill([1 if size <= fits else 2**47], 0.0)
     return size
 
@@ -21,6 +21,6 @@ def test_a_batch_is_halved_until_it_fits() -> None:
 
 
 @pytest.mark.slow
-def test_not_even_one_image_is_said() -> None:
+def test_too_little_memory_for_one_image_is_an_error() -> None:
     with pytest.raises(RunError, match="not enough memory for a single image"):
         BatchSize(1, lambda _line: None).run(lambda size: allocate(size, fits=0))

@@ -54,7 +54,7 @@ def test_runs_are_compared_in_the_order_of_the_variants(folder: Path) -> None:
     assert table["published time"].tolist()[0] == "0:09:49"
 
 
-def test_everything_is_written_and_agrees(folder: Path) -> None:
+def test_all_files_hold_the_same_values(folder: Path) -> None:
     written = write_report(folder)
     assert all(path.exists() for path in written)
     with (folder / "report.csv").open() as stream:
@@ -77,7 +77,7 @@ def test_everything_is_written_and_agrees(folder: Path) -> None:
             assert min(image.size) > 400
 
 
-def test_a_folder_without_runs_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_runs_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="holds no finished run; make some with nsfwtrain sweep"):
         write_report(tmp_path)
 
@@ -88,20 +88,20 @@ def test_a_broken_history_is_named(folder: Path) -> None:
         write_report(folder)
 
 
-def test_facts_that_do_not_hold_are_named(folder: Path) -> None:
+def test_incomplete_facts_are_named(folder: Path) -> None:
     (folder / "b0" / "run.json").write_text("{}")
     with pytest.raises(RunError, match=r"b0/run\.json is not valid: it lacks metrics, options"):
         write_report(folder)
 
 
-def test_interrupted_runs_alone_are_no_comparison(folder: Path) -> None:
+def test_interrupted_runs_are_not_compared(folder: Path) -> None:
     for name in ("b0", "b2"):
         (folder / name / "run.json").unlink()
     with pytest.raises(RunError, match="holds no finished run; make some with nsfwtrain sweep"):
         write_report(folder)
 
 
-def test_the_page_escapes_what_it_shows(folder: Path) -> None:
+def test_the_page_escapes_its_text(folder: Path) -> None:
     table = pd.DataFrame({"<b>": ["a & b"]})
     page = render("report.html", table, [])
     assert "<th>&lt;b&gt;</th>" in page

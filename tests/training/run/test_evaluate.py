@@ -23,7 +23,7 @@ def run(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return root / "run"
 
 
-def test_a_run_evaluated_from_its_files_says_what_training_said(
+def test_evaluating_a_run_again_gives_the_same_metrics(
     run: Path, collection: Collection, tmp_path: Path
 ) -> None:
     before = json.loads((run / "run.json").read_text())["metrics"]
@@ -41,8 +41,8 @@ def test_a_run_evaluated_from_its_files_says_what_training_said(
     assert json.loads((run / "metrics.json").read_text())["images"] == metrics["images"]
 
 
-def test_what_is_no_run_is_said(run: Path, collection: Collection, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is no finished run"):
+def test_an_invalid_run_is_an_error(run: Path, collection: Collection, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is not a finished run"):
         evaluate_run(tmp_path, collection.store, collection.split, cache=tmp_path)
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "run.json").write_text("{}")

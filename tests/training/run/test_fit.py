@@ -58,10 +58,10 @@ def test_both_modes_give_the_same_model(
     a, b = scores(tmp_path / "a"), scores(tmp_path / "b")
     assert a.keys() == b.keys()
     assert max(abs(a[name] - b[name]) for name in a) < 1e-4
-    assert np.ptp(list(a.values())) > 0.3  # scores that tell images apart
+    assert np.ptp(list(a.values())) > 0.3  # the scores distinguish images
 
 
-def test_it_learns_and_says_all_about_it(
+def test_a_run_learns_and_records_its_facts(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
     facts = run(collection, tmp_path / "run", cache=cache, epochs=15)
@@ -115,7 +115,7 @@ def test_a_model_reloads_without_its_backbone(
     )
 
 
-def test_an_interrupted_run_goes_on_to_the_same_end(
+def test_a_resumed_run_ends_like_an_uninterrupted_run(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
     run(collection, tmp_path / "straight", cache=cache, epochs=6)
@@ -127,7 +127,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
     facts = run(collection, tmp_path / "cut", cache=cache, epochs=6, say=interrupt)
     assert (facts["epochs"], facts["interrupted"]) == (3, True)
     assert len(scores(tmp_path / "cut")) == facts["metrics"]["images"]
-    with pytest.raises(RunError, match="holds a run already; go on with it by --resume"):
+    with pytest.raises(RunError, match="holds a run already; continue it with --resume"):
         run(collection, tmp_path / "cut", cache=cache, epochs=6)
     facts = run(collection, tmp_path / "cut", cache=cache, epochs=6, resume=True)
     assert (facts["epochs"], facts["interrupted"]) == (6, False)
@@ -135,7 +135,7 @@ def test_an_interrupted_run_goes_on_to_the_same_end(
     assert scores(tmp_path / "cut") == pytest.approx(scores(tmp_path / "straight"), abs=1e-6)
 
 
-def test_patience_ends_early_and_keeps_the_best(
+def test_patience_stops_early_and_keeps_the_best_head(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
     facts = run(collection, tmp_path / "run", cache=cache, epochs=60, learning_rate=0.3, patience=2)
@@ -144,7 +144,7 @@ def test_patience_ends_early_and_keeps_the_best(
     assert losses.index(min(losses)) == len(losses) - 3
 
 
-def test_a_run_that_patience_ended_is_at_its_end(
+def test_resuming_a_run_that_patience_stopped_changes_nothing(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
     options = {"epochs": 60, "learning_rate": 0.3, "patience": 2}
@@ -156,7 +156,7 @@ def test_a_run_that_patience_ended_is_at_its_end(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["features", "end-to-end"])
-def test_out_of_memory_halves_the_batch_and_nothing_else(
+def test_out_of_memory_only_halves_the_batch(
     collection: Collection, tmp_path: Path, mode: str
 ) -> None:
     hungry = Collection(
@@ -166,12 +166,12 @@ def test_out_of_memory_halves_the_batch_and_nothing_else(
     run(hungry, tmp_path / "halved", cache=cache, mode=mode, batch_size=4, say=said.append)
     halved = [line for line in said if "memory" in line]
     assert halved[-1] == "out of memory: the batch size is now 2"
-    size = 4 if mode == "features" else 2  # the one halves the backbone's batch, not the head's
+    size = 4 if mode == "features" else 2  # features mode halves only the backbone's batch
     run(hungry, tmp_path / "small", cache=cache, mode=mode, batch_size=size)
     assert scores(tmp_path / "halved") == pytest.approx(scores(tmp_path / "small"), abs=1e-6)
 
 
-def test_mixed_precision_is_said_where_nothing_gains_from_it(
+def test_mixed_precision_without_a_gain_is_reported(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
     said: list[str] = []
@@ -180,10 +180,10 @@ def test_mixed_precision_is_said_where_nothing_gains_from_it(
     )
     gains = any(gpu.get("compute_capability", (0, 0)) >= (7, 0) for gpu in gpus())
     assert facts["options"]["mixed_precision"] == gains
-    assert ("no GPU here gains from mixed precision: going on in float32" in said) != gains
+    assert ("mixed precision is not faster on this machine: using float32" in said) != gains
 
 
-def test_another_split_or_backbone_is_not_resumed(
+def test_a_run_with_another_split_or_seed_is_not_resumed(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
     run(collection, tmp_path / "run", cache=cache, epochs=1)
@@ -197,15 +197,17 @@ def test_another_split_or_backbone_is_not_resumed(
 
 
 @given(st.integers(1, 50), st.integers(1, 50))
-def test_balanced_weights_make_both_labels_count_alike(zeros: int, ones: int) -> None:
+def test_balanced_weights_give_both_labels_equal_weight(zeros: int, ones: int) -> None:
     labels = np.repeat(np.array([0, 1], np.float32), [zeros, ones])
     zero, one = balanced_weights(labels)
     assert zero * zeros == pytest.approx(one * ones)
     assert zero * zeros + one * ones == pytest.approx(zeros + ones)
 
 
-def test_balanced_training_differs(collection: Collection, tmp_path: Path, cache: Path) -> None:
-    """The store holds the labels alike; a split that drops most of one does not."""
+def test_balanced_training_has_less_bias(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    """The store has equally many images of both labels; the split drops most of label 1."""
     lines = collection.split.read_text().splitlines()
     rare = [line for line in lines if line.endswith(",1,train")]
     (tmp_path / "skewed.csv").write_text("\n".join(x for x in lines if x not in rare[5:]) + "\n")
@@ -215,7 +217,7 @@ def test_balanced_training_differs(collection: Collection, tmp_path: Path, cache
     plain, balanced = (load_state(tmp_path / name) for name in ("plain", "balanced"))
     assert plain is not None
     assert balanced is not None
-    assert balanced.head[1][0] > plain.head[1][0]  # less of a bias against the rare label
+    assert balanced.head[1][0] > plain.head[1][0]  # less bias against the rare label
 
 
 def test_facts_are_json(collection: Collection, tmp_path: Path, cache: Path) -> None:
@@ -225,16 +227,14 @@ def test_facts_are_json(collection: Collection, tmp_path: Path, cache: Path) -> 
     assert facts["bytes"]["model"] > 100_000
 
 
-def test_seconds_of_a_resumed_run_are_those_of_all_of_it(
-    collection: Collection, tmp_path: Path
-) -> None:
+def test_seconds_of_a_resumed_run_cover_all_epochs(collection: Collection, tmp_path: Path) -> None:
     first = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=2)
     again = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=4, resume=True)
     assert again["seconds"]["data"] >= first["seconds"]["data"]
     assert again["seconds"]["training"] >= read_history(tmp_path / "run")["seconds"].sum()
 
 
-def test_what_cannot_be_trained_is_said(
+def test_impossible_trainings_are_errors(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
     with pytest.raises(RunError, match="the training diverged: the loss of epoch 1 is"):
@@ -243,11 +243,11 @@ def test_what_cannot_be_trained_is_said(
         run(collection, tmp_path / os.fsdecode(b"\xff"), cache=cache)
     os.mkfifo(tmp_path / "pipe")
     piped = Collection(collection.store, tmp_path / "pipe", collection.backbone)
-    with pytest.raises(LabelError, match="pipe is no file that can be read twice"):
+    with pytest.raises(LabelError, match="pipe is not a regular file"):
         run(piped, tmp_path / "run", cache=cache)
 
 
-def test_counts_are_of_what_was_used(collection: Collection, tmp_path: Path) -> None:
+def test_counts_cover_only_the_usable_images(collection: Collection, tmp_path: Path) -> None:
     store = tmp_path / "store"
     shutil.copytree(collection.store, store)
     first = read_split(collection.split)["objectId"][0]
@@ -266,10 +266,10 @@ def test_counts_are_of_what_was_used(collection: Collection, tmp_path: Path) -> 
         (100, "nsfwtrain: cannot write the model into run: is the disk full?"),
     ],
 )
-def test_a_full_disk_is_one_sentence_and_nothing_half_written(
+def test_a_full_disk_is_one_sentence_and_leaves_no_partial_file(
     collection: Collection, tmp_path: Path, cache: Path, blocks: int, sentence: str
 ) -> None:
-    """The shell's limit on the size of a file, in KiB, stands for the disk: writes really fail."""
+    """A limit on the file size, in KiB, makes writes really fail, as on a full disk."""
     words = [
         sys.executable, "-m", "nsfwtrain", "fit", "b0", "--store", collection.store,
         "--split", collection.split, "--backbone", collection.backbone, "--out", "run",
@@ -277,7 +277,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_half_written(
     ]  # fmt: skip
     run(collection, tmp_path / "warm", cache=cache, epochs=1)
     fonts = [sys.executable, "-c", "import matplotlib.font_manager"]
-    subprocess.run(fonts, check=True)  # its list of fonts exceeds the limit
+    subprocess.run(fonts, check=True)  # the list of fonts that it writes exceeds the limit
     line = f"ulimit -f {blocks}; {shlex.join(map(str, words))}"
     done = subprocess.run(
         ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False

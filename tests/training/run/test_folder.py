@@ -20,7 +20,7 @@ STATE = State((np.zeros((2, 1), np.float32), np.zeros(1, np.float32)), history=H
 FACTS = {"variant": "b0", "split_sha256": "1", "backbone_fingerprint": "2", "options": OPTIONS}
 
 
-def test_a_folder_is_one_run_s(tmp_path: Path) -> None:
+def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     out = tmp_path / "runs" / "b0"
     assert folder.begin(out, FACTS, resume=False) is None
     assert folder.begin(out, FACTS | {"split_sha256": "fixed"}, resume=False) is None  # untrained

@@ -27,7 +27,7 @@ def trainer(head: Weights, **options: object) -> Trainer:
     return Trainer(forward, [kernel, bias], learning_rate=0.01, **options)  # type: ignore[arg-type]
 
 
-def test_it_learns_what_keras_learns() -> None:
+def test_training_matches_keras() -> None:
     head = initial_head(4, 0)
     ours = trainer(head)
     for _ in range(5):
@@ -43,13 +43,13 @@ def test_it_learns_what_keras_learns() -> None:
     assert ours.evaluate(batches()) == pytest.approx((loss, accuracy), abs=1e-5)
 
 
-def test_every_example_counts_whatever_the_batches() -> None:
+def test_the_batch_size_does_not_change_the_means() -> None:
     head = initial_head(4, 0)
     means = [trainer(head).evaluate(batches(size)) for size in (1, 7, 16, 50, 99)]
     assert np.ptp(np.array(means), axis=0).max() < 1e-6
 
 
-def test_a_restored_training_goes_on_as_if_nothing_had_happened() -> None:
+def test_a_restored_training_continues_identically() -> None:
     straight = trainer(initial_head(4, 0))
     straight.train(batches())
     state = State(initial_head(4, 0))
@@ -61,7 +61,7 @@ def test_a_restored_training_goes_on_as_if_nothing_had_happened() -> None:
     assert np.array_equal(resumed.head()[0], straight.head()[0])
 
 
-def test_class_weights_pull_towards_a_label() -> None:
+def test_class_weights_shift_scores_towards_a_label() -> None:
     even, skewed = trainer(initial_head(4, 0)), trainer(initial_head(4, 0), class_weight=(1.0, 9.0))
     for _ in range(20):
         even.train(batches())

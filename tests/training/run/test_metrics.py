@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from nsfwtrain.run.metrics import calibration_error, evaluate, wilson_interval
 
 
-def test_a_small_example_by_hand() -> None:
+def test_the_metrics_of_a_small_example() -> None:
     labels = np.array([0, 0, 1, 1], np.float32)
     scores = np.array([0.1, 0.6, 0.4, 0.9], np.float32)
     found = evaluate(labels, scores)
@@ -17,7 +17,7 @@ def test_a_small_example_by_hand() -> None:
     assert found["images"] == 4
 
 
-def test_the_interval_is_the_published_one() -> None:
+def test_the_interval_matches_published_values() -> None:
     # Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I: 81 of 263
     assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
     assert wilson_interval(0, 20)[0] == 0.0
@@ -25,7 +25,7 @@ def test_the_interval_is_the_published_one() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)), min_size=2))
-def test_numbers_stay_in_their_ranges(rows: list[tuple[bool, float]]) -> None:
+def test_metrics_stay_in_their_ranges(rows: list[tuple[bool, float]]) -> None:
     rows += [(False, 0.5), (True, 0.5)]
     labels = np.array([label for label, _ in rows], np.float32)
     scores = np.array([score for _, score in rows], np.float32)
@@ -37,7 +37,7 @@ def test_numbers_stay_in_their_ranges(rows: list[tuple[bool, float]]) -> None:
         assert 0 <= found[name] <= 1 + 1e-9
 
 
-def test_honest_scores_have_no_calibration_error() -> None:
+def test_calibrated_scores_have_no_calibration_error() -> None:
     scores = np.repeat(np.array([0.25, 0.75], np.float32), 400)
     labels = np.array([1, 0, 0, 0] * 100 + [1, 1, 1, 0] * 100, np.float32)
     assert calibration_error(labels, scores) == pytest.approx(0, abs=1e-6)

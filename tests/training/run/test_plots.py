@@ -25,7 +25,7 @@ def test_four_plots_are_drawn_and_show_the_scores(tmp_path: Path) -> None:
         assert path.read_bytes() != (tmp_path / path.name).read_bytes()
 
 
-def test_scores_that_are_all_alike_can_be_drawn(tmp_path: Path) -> None:
+def test_equal_scores_can_be_plotted(tmp_path: Path) -> None:
     labels = np.array([0, 1], np.float32)
     for value in (0.0, 0.5, 1.0):
         assert plot_evaluation(labels, np.full(2, value, np.float32), 0.5, tmp_path)

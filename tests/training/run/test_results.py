@@ -41,7 +41,7 @@ def test_a_run_is_read_as_frames(tmp_path: Path) -> None:
     assert run.scores.groupby("value")["score"].mean().to_dict() == {0: 1.0, 1: 0.25}
 
 
-def test_runs_are_rows(tmp_path: Path) -> None:
+def test_each_run_is_a_row(tmp_path: Path) -> None:
     make_run(tmp_path / "b2", FACTS | {"metrics": {"accuracy": 0.5}, "interrupted": True})
     make_run(tmp_path / "b0")
     (tmp_path / "b5").mkdir()
@@ -52,12 +52,12 @@ def test_runs_are_rows(tmp_path: Path) -> None:
     assert runs["options.batch_size"].dtype == "int64"
 
 
-def test_what_is_not_a_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is no finished run"):
+def test_an_invalid_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is not a finished run"):
         read_run(tmp_path)
     with pytest.raises(RunError, match="holds no finished run; make some with nsfwtrain sweep"):
         read_runs(tmp_path)
-    with pytest.raises(RunError, match="holds no JSON object"):
+    with pytest.raises(RunError, match="is not a JSON object"):
         read_run(make_run(tmp_path / "list", []))
     with pytest.raises(RunError, match=r"run\.json is not valid: it lacks metrics, options"):
         read_run(make_run(tmp_path / "empty", {}))
@@ -68,7 +68,7 @@ def test_what_is_not_a_run_is_named(tmp_path: Path) -> None:
             read_run(run)
 
 
-def test_importing_the_package_costs_nothing() -> None:
+def test_importing_the_package_loads_no_heavy_library() -> None:
     code = (
         "import sys, nsfwtrain\n"
         "heavy = {'pandas', 'numpy', 'tensorflow', 'matplotlib'}\n"

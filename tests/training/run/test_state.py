@@ -14,7 +14,7 @@ def head(value: float) -> Weights:
     return np.full((4, 1), value, np.float32), np.zeros(1, np.float32)
 
 
-def test_a_state_survives_being_written_and_read(tmp_path: Path) -> None:
+def test_a_state_is_read_as_written(tmp_path: Path) -> None:
     history = history_frame([(1, 0.5, 0.75, 0.6, 0.5, 1.5)])
     state = State(head(0), [np.ones(3), np.array(7)], head(1), history, {"data": 1.5})
     states.save_state(tmp_path, state)
@@ -29,7 +29,7 @@ def test_a_state_survives_being_written_and_read(tmp_path: Path) -> None:
     assert [value.tolist() for value in again.optimizer] == [[1, 1, 1], 7]
 
 
-def test_no_state_is_none_and_a_broken_one_is_said(tmp_path: Path) -> None:
+def test_a_missing_state_is_none_and_a_broken_state_is_an_error(tmp_path: Path) -> None:
     assert states.load_state(tmp_path) is None
     for broken in (b"PK\x03\x04 no archive", b""):
         (tmp_path / "state.npz").write_bytes(broken)

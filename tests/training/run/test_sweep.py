@@ -29,13 +29,13 @@ def test_variants_are_chosen_by_name_and_range(text: str, names: list[str]) -> N
 
 
 @pytest.mark.parametrize("text", ["", "b8", "b0-", "b3-b1"])
-def test_what_is_no_choice_is_refused(text: str) -> None:
+def test_an_invalid_list_of_variants_is_refused(text: str) -> None:
     with pytest.raises(VariantError):
         parse_variants(text)
 
 
 @pytest.mark.slow
-def test_what_is_missing_is_run_and_a_failure_ends_nothing(
+def test_a_sweep_trains_missing_runs_and_survives_a_failure(
     collection: Collection, tmp_path: Path
 ) -> None:
     small_backbone(tmp_path / "b0-backbone")
@@ -65,16 +65,16 @@ def test_what_is_missing_is_run_and_a_failure_ends_nothing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("ask", "number", "code"), [(os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)]
+    ("send", "number", "code"), [(os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)]
 )
 def test_an_interrupted_sweep_lets_its_run_save(
     collection: Collection,
     tmp_path: Path,
-    ask: Callable[[int, int], None],
+    send: Callable[[int, int], None],
     number: int,
     code: int,
 ) -> None:
-    """A terminal interrupts both, the sweep and the training; a system asks the sweep to end."""
+    """Ctrl-C reaches the sweep and the training, SIGTERM only the sweep."""
     command = [
         sys.executable, "-m", "nsfwtrain", "sweep", "--variants", "b0", "--out", "runs",
         "--backbone", collection.backbone, "--store", collection.store,
@@ -88,7 +88,7 @@ def test_an_interrupted_sweep_lets_its_run_save(
         assert child.stdout is not None
         for line in child.stdout:
             if line.startswith("epoch 3 "):
-                ask(child.pid, number)
+                send(child.pid, number)
         assert child.wait() == code
     facts = read_facts(tmp_path / "runs" / "b0")
     assert facts["interrupted"]

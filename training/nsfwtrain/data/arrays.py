@@ -1,9 +1,9 @@
-"""Arrays on disk, by object: a cache that only grows, and survives a kill at any moment.
+"""Cache arrays on disk by object. The cache only grows, and survives a kill at any moment.
 
-A cache is a folder. Each writer appends records of a fixed size to a file of its own: the object's
-SHA-1, a CRC-32, the array. Readers take the complete records of all files. A record that a killed
-writer left incomplete fails its length or its checksum, and is never read. Several runs may share a
-cache. Memory holds the position of each array, never the arrays.
+A cache is a folder. Each writer appends records of a fixed size to its own file: the object's
+SHA-1, a CRC-32, the array. Readers use the records of all files whose length and checksum are
+right, so they never read a record that a killed writer left incomplete. Several runs may share a
+cache. Memory holds the position of each array, not the arrays.
 """
 
 import hashlib
@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import numpy as np
@@ -23,20 +22,20 @@ from nsfwscan.util.files import atomic_write
 from nsfwtrain.errors import CacheError
 
 _SUFFIX = ".records"
-_BLOCK = 1 << 22  # bytes that are read at a time
+_BLOCK = 1 << 22  # bytes of a read
 
 
 class ArrayCache:
-    """Arrays of one shape, by the SHA-1 of the object that they were computed from.
+    """Arrays of one shape and dtype, by the SHA-1 of the objects that they were computed from.
 
     Parameters
     ----------
     root
         Folder of all caches; created if it does not exist.
     key
-        What the arrays depend on, apart from the object. Each key has a folder of its own.
+        Everything the arrays depend on, apart from the object. Each key has its own folder.
     shape, dtype
-        Of each array.
+        Shape and dtype of each array.
 
     Raises
     ------
@@ -65,22 +64,17 @@ class ArrayCache:
                 self._read_index(path)
 
     def __enter__(self) -> Self:
-        """Give the cache, which closes its file at the end of the block."""
+        """Return the cache, which closes its file at the end of the block."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file that is being written, if there is one."""
+    def __exit__(self, *_error: object) -> None:
+        """Close the file that this writer appends to, if it has one."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
 
     def __contains__(self, sha1: str) -> bool:
-        """Tell whether there is an array for an object's SHA-1."""
+        """Check whether an object has an array."""
         return bytes.fromhex(sha1) in self._places
 
     def __len__(self) -> int:
@@ -118,7 +112,7 @@ class ArrayCache:
         Raises
         ------
         CacheError
-            If the disk is full or fails. Earlier arrays stay.
+            If the disk is full or fails. The cache keeps its earlier arrays.
         """
         records = np.zeros(len(sha1s), self._record)
         records["sha1"] = [list(bytes.fromhex(sha1)) for sha1 in sha1s]
@@ -146,7 +140,7 @@ class ArrayCache:
                 start += len(data)
 
     def _index(self, records: NDArray[Any], start: int) -> None:
-        first = start + self._record.fields["array"][1]  # type: ignore[index]  # it has fields
+        first = start + self._record.fields["array"][1]  # type: ignore[index]  # fields exist
         for i, record in enumerate(records):
             if _checksum(record) == record["crc"]:
                 place = (len(self._files) - 1, first + i * self._record.itemsize)

@@ -1,29 +1,22 @@
-"""Search a store, and a split of it, for what would spoil a training run."""
+"""Find problems of a store and a split that would spoil a training run."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from nsfwscan import ImageError, Preprocess, decode
-from nsfwscan.dataset.labels import (
-    LABEL_HEADER,
-    PARTS,
-    SPLIT_HEADER,
-    is_object_id,
-    rows,
-)
+from nsfwscan.dataset.labels import LABEL_HEADER, PARTS, SPLIT_HEADER, is_object_id, rows
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.util.parallel import available_cores, map_ahead
 from nsfwtrain.data.store import LABEL_FILE
 from nsfwtrain.data.tables import read_split
 
 NEAR = 4
-"""Default of the number of bits, out of 64, by which the hashes of near-duplicates may differ."""
+"""Default of the number of bits, of 64, by which the hashes of near-duplicates may differ."""
 
 PROBLEMS = {
     "malformed": "malformed rows",
@@ -34,34 +27,32 @@ PROBLEMS = {
     "undecodable": "undecodable images",
     "straddling": "near-duplicates in different parts of the split",
 }
-"""The kinds of problem, in the order of the report, and a heading for each."""
+"""The kinds of problem in the order of the report, each with its heading."""
 
-_COLUMNS = ["problem", "objectId", "detail"]
+_BITS = np.array([value.bit_count() for value in range(256)], np.int64)
 _THUMBNAIL = Preprocess(size=9, interpolation="box", jpeg_draft_margin=8)
 
 
 def audit(store: Path, split_file: Path | None = None, *, distance: int = NEAR) -> pd.DataFrame:
-    """Search a store and, if one is given, a split of it.
+    """Find the problems of a store, its label file and, if one is given, a split.
 
     Parameters
     ----------
-    store
-        The object store, with its label file.
     split_file
-        The split. Without it there is no search for near-duplicates: none can straddle.
+        Without a split, near-duplicates are not searched: they matter only in different parts.
     distance
-        The largest number of bits, 0 to 64, by which the hashes of near-duplicates differ.
+        Largest number of bits, 0 to 64, by which the hashes of near-duplicates differ.
 
     Returns
     -------
     pandas.DataFrame
-        One row a problem: ``problem`` (a key of `PROBLEMS`), ``objectId`` (the first cell of a
+        A row for each problem: ``problem`` (a key of `PROBLEMS`), ``objectId`` (the first cell of a
         malformed row; the first of two near-duplicates) and ``detail`` (a line to print).
 
     Raises
     ------
     LabelError
-        If a file is not CSV or does not have the header it must have.
+        If a file is not CSV or has a wrong header.
     """
     files = {store / LABEL_FILE: LABEL_HEADER}
     if split_file is not None:
@@ -86,11 +77,11 @@ def audit(store: Path, split_file: Path | None = None, *, distance: int = NEAR) 
             ("straddling", a, f"{a} ({parts[a]}) and {b} ({parts[b]}) differ in {bits} of 64 bits")
             for a, b, bits in straddling(assigned, distance)
         ]
-    return pd.DataFrame(problems, columns=_COLUMNS)
+    return pd.DataFrame(problems, columns=["problem", "objectId", "detail"])
 
 
 def _check_rows(path: Path, header: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield problem, object ID and detail of each row; the problem is empty where there is none."""
+    """Yield problem, object ID and detail of each row; a correct row has an empty problem."""
     seen: set[str] = set()
     for number, cells in rows(path, header):
         object_id = cells[0] if cells else ""
@@ -106,7 +97,7 @@ def _check_rows(path: Path, header: Sequence[str]) -> Iterator[tuple[str, str, s
 
 
 def _check_object(store: Path, object_id: str) -> tuple[str, int | tuple[str, str]]:
-    """Give an object's perceptual hash, or its problem and the detail."""
+    """Return an object's ID, and its perceptual hash or its problem and the detail."""
     path = object_path(store, object_id)
     try:
         data = path.read_bytes()
@@ -121,7 +112,7 @@ def _check_object(store: Path, object_id: str) -> tuple[str, int | tuple[str, st
 
 
 def difference_hash(data: bytes) -> int:
-    """Compute a 64-bit perceptual hash: images that look alike have hashes that differ little.
+    """Compute a 64-bit perceptual hash: the hashes of similar images differ in few bits.
 
     The image is resized to 9 x 9 grey pixels. Each bit says whether a pixel of the first eight rows
     is darker than its right neighbour ("dHash", N. Krawetz, 2013, which resizes to 9 x 8).
@@ -137,7 +128,7 @@ def difference_hash(data: bytes) -> int:
 
 
 def straddling(
-    hashes: Iterable[tuple[str, str, int]], distance: int
+    hashes: Sequence[tuple[str, str, int]], distance: int
 ) -> Iterator[tuple[str, str, int]]:
     """Find near-duplicates in different parts.
 
@@ -146,27 +137,18 @@ def straddling(
     hashes
         Name, part and 64-bit hash of each image.
     distance
-        The largest number of bits by which the hashes of a pair differ.
+        Largest number of bits by which the hashes of near-duplicates differ.
 
     Yields
     ------
     tuple of str, str, int
         The two names, in the order of `hashes`, and the number of bits that differ.
     """
-    listed = list(hashes)
-    names = [name for name, _, _ in listed]
-    parts = np.array([part for _, part, _ in listed])
-    values = np.array([value for _, _, value in listed], np.uint64)
-    for i in range(len(listed)):
-        bits = _count_bits(values[i + 1 :] ^ values[i])
+    names = [name for name, _, _ in hashes]
+    parts = np.array([part for _, part, _ in hashes])
+    values = np.array([value for _, _, value in hashes], np.uint64)
+    for i, name in enumerate(names):
+        different = (values[i + 1 :] ^ values[i]).view(np.uint8).reshape(-1, 8)
+        bits = _BITS[different].sum(axis=1)
         near = np.flatnonzero((bits <= distance) & (parts[i + 1 :] != parts[i]))
-        yield from ((names[i], names[i + 1 + j], int(bits[j])) for j in near)
-
-
-def _count_bits(values: NDArray[np.uint64]) -> NDArray[np.int64]:
-    octets = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 8)
-    counted: NDArray[np.int64] = _BITS[octets].sum(axis=1)
-    return counted
-
-
-_BITS = np.array([value.bit_count() for value in range(256)], np.int64)
+        yield from ((name, names[i + 1 + j], int(bits[j])) for j in near)

@@ -1,4 +1,4 @@
-"""From a split and a store to arrays: each image is decoded once, its features computed once."""
+"""Turn a split and a store into arrays; decode each image and compute its features only once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -23,20 +23,12 @@ Batches = Iterator[tuple[NDArray[Any], NDArray[np.float32]]]
 """Arrays (N, ...) and labels (N,)."""
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Shows a label and a total within its block; gives a function that takes how much is done."""
+"""Shows a label and a total while its block runs. The block reports the number done so far."""
 
 
 def no_progress(_label: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
     """Show nothing."""
     return nullcontext(lambda _done: None)
-
-
-def features_cache(
-    root: Path, backbone: str, preprocess: Preprocess, feature_dim: int
-) -> ArrayCache:
-    """Open the cache of the feature vectors that a backbone computes."""
-    key = {"kind": "features", "backbone": backbone, "preprocess": asdict(preprocess)}
-    return ArrayCache(root, key, (feature_dim,), np.float32)
 
 
 def pixels_cache(root: Path, preprocess: Preprocess) -> ArrayCache:
@@ -51,7 +43,7 @@ def _is_cached(frame: pd.DataFrame, cache: ArrayCache) -> NDArray[np.bool_]:
 
 
 def missing(frame: pd.DataFrame, cache: ArrayCache) -> list[str]:
-    """List the object IDs of a label or split frame that a cache does not have."""
+    """List the object IDs of a label or split frame that are not in a cache."""
     return frame.loc[~_is_cached(frame, cache), "objectId"].tolist()
 
 
@@ -70,25 +62,17 @@ def fill(
 
     Parameters
     ----------
-    cache
-        Where the arrays go.
-    store, object_ids
+    object_ids
         The images, none of which is in the cache.
-    preprocess
-        From bytes to pixels.
     compute
         From uint8 (N, S, S, 3) to N arrays. Several threads call it at once.
-    batch_size
-        The number of images that a core decodes, and gives to `compute`, at a time.
     skip_bad
         Leave out images that cannot be read or decoded, instead of raising.
-    progress
-        Shows how many images are done.
 
     Returns
     -------
     dict
-        Object IDs that were left out, each with the reason.
+        The reason for each object ID that was left out.
 
     Raises
     ------
@@ -116,7 +100,7 @@ def fill(
                 cache.add(hashes, arrays)
             for reason in failed.values():
                 if not skip_bad:
-                    raise StoreError(f"{reason}; fix it, or leave such out with --skip-bad")
+                    raise StoreError(f"{reason}; fix it, or skip such images with --skip-bad")
             bad |= failed
             done += len(chunk)
             advance(done)
@@ -124,13 +108,13 @@ def fill(
 
 
 def _load(store: Path, preprocess: Preprocess, object_id: str) -> Pixels | str:
-    """Give the pixels, or the reason why there are none."""
+    """Return the pixels, or the reason why the image is unusable."""
     try:
         pixels: Pixels = decode(read_object(store, object_id), preprocess).pixels[0]
     except StoreError as error:
         return str(error)
     except ImageError as error:
-        return f"object {object_id} is no image that can be used: {error.detail}"
+        return f"object {object_id} is not a usable image: {error.detail}"
     return pixels
 
 
@@ -141,7 +125,7 @@ class Data:
     Attributes
     ----------
     arrays
-        The cache that holds an array for each row.
+        The cache, with an array for each row.
     parts
         A label frame for each part of the split.
     """
@@ -156,12 +140,10 @@ class Data:
 
         Parameters
         ----------
-        part
-            Of the split.
         batch_size
-            Rows of a batch; the last one may be shorter.
+            Rows of a batch; the last batch may be shorter.
         indices
-            int64 (M,), the row numbers in the order in which they are taken. None: all, in order.
+            int64 (M,), the row numbers in the order of the batches. None: all rows, in order.
         """
         frame = self.parts[part]
         hashes, values = sha1s(frame).to_numpy(), targets(frame)
@@ -175,7 +157,7 @@ class Data:
 
 
 def collect(split: pd.DataFrame, arrays: ArrayCache, parts: Sequence[Part] = PARTS) -> Data:
-    """Collect the rows of each part whose image is in a cache.
+    """Collect the rows of each part whose arrays are in a cache.
 
     Raises
     ------
@@ -190,12 +172,12 @@ def collect(split: pd.DataFrame, arrays: ArrayCache, parts: Sequence[Part] = PAR
             if not (rows["value"] == value).any():
                 raise StoreError(
                     f"the part {part} of the split has no usable image of label {value}; "
-                    "add some, or split again"
+                    "add images, or split again"
                 )
         found[part] = rows
     return Data(arrays, found)
 
 
 def order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Draw the order in which an epoch takes the examples; seed and epoch determine it."""
+    """Draw the order of the examples in an epoch; seed and epoch determine it."""
     return np.random.default_rng([seed, epoch]).permutation(count)

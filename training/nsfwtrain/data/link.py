@@ -1,4 +1,4 @@
-"""Lay a split out as folders of symbolic links, for tools that read labelled folders."""
+"""Turn a split into folders of symbolic links, for tools that read labelled folders."""
 
 import os
 from pathlib import Path
@@ -11,22 +11,10 @@ from nsfwscan.errors import StoreError
 
 
 def link_folders(store: Path, split: pd.DataFrame, out: Path) -> int:
-    """Make ``<out>/<type>/<label>/<object ID>`` point to each object.
+    """Make ``<out>/<type>/<label>/<object ID>`` point to each object; return the number of links.
 
-    Parameters
-    ----------
-    store
-        The object store.
-    split
-        A split frame, see `nsfwtrain.data.tables`.
-    out
-        Created if it does not exist. Links of an earlier layout that this split does not have, or
-        has in another part, are removed. Other files stay.
-
-    Returns
-    -------
-    int
-        The number of links.
+    The folder `out` is created if it does not exist. Links of an earlier split are removed unless
+    this split has the same. Other files stay.
 
     Raises
     ------
@@ -37,7 +25,7 @@ def link_folders(store: Path, split: pd.DataFrame, out: Path) -> int:
     for object_id, value, part in split[SPLIT_HEADER].itertuples(index=False, name=None):
         target = object_path(store, object_id).resolve()
         if not target.is_file():
-            raise StoreError(f"object {object_id} is missing: no file {target}")
+            raise StoreError(f"object {object_id} is missing: there is no file {target}")
         wanted[out / part / str(value) / object_id] = target
     try:
         for part in PARTS:
@@ -52,6 +40,6 @@ def link_folders(store: Path, split: pd.DataFrame, out: Path) -> int:
                 link.symlink_to(target)
     except OSError as error:
         raise StoreError(
-            f"cannot lay out {out}: {error.strerror}: {error.filename2 or error.filename}"
+            f"cannot create links in {out}: {error.strerror}: {error.filename2 or error.filename}"
         ) from error
     return len(wanted)

@@ -1,7 +1,7 @@
 """Split a labelled collection into train, validation and test, by hash alone.
 
-The last byte of its object ID decides an image's part, so that the image keeps it as the collection
-grows. The two evaluation parts are then balanced between the labels.
+The last byte of the hash in its object ID decides the part of an image, so that the image stays in
+its part as the collection grows. Then the labels are balanced in validation and in test.
 """
 
 import pandas as pd
@@ -10,11 +10,11 @@ from nsfwscan.dataset.labels import LABEL_HEADER, LABELS, PARTS
 from nsfwtrain.data.tables import PART, sha1s
 
 _FIRST_KEY = {"test": 0, "validation": 25, "train": 50}
-"""The first of the keys 0-255 of each part."""
+"""The first key of each part; keys are 0-255."""
 
 
 def keys(frame: pd.DataFrame) -> pd.Series:
-    """Give each row's key, 0-255: the last byte of the hash in its object ID."""
+    """Return the key of each row, 0-255: the last byte of the hash in its object ID."""
     return sha1s(frame).str[-2:].map(lambda digits: int(digits, 16)).astype("int64")
 
 
@@ -22,17 +22,16 @@ def split(labels: pd.DataFrame, previous: pd.DataFrame | None = None) -> pd.Data
     """Assign each row of a label frame to a part.
 
     Keys 0-24 are test, 25-49 validation, the others train. Within test and within validation, the
-    label with more rows keeps as many as the other has: the first in file order. The surplus goes
-    to train.
+    larger label keeps as many rows as the smaller has: the first in file order. The surplus goes to
+    train.
 
     Parameters
     ----------
     labels
         A label frame, see `nsfwtrain.data.tables`.
     previous
-        An earlier split frame. A row that was in an evaluation part is then kept there first, and
-        a row that was in another part enters one last, so that as few rows change their part as the
-        balance allows.
+        An earlier split frame. Test and validation then keep their earlier rows first, and take
+        rows of other parts last, so that as few rows as possible change their part.
 
     Returns
     -------
@@ -55,17 +54,17 @@ def split(labels: pd.DataFrame, previous: pd.DataFrame | None = None) -> pd.Data
 
 
 def _parts_before(frame: pd.DataFrame, previous: pd.DataFrame) -> pd.Series:
-    """Give the part of each row in an earlier split; missing where that does not have the row."""
+    """Return the part of each row in an earlier split; missing if the row is not in it."""
     return frame["objectId"].map(previous.set_index("objectId")["type"].astype("str"))
 
 
 def balance(split: pd.DataFrame) -> pd.DataFrame:
-    """Count the rows by part (the index) and label (the columns); a missing pair counts 0."""
+    """Count the rows by part (the index) and label (the columns)."""
     counted = split.groupby(["type", "value"], observed=True).size().unstack(fill_value=0)
     return counted.reindex(index=PARTS, columns=LABELS, fill_value=0)
 
 
 def moved(split: pd.DataFrame, previous: pd.DataFrame) -> int:
-    """Count the rows that an earlier split has in another part."""
+    """Count the rows that are in another part than in an earlier split."""
     before = _parts_before(split, previous)
     return int((before.notna() & (before != split["type"].astype("str"))).sum())

@@ -1,4 +1,4 @@
-"""Fill an object store: images by the SHA-1 of their bytes, and their labels in ``label.csv``."""
+"""Import images into an object store, by the SHA-1 of their bytes, and label them."""
 
 import hashlib
 import threading
@@ -31,25 +31,25 @@ from nsfwtrain.data.tables import label_frame, read_labels, sha1s, write_table
 LABEL_FILE = "label.csv"
 
 _TRIAL = Preprocess(size=224)
-"""An image is decoded at the size of the smallest variant to learn whether it can be."""
+"""Each image is decoded once, at the size of the smallest variant, to check that it can be."""
 
 
 @dataclass(kw_only=True)
 class Imported:
-    """What an import did.
+    """The result of an import.
 
     Attributes
     ----------
     added
-        Files that are new in the store.
+        Number of files that are new in the store.
     present
-        Files whose bytes the store has already, under the same label.
+        Number of files that the store already has under the same label.
     conflicts
-        Files whose bytes the store has under the other label, which they keep.
+        Files that the store already has under the other label. The label does not change.
     unusable
         Files that cannot be read or decoded, each with the reason. They are not imported.
     skipped
-        Files that are not images, by kind.
+        Number of files that are not images, by kind.
     """
 
     added: int = 0
@@ -64,8 +64,8 @@ def import_folder(
 ) -> Imported:
     """Add the images of a folder to a store, under one label.
 
-    The label file is written at the end, whole or not at all, also when the import is interrupted.
-    Objects that were copied without a label do no harm: the next import labels them.
+    The label file is written atomically at the end, also when the import is interrupted. An object
+    without a label does no harm: the next import labels it.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def import_folder(
     label
         0 is decent, 1 indecent.
     link
-        Hard-link the files instead of copying them, where the file system can.
+        Hard-link the files where the file system can, instead of copying them.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def import_folder(
         If the store's label file is not valid.
     """
     if not folder.is_dir():
-        raise StoreError(f"{folder} is no folder; name one that holds images of one label")
+        raise StoreError(f"{folder} is not a folder; give a folder with images of one label")
     label_file = store / LABEL_FILE
     labels = _labels(label_file)
     hashes = sha1s(labels)
@@ -113,7 +113,7 @@ def import_folder(
                 done.conflicts.append(path)
     finally:
         if added:
-            current = _labels(label_file)  # another import may have written it since
+            current = _labels(label_file)  # another import may have changed it in the meantime
             new = label_frame(added)
             new = new[~sha1s(new).isin(sha1s(current))]
             write_table(label_file, pd.concat([current, new], ignore_index=True))
@@ -121,7 +121,7 @@ def import_folder(
 
 
 def _labels(label_file: Path) -> pd.DataFrame:
-    """Read a label file; one that does not exist has no rows."""
+    """Read a label file; return an empty frame if it does not exist."""
     return read_labels(label_file) if label_file.exists() else label_frame()
 
 
@@ -138,7 +138,7 @@ def _take(
     Returns
     -------
     tuple
-        The file's location; and its object ID, or the kind of a file that is not an image, or the
+        The file's location, and one of: its object ID, the kind of a file that is not an image, the
         reason why an image is unusable.
     """
     if isinstance(entry, Skipped):
@@ -169,7 +169,7 @@ def _take(
 
 
 def _is_stored(data: bytes, path: Path) -> bool:
-    """Tell whether an object is intact; an import restores one that is not."""
+    """Check whether an object is intact; an import restores it if not."""
     try:
         return path.stat().st_size == len(data) and path.read_bytes() == data
     except OSError:
@@ -177,7 +177,7 @@ def _is_stored(data: bytes, path: Path) -> bool:
 
 
 def _put(data: bytes, source: Path | None, target: Path) -> None:
-    """Write or link an object, whole or not at all."""
+    """Write or link an object atomically."""
     temporary = target.with_name(f".{target.name}.{threading.get_ident()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -185,12 +185,12 @@ def _put(data: bytes, source: Path | None, target: Path) -> None:
             if source is not None:
                 temporary.hardlink_to(source)
         except OSError:
-            source = None  # another file system, or one without links
+            source = None  # another file system, or a file system without links
         if source is None:
             temporary.write_bytes(data)
         temporary.replace(target)
     except OSError as error:
         raise StoreError(f"cannot write {target}: {error.strerror}") from error
     finally:
-        with suppress(OSError):  # after a success there is none
+        with suppress(OSError):  # after a success it does not exist
             temporary.unlink()

@@ -1,4 +1,4 @@
-"""Label files and split files as data frames.
+"""Read and write label files and split files as data frames.
 
 A label frame has the columns of ``label.csv``: ``objectId`` (str) and ``value`` (int64; 0 is
 decent, 1 indecent). A split frame also has ``type``, a categorical of train, validation and test.
@@ -37,41 +37,35 @@ def read_labels(path: Path) -> pd.DataFrame:
     Raises
     ------
     LabelError
-        As `nsfwscan.dataset.labels.read_labels`. The message gives the line.
+        If the file is not valid. The message gives the line.
     """
     return label_frame((row.object_id, row.value) for row in labels.read_labels(path))
 
 
 def read_split(path: Path) -> pd.DataFrame:
-    """Read a split file.
-
-    Raises
-    ------
-    LabelError
-        As `nsfwscan.dataset.labels.read_split`. The message gives the line.
-    """
+    """Read a split file. Errors are those of `read_labels`."""
     return split_frame(
         (row.label.object_id, row.label.value, row.part) for row in labels.read_split(path)
     )
 
 
 def write_table(path: Path, frame: pd.DataFrame, *, float_format: str | None = None) -> None:
-    """Write a frame as CSV, whole or not at all.
+    """Write a frame as CSV, atomically.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the file cannot be written.
     """
     with atomic_write(path) as stream:
         frame.to_csv(stream, index=False, lineterminator="\n", float_format=float_format)
 
 
 def sha1s(frame: pd.DataFrame) -> pd.Series:
-    """Give the hashes in the object IDs: their first 40 characters, hex digits."""
+    """Return the hashes in the object IDs: 40 hex digits."""
     return frame["objectId"].str[:40]
 
 
 def targets(frame: pd.DataFrame) -> NDArray[np.float32]:
-    """Give the labels as float32 (N,), 0 or 1."""
+    """Return the labels as float32 (N,), 0 or 1."""
     return frame["value"].to_numpy(np.float32)

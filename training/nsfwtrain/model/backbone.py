@@ -1,4 +1,4 @@
-"""The frozen part of a model: a TensorFlow Hub module, from the hub or from a folder."""
+"""Load the frozen part of a model: a TensorFlow Hub module, from the hub or from a folder."""
 
 import hashlib
 from pathlib import Path
@@ -16,7 +16,7 @@ def load_backbone(handle: str, feature_dim: int) -> Any:
     Parameters
     ----------
     handle
-        A hub handle (a URL), or a SavedModel folder in the hub's form. The module maps float32
+        A hub handle (a URL), or a SavedModel folder in the hub's format. The module maps float32
         (N, H, W, 3) in [0, 1] to float32 (N, `feature_dim`).
     feature_dim
         Length of the variant's feature vectors.
@@ -28,7 +28,7 @@ def load_backbone(handle: str, feature_dim: int) -> Any:
     Raises
     ------
     BackboneError
-        If it cannot be reached or loaded, or its vectors have another length.
+        If it cannot be downloaded or loaded, or its vectors have another length.
     """
     try:
         layer = hub.KerasLayer(handle, trainable=False)
@@ -36,22 +36,19 @@ def load_backbone(handle: str, feature_dim: int) -> Any:
     except Exception as error:
         said = " ".join(str(error).split())[:200]
         raise BackboneError(
-            f"cannot load the backbone {handle} ({said}): name a SavedModel folder with "
+            f"cannot load the backbone {handle} ({said}): give a SavedModel folder with "
             "--backbone, or set TFHUB_CACHE_DIR to a folder that holds it"
         ) from error
     if tuple(found) != (1, feature_dim):
         raise BackboneError(
             f"the backbone {handle} gives vectors of shape {tuple(found)[1:]}, the variant has "
-            f"{feature_dim} features; name the variant that it belongs to"
+            f"{feature_dim} features; choose the backbone of this variant"
         )
     return layer
 
 
 def fingerprint(handle: str) -> str:
-    """Identify a backbone: by its hub handle, or by the SHA-256 of its folder.
-
-    The hash covers the names and bytes of the files, not the path of the folder.
-    """
+    """Return a hub handle as it is, or the SHA-256 of the names and bytes of a folder's files."""
     folder = Path(handle)
     if not folder.is_dir():
         return handle

@@ -1,4 +1,4 @@
-"""The head of a model: one weight a feature, and a bias."""
+"""The head of a model: a weight for each feature, and a bias."""
 
 import numpy as np
 from numpy.typing import NDArray

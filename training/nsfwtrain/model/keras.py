@@ -35,13 +35,13 @@ _TENSOR_CORES = (7, 0)  # the compute capability from which float16 is faster th
 
 
 def gpus() -> list[dict[str, Any]]:
-    """Give the device details of each GPU that TensorFlow sees: name, compute capability."""
+    """Return TensorFlow's details of each GPU, such as name and compute capability."""
     devices = tf.config.list_physical_devices("GPU")
     return [tf.config.experimental.get_device_details(device) for device in devices]
 
 
 def use_one_thread_per_call() -> None:
-    """Let each call compute on one thread, for a program that makes a call on each core.
+    """Use one thread for each call, for a program that makes parallel calls on all cores.
 
     This has no effect after TensorFlow's first computation.
     """
@@ -50,10 +50,10 @@ def use_one_thread_per_call() -> None:
 
 
 def use_mixed_precision() -> bool:
-    """Let TensorFlow compute in float16 where that is safe, if a GPU here is faster with it.
+    """Let TensorFlow compute in float16 where that is safe, if a GPU is faster with float16.
 
-    The dtypes of a hub module are fixed in its graph. A Keras policy does not change them; the
-    rewrite of TensorFlow's optimizer does.
+    A Keras policy cannot change the dtypes of a hub module, which its graph fixes. TensorFlow's
+    graph optimizer can.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Batches that fit into memory: their size is halved whenever it runs out."""
+"""Fit batches into memory: halve their size whenever memory runs out."""
 
 import threading
 from collections.abc import Callable
@@ -11,15 +11,7 @@ Result = TypeVar("Result")
 
 
 class BatchSize:
-    """The size of a batch, halved whenever memory runs out.
-
-    Parameters
-    ----------
-    size
-        The first size, 1 or more.
-    say
-        Takes a line for the user when the size is halved.
-    """
+    """A batch size that is halved whenever memory runs out; `say` then gets a line for the user."""
 
     def __init__(self, size: int, say: Callable[[str], None]) -> None:
         self.size = size
@@ -27,17 +19,14 @@ class BatchSize:
         self._lock = threading.Lock()
 
     def run(self, work: Callable[[int], Result]) -> Result:
-        """Run some work, again with half the size whenever memory runs out.
+        """Call `work` with the size; halve the size and retry whenever memory runs out.
 
-        Parameters
-        ----------
-        work
-            Takes the size. Several threads may run work at once.
+        Several threads may call this at once.
 
         Raises
         ------
         RunError
-            If memory does not suffice for a single image.
+            If there is not enough memory for a single image.
         """
         while True:
             size = self.size
@@ -48,7 +37,7 @@ class BatchSize:
                     if size == 1:
                         raise RunError(
                             "there is not enough memory for a single image; choose a smaller "
-                            "variant, or close what else uses the device"
+                            "variant, or close other programs that use the device"
                         ) from error
                     if size == self.size:
                         self.size //= 2

@@ -1,4 +1,4 @@
-"""The charts of a comparison: sizes, quality, accuracy by parameters, learning curves."""
+"""Draw the charts of a comparison: sizes, quality, accuracy by parameters, learning curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nsfwtrain.run.plots import save_png
+from nsfwtrain.run.plots import OPEN_FRAME, save_figures
 
 _COLORS = mpl.colormaps["viridis"]
 
@@ -15,21 +15,16 @@ _COLORS = mpl.colormaps["viridis"]
 def draw_charts(
     compared: pd.DataFrame, histories: Mapping[str, pd.DataFrame], folder: Path
 ) -> list[Path]:
-    """Draw four charts.
+    """Draw ``size.png``, ``quality.png``, ``accuracy-by-parameters.png`` and ``curves.png``.
 
     Parameters
     ----------
     compared
-        As `nsfwtrain.report.comparison.compare` gives it.
+        The frame of `nsfwtrain.report.comparison.compare`.
     histories
         The history of each run, by variant.
     folder
-        Where the PNG files go; it exists.
-
-    Returns
-    -------
-    list of Path
-        ``size.png``, ``quality.png``, ``accuracy-by-parameters.png`` and ``curves.png``.
+        Folder of the PNG files; it must exist.
 
     Raises
     ------
@@ -37,26 +32,17 @@ def draw_charts(
         If a file cannot be written.
     """
     names = compared["variant"].str.upper().tolist()
-    millions = compared["parameters"] / 1e6
-    figures = {
-        "size": _two_bars(
-            names,
-            {"model (MB)": compared["model MB"], "parameters (millions)": millions},
-            "File size and parameters",
-        ),
-        "quality": _two_bars(
-            names,
-            {name: compared[name] for name in ("test accuracy", "test loss")},
-            "Accuracy and loss",
-        ),
-        "accuracy-by-parameters": _scatter(names, millions, compared["test accuracy"]),
-        "curves": _curves(histories),
-    }
-    files = []
-    for name, figure in figures.items():
-        files.append(folder / f"{name}.png")
-        save_png(figure, files[-1])
-    return files
+    millions, accuracy = compared["parameters"] / 1e6, compared["test accuracy"]
+    sizes = {"model (MB)": compared["model MB"], "parameters (millions)": millions}
+    quality = {"test accuracy": accuracy, "test loss": compared["test loss"]}
+    with mpl.rc_context(OPEN_FRAME):
+        figures = {
+            "size": _two_bars(names, sizes, "File size and parameters"),
+            "quality": _two_bars(names, quality, "Accuracy and loss"),
+            "accuracy-by-parameters": _scatter(names, millions, accuracy),
+            "curves": _curves(histories),
+        }
+        return save_figures(figures, folder)
 
 
 def _two_bars(names: Sequence[str], panels: Mapping[str, pd.Series], title: str) -> Figure:
@@ -66,7 +52,6 @@ def _two_bars(names: Sequence[str], panels: Mapping[str, pd.Series], title: str)
         bars = axes.bar(names, values, color=_COLORS(0.3))
         axes.bar_label(bars, fmt="%.3g", fontsize=8)
         axes.set_ylabel(label)
-        axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -77,7 +62,6 @@ def _scatter(names: Sequence[str], x: pd.Series, y: pd.Series) -> Figure:
     for name, across, up in zip(names, x, y, strict=True):
         axes.annotate(name, (across, up), textcoords="offset points", xytext=(6, 6))
     axes.set(title="Accuracy by parameters", xlabel="parameters (millions)", ylabel="test accuracy")
-    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -92,6 +76,5 @@ def _curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
             color = _COLORS(i / max(1, len(histories) - 1) * 0.9)
             axes.plot(history["epoch"], history[column], color=color, label=name.upper())
         axes.set(xlabel="epoch", ylabel=label)
-        axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].legend(ncols=2, fontsize=9)
     return figure

@@ -39,17 +39,16 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "published accuracy": "{:.4f}".format,
     "published time": _time,
 }
-"""The columns of a comparison, and how each is printed."""
+"""The columns of a comparison, each with its format."""
 
 
 _VARIANTS = pd.DataFrame([asdict(row) for row in VARIANTS]).set_index("name")
 
 
 def finished_variants(runs: pd.DataFrame) -> pd.DataFrame:
-    """Select the runs to compare from those that `nsfwtrain.read_runs` gives.
+    """Select the finished runs of the variants, in the order of the variants.
 
-    They are those whose folder has the name of a variant and that were not interrupted, in the
-    order of the variants.
+    `runs` is the frame of `nsfwtrain.read_runs`. Folders with other names are not compared.
     """
     names = [name for name in _VARIANTS.index if name in runs.index]
     selected = runs.loc[names]
@@ -57,18 +56,13 @@ def finished_variants(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(runs: pd.DataFrame) -> pd.DataFrame:
-    """Compare runs with the first one and with the published study.
-
-    Parameters
-    ----------
-    runs
-        One or more, as `finished_variants` gives them.
+    """Compare the runs of `finished_variants`, of which there must be at least one.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each run. Differences and ratios are to the first row. Times are in seconds, from
-        the first image read to the last epoch.
+        A row for each run. Differences and ratios are relative to the first row. Times are the
+        seconds of preparing the images and of training.
     """
     variants = _VARIANTS.loc[runs.index]
     loss, accuracy = runs["metrics.loss"], runs["metrics.accuracy"]
@@ -94,22 +88,17 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_text(compared: pd.DataFrame) -> pd.DataFrame:
-    """Give a comparison as it is printed."""
+    """Format the cells of a comparison for printing."""
     return pd.DataFrame({name: compared[name].map(show) for name, show in _FORMATS.items()})
 
 
 def write_report(folder: Path) -> list[Path]:
-    """Write ``report.md``, ``.html``, ``.csv`` and four charts into a sweep's folder.
-
-    Returns
-    -------
-    list of Path
-        What was written.
+    """Write ``report.md``, ``.html``, ``.csv`` and four charts into a sweep's folder; list them.
 
     Raises
     ------
     RunError
-        If there is no finished run, or one is not valid.
+        If there is no finished run, or a run is not valid.
     OutputError
         If a file cannot be written.
     """

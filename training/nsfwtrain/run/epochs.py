@@ -1,4 +1,4 @@
-"""The epochs of a run: train, validate, save, stop early."""
+"""Run the epochs of a training: train, validate, save, stop early."""
 
 import math
 import time
@@ -21,31 +21,13 @@ from nsfwtrain.run.state import State, save_state
 
 
 def balanced_weights(labels: NDArray[np.float32]) -> tuple[float, float]:
-    """Compute class weights that give both labels the same total, and a mean weight of 1."""
+    """Compute weights that give both labels the same total weight, with a mean weight of 1."""
     zero, one = (float(np.mean(labels == value)) for value in LABELS)
     return 0.5 / zero, 0.5 / one
 
 
 class Epochs:
-    """Runs the epochs that a run does not have yet.
-
-    Parameters
-    ----------
-    trainer
-        Trains the head.
-    state
-        What the run has so far. It is updated and saved after each epoch.
-    data
-        The examples.
-    options
-        Of the run.
-    batch_size
-        Of training; halved where memory runs out.
-    out
-        The run's folder.
-    say, progress
-        As for `nsfwtrain.run.fit.fit`.
-    """
+    """Runs the remaining epochs of a run, and updates and saves the state after each epoch."""
 
     def __init__(
         self,
@@ -68,16 +50,13 @@ class Epochs:
         trainer.save(state)
 
     def run(self) -> bool:
-        """Run them; stop early by the patience, or by Ctrl-C once there is a best head.
+        """Run the epochs; return whether Ctrl-C stopped them.
 
-        Returns
-        -------
-        bool
-            Whether Ctrl-C stopped it.
+        Ctrl-C before the end of the first epoch raises KeyboardInterrupt: there is no head to keep.
         """
         state, epochs = self._state, self._options.epochs
         if len(state.history) >= epochs:
-            self._say(f"{len(state.history)} epochs are done already, nothing is left to train")
+            self._say(f"the run has {len(state.history)} epochs already: nothing to train")
         with (
             closing(Log(self._out)) as log,
             self._progress("training", epochs * self._examples) as self._advance,
@@ -91,7 +70,7 @@ class Epochs:
             except KeyboardInterrupt:
                 if state.best is None:
                     raise
-                self._say("interrupted: the best head so far is kept, --resume continues")
+                self._say("interrupted: keeping the best head so far; --resume continues the run")
                 return True
         return False
 
@@ -99,11 +78,11 @@ class Epochs:
         patience = self._options.patience
         if not patience or self._state.epochs_without_gain < patience:
             return False
-        self._say(f"no better validation loss in {patience} epochs: stopped")
+        self._say(f"stopped: no lower validation loss in {patience} epochs")
         return True
 
     def _run_epoch(self) -> None:
-        """Train and validate once; add the epoch to the state."""
+        """Train and validate once, and add the epoch to the state."""
         state, started = self._state, time.perf_counter()
         number = len(state.history) + 1
         (loss, accuracy), (val_loss, val_accuracy) = self._batch_size.run(self._pass)
@@ -119,8 +98,8 @@ class Epochs:
         self._trainer.save(state)
 
     def _pass(self, size: int) -> tuple[tuple[float, float], tuple[float, float]]:
-        """Pass all examples in batches; give loss and accuracy of training and validation."""
-        self._trainer.restore(self._state)  # an attempt that ran out of memory has taken steps
+        """Pass all examples in batches; return loss and accuracy of training and validation."""
+        self._trainer.restore(self._state)  # undo the steps of an attempt that ran out of memory
         epoch = len(self._state.history)
         done = epoch * self._examples
 

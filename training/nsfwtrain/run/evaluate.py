@@ -1,4 +1,4 @@
-"""Evaluate a finished run again, with the model from its folder."""
+"""Evaluate a finished run again with the model in its folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,27 +30,9 @@ def evaluate_run(
     say: Callable[[str], None] = print,
     progress: examples.Progress = examples.no_progress,
 ) -> dict[str, Any]:
-    """Score the whole test part of a split with a run's model.
+    """Score the test part of a split with a run's model, and return the metrics.
 
-    Parameters
-    ----------
-    run
-        The run's folder; ``scores.csv``, ``metrics.json`` and the plots in it are written again.
-    store, split_file
-        The labelled images.
-    cache
-        Folder of the caches, to which decoded images are added.
-    skip_bad
-        Leave out images that cannot be used, instead of stopping.
-    say
-        Takes lines that tell a user what happens.
-    progress
-        Shows how much is done.
-
-    Returns
-    -------
-    dict
-        As `nsfwtrain.run.metrics.evaluate` gives them.
+    This replaces ``scores.csv``, ``metrics.json`` and the plots in the run's folder.
 
     Raises
     ------

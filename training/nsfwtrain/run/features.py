@@ -1,7 +1,8 @@
-"""The feature pass: images through the frozen backbone, once, into a cache."""
+"""Compute features: each image passes through the frozen backbone once, into a cache."""
 
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from nsfwtrain.variants import Variant
 
 
 def forward_batch() -> int:
-    """Give the number of images that pass the backbone at a time without a gradient.
+    """Return the batch size of the backbone's forward pass.
 
     On a CPU each core has its own batch, which must stay in the core's cache (B0 on two cores: 93
     images a second in batches of 4, 79 in batches of 16).
@@ -31,20 +32,21 @@ def forward_batch() -> int:
 def open_cache(
     root: Path, variant: Variant, options: Options, fingerprint: str, preprocess: Preprocess
 ) -> ArrayCache:
-    """Open the cache that training reads: of pixels, or of a backbone's features."""
+    """Open the cache that the training reads: of pixels, or of a backbone's features."""
     if options.mode == "end-to-end":
         return examples.pixels_cache(root, preprocess)
-    key = fingerprint + (" in mixed precision" if options.mixed_precision else "")
-    return examples.features_cache(root, key, preprocess, variant.feature_dim)
+    backbone = fingerprint + (" in mixed precision" if options.mixed_precision else "")
+    key = {"kind": "features", "backbone": backbone, "preprocess": asdict(preprocess)}
+    return ArrayCache(root, key, (variant.feature_dim,), np.float32)
 
 
 def compile_features(
-    variant: Variant, layer: Any, say: Callable[[str], None]
+    side: int, layer: Any, say: Callable[[str], None]
 ) -> Callable[[Any], NDArray[Any]]:
     """Compile the function from pixels to features. Several threads may call it at once."""
-    features = feature_function(variant.image_size, layer)
+    features = feature_function(side, layer)
     batch = BatchSize(forward_batch(), say)
-    # On a GPU one batch is computed while the next is copied; on a CPU each core has its own.
+    # On a GPU one batch is computed while the next is copied; on a CPU each core has its own batch.
     turns = threading.BoundedSemaphore(2 if gpus() else available_cores())
 
     def compute(pixels: Any) -> NDArray[Any]:
@@ -55,5 +57,5 @@ def compile_features(
         with turns:
             return batch.run(in_batches)
 
-    compute(np.zeros((batch.size, variant.image_size, variant.image_size, 3), np.uint8))
+    compute(np.zeros((batch.size, side, side, 3), np.uint8))
     return compute

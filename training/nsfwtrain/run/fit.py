@@ -4,10 +4,10 @@
 
     nsfwtrain fit b0 --store STORE --split SPLIT --out RUN
 
-In features mode each image passes the frozen backbone once, and the head learns from the cached
-feature vectors. In end-to-end mode every epoch passes the pixels, as in the published study. Both
-take the same batches in the same order from the same first weights, and give the same model.
-The published B0 took 9m48.603s for 10 epochs on a GTX 1070, and got 0.8516 on its test images.
+In features mode, each image passes through the frozen backbone once, and the head learns from the
+cached feature vectors. In end-to-end mode, all pixels pass through the backbone in every epoch, as
+in the published study. Both modes use the same batches, the same order and the same first weights,
+and give the same model. `nsfwtrain.variants` has the time and the accuracy to expect.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from nsfwscan import Preprocess
 from nsfwscan.dataset.labels import LABELS, PARTS
 from nsfwscan.errors import LabelError
 from nsfwtrain.data import examples
+from nsfwtrain.data.arrays import ArrayCache
 from nsfwtrain.data.examples import Data
 from nsfwtrain.data.split import balance
 from nsfwtrain.data.tables import read_split, targets
@@ -52,13 +53,13 @@ class Clock:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, seconds: Mapping[str, float]) -> None:
-        """Add to the time of some stages."""
+        """Add seconds to stages."""
         for name, more in seconds.items():
             self.seconds[name] = self.seconds.get(name, 0.0) + more
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time of a block."""
+        """Add the duration of a block to a stage."""
         started = time.perf_counter()
         try:
             yield
@@ -79,23 +80,10 @@ def fit(
     say: Callable[[str], None] = print,
     progress: examples.Progress = examples.no_progress,
 ) -> dict[str, Any]:
-    """Train one variant.
+    """Train one variant, and return the run's facts as in ``run.json``.
 
-    Parameters
-    ----------
-    out
-        The run's folder. It holds no run, or with `resume` an interrupted one to continue.
-    backbone
-        A hub handle or a SavedModel folder; None is the variant's handle.
-    cache
-        Folder of the caches, shared between runs.
-    say, progress
-        Take lines for a user, and how much is done.
-
-    Returns
-    -------
-    dict
-        The run's facts, as in ``run.json``.
+    The folder `out` must not hold a run, except an interrupted run that `resume` continues. The
+    backbone is a hub handle or a SavedModel folder; None is the variant's handle.
 
     Raises
     ------
@@ -109,23 +97,11 @@ def fit(
     with clock.stage("backbone"):
         layer = load_backbone(facts["backbone"], variant.feature_dim)
         facts["backbone_fingerprint"] = fingerprint(facts["backbone"])
-    state = folder.begin(out, facts, resume=resume)
+    untrained = State(initial_head(variant.feature_dim, options.seed))
+    state = folder.begin(out, facts, resume=resume) or untrained
     preprocess = Preprocess(size=variant.image_size)
     arrays = open_cache(cache, variant, options, facts["backbone_fingerprint"], preprocess)
-    compute: Callable[[Any], Any] = np.asarray
-    if (missing := examples.missing(split, arrays)) and options.mode == "features":
-        with clock.stage("compilation"):
-            compute = compile_features(variant, layer, say)
-    with clock.stage("data"):
-        bad = examples.fill(
-            arrays, store, missing, preprocess, compute, batch_size=forward_batch(),
-            skip_bad=options.skip_bad, progress=progress,
-        )  # fmt: skip
-        data = examples.collect(split, arrays)
-    for reason in bad.values():
-        say(f"left out: {reason}")
-    if state is None:
-        state = State(initial_head(variant.feature_dim, options.seed))
+    data, bad = _prepare(split, store, arrays, preprocess, layer, options, clock, say, progress)
     clock.add(state.seconds)
     state.seconds = dict(clock.seconds)
     model = build_model(variant.image_size, layer, state.head)
@@ -148,9 +124,9 @@ def fit(
 
 
 def _read_split(split_file: Path, out: Path) -> pd.DataFrame:
-    """Read the split, and check at once what would fail late."""
+    """Read the split. First check the paths, which would otherwise fail after the training."""
     if not split_file.is_file():
-        raise LabelError(f"{split_file} is no file that can be read twice; name a split file")
+        raise LabelError(f"{split_file} is not a regular file; give a split file")
     try:
         os.fspath(out).encode()
     except UnicodeEncodeError as error:
@@ -159,19 +135,19 @@ def _read_split(split_file: Path, out: Path) -> pd.DataFrame:
 
 
 def _set_up_tensorflow(options: Options, say: Callable[[str], None]) -> Options:
-    """Set threads and precision; give the options with the precision that is in use."""
+    """Set threads and precision; return the options with the precision in use."""
     if options.mode == "features" and not gpus():
         use_one_thread_per_call()
     mixed = options.mixed_precision and use_mixed_precision()
     if options.mixed_precision and not mixed:
-        say("no GPU here gains from mixed precision: going on in float32")
+        say("mixed precision is not faster on this machine: using float32")
     return replace(options, mixed_precision=mixed)
 
 
 def _facts(
     variant: Variant, split_file: Path, split: pd.DataFrame, options: Options, backbone: str | None
 ) -> dict[str, Any]:
-    """Give the facts of a run that do not depend on its outcome."""
+    """Collect the facts that are fixed before the training."""
     return {
         "variant": variant.name,
         "split_sha256": hashlib.sha256(split_file.read_bytes()).hexdigest(),
@@ -187,6 +163,33 @@ def _counts(split: pd.DataFrame) -> dict[str, int]:
     return {f"{part}/{value}": int(counted[value][part]) for part in PARTS for value in LABELS}
 
 
+def _prepare(
+    split: pd.DataFrame,
+    store: Path,
+    arrays: ArrayCache,
+    preprocess: Preprocess,
+    layer: Any,
+    options: Options,
+    clock: Clock,
+    say: Callable[[str], None],
+    progress: examples.Progress,
+) -> tuple[Data, dict[str, str]]:
+    """Fill the cache; return the examples, and the reason for each image that was left out."""
+    compute: Callable[[Any], Any] = np.asarray
+    if (missing := examples.missing(split, arrays)) and options.mode == "features":
+        with clock.stage("compilation"):
+            compute = compile_features(preprocess.size, layer, say)
+    with clock.stage("data"):
+        bad = examples.fill(
+            arrays, store, missing, preprocess, compute, batch_size=forward_batch(),
+            skip_bad=options.skip_bad, progress=progress,
+        )  # fmt: skip
+        data = examples.collect(split, arrays)
+    for reason in bad.values():
+        say(f"left out: {reason}")
+    return data, bad
+
+
 def _train(
     model: Any,
     forward: Any,
@@ -199,7 +202,7 @@ def _train(
     say: Callable[[str], None],
     progress: examples.Progress,
 ) -> bool:
-    """Train the head and put the weights to keep into the model; tell if Ctrl-C stopped it."""
+    """Train the head and set the model's weights; return whether Ctrl-C stopped the training."""
     dense = model.layers[-1]
     clock.add({"training": float(state.history["seconds"].sum())})
     with clock.stage("training"):
@@ -222,7 +225,7 @@ def _train(
 def _evaluate_and_save(
     model: Any, forward: Any, data: Data, batch_size: BatchSize, clock: Clock, out: Path
 ) -> dict[str, Any]:
-    """Score the test part and write model, scores, metrics and plots; give the metrics."""
+    """Score the test part, write model, scores, metrics and plots, and return the metrics."""
     test = data.parts["test"]
     with clock.stage("evaluation"):
         scores = batch_size.run(lambda size: score(forward, data.batches("test", size)))

@@ -1,15 +1,15 @@
 """Write a run's folder. `nsfwtrain.run.results` reads it.
 
 =====================  =========================================================
-``model/``             self-contained SavedModel: neither network nor backbone needed
-``model.h5``           the same in the study's format; loading it needs the backbone
+``model/``             SavedModel that needs neither the network nor the backbone
+``model.h5``           the same model in the study's format; loading it needs the backbone
 ``history.csv``        loss and accuracy by epoch
 ``logs/``              the same, with histograms of the head, for TensorBoard
 ``scores.csv``         label and score of each test image
 ``metrics.json``       loss, accuracy and the rest on the whole test split
 ``*.png``              ROC, precision and recall, reliability, confusion
-``begun.json``         the facts that a resumed run must share
-``state.npz``          what ``--resume`` continues from
+``begun.json``         the facts that must not change when a run is resumed
+``state.npz``          the state from which ``--resume`` continues
 ``run.json``           everything else: options, counts, metrics, seconds, versions
 =====================  =========================================================
 """
@@ -40,25 +40,20 @@ _PACKAGES = ("nsfwscan", "tensorflow", "tf-keras", "tensorflow-hub", "numpy", "p
 
 
 def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
-    """Create a run's folder, or read the state of an interrupted run from it.
-
-    Returns
-    -------
-    State or None
-        None if no epoch was finished.
+    """Create a run's folder, or return the state of an interrupted run if it finished an epoch.
 
     Raises
     ------
     RunError
-        If the folder holds a run and `resume` is false, or a run with other options, or cannot be
-        created.
+        If the folder holds a run and `resume` is false, or a run with other options, or if it
+        cannot be used.
     """
     begun = out / _BEGUN
     try:
         trained = any((out / name).exists() for name in (FACTS_FILE, STATE))
         if trained and not resume:
             raise RunError(
-                f"{out} holds a run already; go on with it by --resume, or name another folder"
+                f"{out} holds a run already; continue it with --resume, or choose another folder"
             )
         if not trained or not begun.exists():
             out.mkdir(parents=True, exist_ok=True)
@@ -67,16 +62,14 @@ def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
             return None
         before = json.loads(begun.read_text(encoding="utf-8"))
         pairs = [(name, before.get(name), facts[name]) for name in _SAME]
-        options, asked = before.get("options", {}), facts["options"]
-        pairs += [(name, options.get(name), asked[name]) for name in _SAME_OPTIONS]
+        options, given = before.get("options", {}), facts["options"]
+        pairs += [(name, options.get(name), given[name]) for name in _SAME_OPTIONS]
         for name, was, now in pairs:
             if was != now:
-                raise RunError(
-                    f"{out} cannot be resumed: its {name.replace('_', ' ')} was {was}, now it is "
-                    f"{now}"
-                )
+                label = name.replace("_", " ")
+                raise RunError(f"{out} cannot be resumed: its {label} was {was}, now it is {now}")
         state = load_state(out)
-        (out / FACTS_FILE).unlink(missing_ok=True)  # the run is unfinished from here on
+        (out / FACTS_FILE).unlink(missing_ok=True)  # from here on, the run is unfinished
     except (OSError, json.JSONDecodeError) as error:
         raise RunError(f"cannot use the run's folder {out}: {error}") from error
     return state

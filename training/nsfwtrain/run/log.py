@@ -9,13 +9,7 @@ from nsfwtrain.run.state import State
 
 
 class Log:
-    """Writes each epoch into a run's folder.
-
-    Parameters
-    ----------
-    out
-        The folder.
-    """
+    """Writes each epoch into a run's folder."""
 
     def __init__(self, out: Path) -> None:
         self._path = out / HISTORY_FILE
@@ -25,7 +19,7 @@ class Log:
     def write(self, state: State) -> None:
         """Write the last epoch for TensorBoard, and the whole history.
 
-        A run that was killed may have missed a row.
+        The file of a killed run may lack the last row.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Train the head: Adam on the binary cross-entropy, every example counted."""
+"""Train the head with Adam on the binary cross-entropy. Every example counts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from nsfwtrain.data.examples import Batches
 from nsfwtrain.model.head import Weights
 from nsfwtrain.model.keras import tf, tf_keras
+from nsfwtrain.run.metrics import EPSILON, THRESHOLD
 from nsfwtrain.run.state import State
-
-_EPSILON = 1e-7  # tf_keras clips probabilities to this before taking their logarithm
 
 
 class Trainer:
@@ -24,9 +23,9 @@ class Trainer:
     variables
         Kernel and bias of the head.
     learning_rate
-        Of Adam, whose other parameters stay at their defaults.
+        Adam's; its other parameters stay at their defaults.
     class_weight
-        Weights of the two labels in the loss.
+        Weights of label 0 and label 1 in the loss.
     """
 
     def __init__(
@@ -44,9 +43,9 @@ class Trainer:
 
         def losses(inputs: Any, labels: Any) -> tuple[Any, Any]:
             probability = tf.cast(forward(inputs)[:, 0], tf.float32)
-            clipped = tf.clip_by_value(probability, _EPSILON, 1 - _EPSILON)
+            clipped = tf.clip_by_value(probability, EPSILON, 1 - EPSILON)
             cross = labels * tf.math.log(clipped) + (1 - labels) * tf.math.log(1 - clipped)
-            right = tf.cast((probability >= 0.5) == (labels >= 0.5), tf.float32)
+            right = tf.cast((probability >= THRESHOLD) == (labels >= 0.5), tf.float32)
             return -cross, right
 
         def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
@@ -84,11 +83,11 @@ class Trainer:
         return kernel, bias
 
     def train(self, batches: Batches) -> tuple[float, float]:
-        """Take a step for each batch; give the mean loss and accuracy before the steps."""
+        """Take a step for each batch; return the mean loss and accuracy before each step."""
         return _mean(batches, self._step)
 
     def evaluate(self, batches: Batches) -> tuple[float, float]:
-        """Compute the mean loss and accuracy over all examples."""
+        """Return the mean loss and accuracy over all examples."""
         return _mean(batches, self._score)
 
 

@@ -1,4 +1,4 @@
-"""Measure how well scores fit labels. Every example counts, the last short batch included."""
+"""Compare scores with labels. Every example counts, also those of the last, partial batch."""
 
 from typing import Any
 
@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn import metrics as sk
 
-_EPSILON = 1e-7  # tf_keras clips probabilities to this before taking their logarithm
+EPSILON = 1e-7
+"""Probabilities are clipped to [EPSILON, 1 - EPSILON] before the logarithm, as in tf_keras."""
+
+THRESHOLD = 0.5
+"""The lowest score that predicts label 1."""
+
 _BINS = 15
 
 
@@ -35,29 +40,26 @@ def reliability(
 
 
 def calibration_error(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> float:
-    """Compute the expected calibration error of the probability of label 1, over 15 equal bins.
+    """Compute the expected calibration error of the probability of label 1.
 
-    The mean over the images of |share of label 1 - mean score| of their bin: Guo et al., "On
-    Calibration of Modern Neural Networks", 2017. Neither scikit-learn nor SciPy has it.
+    Over 15 bins of equal width, this is the mean of |share of label 1 - mean score|, weighted by
+    the number of images: Guo et al., "On Calibration of Modern Neural Networks", 2017. Neither
+    scikit-learn nor SciPy has it.
     """
     binned = reliability(labels, scores, _BINS)
     gaps = (binned["label"] - binned["score"]).abs()
     return float(np.average(gaps, weights=binned["images"]))
 
 
-def evaluate(
-    labels: NDArray[np.float32], scores: NDArray[np.float32], threshold: float = 0.5
-) -> dict[str, Any]:
+def evaluate(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[str, Any]:
     """Compare scores with labels.
 
     Parameters
     ----------
     labels
-        float32, (N,), 0 or 1, both of which occur.
+        float32, (N,), 0 or 1; both must occur.
     scores
         float32, (N,), probabilities of label 1 in [0, 1].
-    threshold
-        The lowest score of which label 1 is predicted.
 
     Returns
     -------
@@ -66,16 +68,16 @@ def evaluate(
         ``precision``, ``recall``, ``f1``, ``roc_auc``, ``average_precision``,
         ``calibration_error`` and ``confusion`` (rows are the labels, columns the predictions).
     """
-    predicted = scores >= threshold
+    predicted = scores >= THRESHOLD
     actual = labels >= 0.5
-    clipped = np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON)
+    clipped = np.clip(scores.astype(np.float64), EPSILON, 1 - EPSILON)
     low, high = wilson_interval(int((predicted == actual).sum()), len(labels))
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
         actual, predicted, average="binary", zero_division=0
     )
     return {
         "images": len(labels),
-        "threshold": threshold,
+        "threshold": THRESHOLD,
         "loss": float(sk.log_loss(actual, clipped)),
         "accuracy": float(sk.accuracy_score(actual, predicted)),
         "accuracy_95_low": low,

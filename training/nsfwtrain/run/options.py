@@ -15,18 +15,17 @@ class Options:
     mode
         ``features``: the head learns from cached feature vectors. ``end-to-end``: every epoch
         passes the pixels through the backbone.
-    epochs, batch_size, learning_rate
-        As in the study: 10, the variant's batch size, and Adam's default.
     balanced
         Weight the labels by the inverse of their share in the training part.
     patience
-        Stop after this many epochs without a lower validation loss, and keep the best. None: never.
+        Stop after this many epochs without a lower validation loss, and keep the best head. None:
+        never stop early.
     seed
         Determines the first weights and the order of the examples.
     mixed_precision
         Compute in float16 where that is safe, on a GPU that is faster with it.
     skip_bad
-        Leave out images that cannot be used, instead of stopping before the training.
+        Leave out images that cannot be used, instead of raising.
     """
 
     mode: Mode = "features"

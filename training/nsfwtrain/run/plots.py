@@ -1,6 +1,6 @@
-"""Plots of an evaluation: ROC, precision and recall, reliability, confusion."""
+"""Plot an evaluation: ROC, precision and recall, reliability, confusion."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,16 @@ from nsfwtrain.run.metrics import reliability
 
 Scores = NDArray[np.float32]
 
+OPEN_FRAME: dict[Any, Any] = {"axes.spines.top": False, "axes.spines.right": False}
 _BLUE, _GREY = "#1f5fa8", "#999999"
 _BINS = 10
 
 
 def plot_evaluation(labels: Scores, scores: Scores, threshold: float, folder: Path) -> list[Path]:
-    """Draw four plots of a model's scores.
+    """Draw ``roc.png``, ``precision-recall.png``, ``reliability.png`` and ``confusion.png``.
 
-    Parameters
-    ----------
-    labels
-        float32, (N,), 0 or 1, both of which occur.
-    scores
-        float32, (N,), probabilities of label 1 in [0, 1].
-    threshold
-        The lowest score of which label 1 is predicted.
-    folder
-        Where the PNG files go; it exists.
-
-    Returns
-    -------
-    list of Path
-        The files: ``roc.png``, ``precision-recall.png``, ``reliability.png``, ``confusion.png``.
+    `labels`, `scores` and `threshold` are those of `nsfwtrain.run.metrics.evaluate`. The folder
+    must exist.
     """
     truth = labels >= 0.5
     drawings: dict[str, Callable[[Any], None]] = {
@@ -45,26 +33,27 @@ def plot_evaluation(labels: Scores, scores: Scores, threshold: float, folder: Pa
         "reliability": lambda axes: _reliability(axes, truth, scores),
         "confusion": lambda axes: _confusion(axes, truth, scores >= threshold, threshold),
     }
-    files = []
-    with mpl.rc_context({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False}):
+    figures = {}
+    with mpl.rc_context({"font.size": 11, **OPEN_FRAME}):
         for name, draw in drawings.items():
-            figure = Figure(figsize=(5, 5), layout="constrained")
-            draw(figure.add_subplot())
-            files.append(folder / f"{name}.png")
-            save_png(figure, files[-1])
-    return files
+            figures[name] = Figure(figsize=(5, 5), layout="constrained")
+            draw(figures[name].add_subplot())
+        return save_figures(figures, folder)
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure, whole or not at all.
+def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+    """Write each figure to ``<name>.png``, atomically; return the files.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If a file cannot be written.
     """
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    files = [folder / f"{name}.png" for name in figures]
+    for file, figure in zip(files, figures.values(), strict=True):
+        with atomic_path(file) as temporary:
+            figure.savefig(temporary, format="png", dpi=120)
+    return files
 
 
 def _square(axes: Any, title: str, x: str, y: str) -> None:

@@ -25,7 +25,6 @@ SCORES = {"objectId": "str", "value": "int64", "score": "float64"}
 """Columns and dtypes of the scores."""
 
 _NEEDED = ("metrics", "options", "bytes", "parameters", "seconds")
-_NOT_FLAT = "left_out"  # its keys are object IDs, not names of facts
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,8 @@ class Run:
 
     Attributes
     ----------
-    folder
-        Where it is.
     facts
-        What ``run.json`` holds, by name. A nested fact has both names: ``metrics.accuracy``.
+        The content of ``run.json``. A nested fact has both names: ``metrics.accuracy``.
     history
         A row for each epoch: ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` and
         ``seconds``.
@@ -69,13 +66,13 @@ def read_runs(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row for each run, under the name of its folder. The columns are the names of `Run.facts`.
-        ``interrupted`` is true for a run that was interrupted.
+        A row for each run; its folder's name is the index. The columns are those of `Run.facts`.
+        ``interrupted`` tells whether Ctrl-C stopped the run.
 
     Raises
     ------
     RunError
-        If the folder holds no finished run, or a ``run.json`` is not valid.
+        If the folder holds no run, or a ``run.json`` is not valid.
     """
     path = Path(folder)
     runs = sorted(facts.parent for facts in path.glob(f"*/{FACTS_FILE}"))
@@ -90,36 +87,24 @@ def read_facts(run: Path) -> dict[str, Any]:
     Raises
     ------
     RunError
-        If there is none, or it is not a JSON object.
+        If it does not exist, or is not a JSON object.
     """
     try:
         facts = json.loads((run / FACTS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{run} is no finished run: {error}") from error
+        raise RunError(f"{run} is not a finished run: {error}") from error
     if not isinstance(facts, dict):
-        raise RunError(f"{run} is no finished run: {FACTS_FILE} holds no JSON object")
+        raise RunError(f"{run} is not a finished run: {FACTS_FILE} is not a JSON object")
     return facts
 
 
 def read_history(run: Path) -> pd.DataFrame:
-    """Read ``history.csv``.
-
-    Raises
-    ------
-    RunError
-        If it cannot be read, or is not valid.
-    """
+    """Read ``history.csv``; raise RunError if it is not valid."""
     return _read_csv(run / HISTORY_FILE, HISTORY)
 
 
 def read_scores(run: Path) -> pd.DataFrame:
-    """Read ``scores.csv``.
-
-    Raises
-    ------
-    RunError
-        If it cannot be read, or is not valid.
-    """
+    """Read ``scores.csv``; raise RunError if it is not valid."""
     return _read_csv(run / SCORES_FILE, SCORES)
 
 
@@ -131,14 +116,14 @@ def _read_csv(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
 
 
 def _flat_facts(run: Path) -> dict[str, Any]:
-    """Read ``run.json`` and join the names of nested facts by a dot."""
+    """Read ``run.json`` and join the names of nested facts with a dot."""
     facts = read_facts(run)
     absent = [name for name in _NEEDED if name not in facts]
     if absent:
         raise RunError(f"{run / FACTS_FILE} is not valid: it lacks {', '.join(absent)}")
     flat: dict[str, Any] = {}
     for name, value in facts.items():
-        if isinstance(value, dict) and name != _NOT_FLAT:
+        if isinstance(value, dict) and name != "left_out":  # whose keys are object IDs
             flat |= {f"{name}.{inner}": item for inner, item in value.items()}
         else:
             flat[name] = value

@@ -1,4 +1,4 @@
-"""What a training resumes from: weights, optimizer, history; kept in ``state.npz``."""
+"""The state from which a training resumes: weights, optimizer, history; saved in ``state.npz``."""
 
 import json
 import math
@@ -16,7 +16,6 @@ from nsfwtrain.model.head import Weights
 
 STATE = "state.npz"
 
-
 HISTORY = {
     "epoch": "int64",
     "loss": "float64",
@@ -25,7 +24,7 @@ HISTORY = {
     "val_accuracy": "float64",
     "seconds": "float64",
 }
-"""Columns and dtypes of a history: an epoch's means over all examples, and its duration."""
+"""Columns and dtypes of a history: the means of an epoch over all examples, and its duration."""
 
 
 def history_frame(rows: Any = ()) -> pd.DataFrame:
@@ -35,7 +34,7 @@ def history_frame(rows: Any = ()) -> pd.DataFrame:
 
 @dataclass
 class State:
-    """What a training resumes from.
+    """The state from which a training resumes.
 
     Attributes
     ----------
@@ -48,7 +47,7 @@ class State:
     history
         A row for each epoch, see `HISTORY`.
     seconds
-        The time of the stages before the training, by name.
+        Duration of each stage before the training.
     """
 
     head: Weights
@@ -64,17 +63,17 @@ class State:
 
     @property
     def epochs_without_gain(self) -> int:
-        """The number of epochs since the first with the lowest validation loss."""
+        """The number of epochs after the first one with the lowest validation loss."""
         count = len(self.history)
         return count - 1 - int(self.history["val_loss"].argmin()) if count else 0
 
     def add(self, *row: float) -> None:
-        """Add an epoch to the history: its numbers, in the order of `HISTORY`."""
+        """Add an epoch to the history: its values in the order of `HISTORY`."""
         self.history = pd.concat([self.history, history_frame([row])], ignore_index=True)
 
 
 def save_state(out: Path, state: State) -> None:
-    """Write a state, whole or not at all."""
+    """Write a state atomically."""
     arrays = {"head_0": state.head[0], "head_1": state.head[1]}
     if state.best is not None:
         arrays |= {"best_0": state.best[0], "best_1": state.best[1]}
@@ -91,7 +90,7 @@ def save_state(out: Path, state: State) -> None:
 
 
 def load_state(out: Path) -> State | None:
-    """Read a state; None if no epoch was finished.
+    """Read a state; return None if no epoch was finished.
 
     Raises
     ------

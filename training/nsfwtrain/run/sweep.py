@@ -1,4 +1,4 @@
-"""Train several variants one after another, each in a process of its own."""
+"""Train several variants one after another, each in its own process."""
 
 import json
 import signal
@@ -23,7 +23,7 @@ def parse_variants(text: str) -> list[Variant]:
     Raises
     ------
     VariantError
-        If a name is not a variant's, or a range runs backwards.
+        If there is no variant of a name, or a range is in the wrong order.
     """
     chosen: list[Variant] = []
     for part in text.split(","):
@@ -31,13 +31,15 @@ def parse_variants(text: str) -> list[Variant]:
         low = VARIANTS.index(by_name(first))
         high = VARIANTS.index(by_name(last)) if dash else low
         if high < low:
-            raise VariantError(f"the range {part.strip()!r} runs backwards; write {last}-{first}")
+            raise VariantError(
+                f"the range {part.strip()!r} is in the wrong order; write {last}-{first}"
+            )
         chosen += [row for row in VARIANTS[low : high + 1] if row not in chosen]
     return chosen
 
 
 def _finished(run: Path) -> bool:
-    """Tell whether a run finished; an interrupted one has a ``run.json`` too."""
+    """Check whether a run finished; an interrupted run has a ``run.json`` too."""
     try:
         return not read_facts(run).get("interrupted", True)
     except RunError:
@@ -52,20 +54,16 @@ def sweep(
     backbone: str | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Outcome]:
-    """Train the variants that have no finished run. If one fails, the others still run.
+    """Train the variants that have no finished run, in order. If one fails, the others still run.
 
     Parameters
     ----------
-    variants
-        In the order in which they are trained.
     out
-        Folder of the runs, which have the names of their variants.
+        Folder of the runs; the folder of each run has the name of its variant.
     arguments
         More arguments of ``nsfwtrain fit``.
     backbone
         Its ``--backbone``, in which ``{variant}`` stands for the variant's name.
-    say
-        Takes lines that tell a user what happens.
 
     Returns
     -------
@@ -77,8 +75,8 @@ def sweep(
     RunError
         If the folder holds finished runs of a sweep with other options, or cannot be used.
     """
-    asked = {"arguments": list(arguments), "backbone": backbone}
-    _check_options(out, asked)
+    given = {"arguments": list(arguments), "backbone": backbone}
+    _check_options(out, given)
     outcomes: dict[str, Outcome] = {}
     for row in variants:
         run = out / row.name
@@ -89,31 +87,31 @@ def sweep(
         command = [sys.executable, "-m", "nsfwtrain", "fit", row.name, "--out", str(run)]
         if backbone is not None:
             command += ["--backbone", backbone.replace("{variant}", row.name)]
-        # The end of a process frees its memory. --resume continues a run that was killed.
-        child = subprocess.Popen([*command, "--resume", *arguments])  # noqa: S603 - ours
+        # The end of the process frees its memory. --resume continues a run that was killed.
+        child = subprocess.Popen([*command, "--resume", *arguments])  # noqa: S603 - our command
         try:
             failed = child.wait()
         except KeyboardInterrupt as end:
             if isinstance(end, Terminated) and end.number != signal.SIGINT:
-                child.terminate()  # only this process got the signal; Ctrl-C reaches both
-            child.wait()  # it saves its state
+                child.terminate()  # only this process got the signal; both get Ctrl-C
+            child.wait()  # until it has saved its state
             raise
         outcomes[row.name] = "failed" if failed else "done"
     return outcomes
 
 
-def _check_options(out: Path, asked: dict[str, Any]) -> None:
-    """Record the options of a sweep; refuse to mix runs with different ones."""
+def _check_options(out: Path, given: dict[str, Any]) -> None:
+    """Record the options of a sweep; refuse to mix runs with different options."""
     path = out / "sweep.json"
     try:
-        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else asked
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else given
         out.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise RunError(f"cannot use {path}: {error}") from error
-    if before != asked and any(_finished(out / row.name) for row in VARIANTS):
+    if before != given and any(_finished(out / row.name) for row in VARIANTS):
         raise RunError(
             f"{out} holds runs of a sweep with other options "
-            f"({' '.join(before.get('arguments', []))}); name another folder"
+            f"({' '.join(before.get('arguments', []))}); choose another folder"
         )
     with atomic_write(path) as stream:
-        json.dump(asked, stream, indent=2)
+        json.dump(given, stream, indent=2)
