@@ -27,7 +27,7 @@ def test_info_prints_the_place_and_the_contents(
     place = tmp_path / "mine.sqlite"
     run(*scanned, "--cache", place)
     for lines in (run("cache", "info").stdout, run("cache", "info", "--cache", place).stdout):
-        assert "2 by the model" in lines
+        assert "2 by model " in lines
     assert str(place) in lines
 
 
