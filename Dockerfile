@@ -1,16 +1,16 @@
-# Three images. The first is what most people want:
+# Three images. Most users need the first:
 #
 #   docker build --target scan-cpu -t nsfwscan .
 #   docker run --rm -v "$PWD/photos:/photos:ro" nsfwscan /photos
 #
-# scan-gpu and train want an NVIDIA driver on the host and --gpus all. The CUDA libraries come with
-# the wheels, so that all three stand on Python's own image. docs/docker.md says more.
+# scan-gpu and train need an NVIDIA driver on the host and --gpus all. The wheels include the CUDA
+# libraries, so all three are based on the official Python image. See docs/docker.md.
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${BASE} AS base
 ENV PATH=/opt/nsfwscan/bin:$PATH
 
-# What builds and installs stays behind in these stages.
+# The build tools stay in these stages.
 FROM base AS tools
 ENV PATH=/opt/tools/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /source
@@ -18,7 +18,7 @@ COPY locks/build.txt locks/
 RUN python3 -m venv /opt/tools \
  && pip install --quiet --require-hashes -r locks/build.txt \
  && python3 -m venv --without-pip /opt/nsfwscan
-# From here on pip, of the one environment, installs into the other.
+# From here on, pip in /opt/tools installs into /opt/nsfwscan.
 ENV PIP_PYTHON=/opt/nsfwscan/bin/python
 
 FROM tools AS wheel
@@ -28,7 +28,7 @@ COPY export export
 COPY training training
 RUN hatchling build --target wheel --directory /wheel
 
-# The locks name every file by its hash and leave nothing to resolve.
+# The locks contain the hash of every file, so pip resolves nothing.
 FROM tools AS install-scan-cpu
 COPY locks/scan.txt locks/
 RUN pip install --quiet --no-deps --require-hashes -r locks/scan.txt
@@ -47,7 +47,7 @@ RUN pip install --quiet --no-deps --require-hashes -r locks/train-gpu.txt
 COPY --from=wheel /wheel /wheel
 RUN pip install --quiet --no-deps /wheel/*.whl
 
-# Nobody in particular, so that --user can be anybody: who may read the photos is the host's affair.
+# An unprivileged user. --user can set any other, for example one that may read the photos.
 FROM base AS scan
 ENV XDG_CACHE_HOME=/cache
 RUN install -d -m 1777 /cache
@@ -71,9 +71,9 @@ COPY --from=install-train /opt/nsfwscan /opt/nsfwscan
 WORKDIR /data
 USER 65534:65534
 CMD ["nsfwtrain", "--help"]
-# It computes nothing on the card: a training has all of its memory.
+# The check uses the CPU, since a training run needs all memory of the GPU.
 HEALTHCHECK --interval=10m --timeout=2m CMD ["nsfwtrain", "doctor", "--device", "cpu"]
 
-# The last, which is what `docker build .` makes.
+# The last stage is the default of `docker build .`.
 FROM scan AS scan-cpu
 COPY --from=install-scan-cpu /opt/nsfwscan /opt/nsfwscan

@@ -1,14 +1,14 @@
-# Everything here sets up what it needs: Python 3.11 to 3.13 and make are enough.
+# Every target installs its own dependencies. Only Python 3.11 to 3.13 and make are needed.
 #
 #   make scan PHOTOS=/some/folder   scan that folder (without PHOTOS: a few sample images)
 #   make test                       run the tests
-#   make fuzz MINUTES=30            look for damaged files that break something, for so long
-#   make dist                       build wheel and source, install them in empty environments
-#   make check                      format, lint, check types, documentation and Dockerfile (CI:
-#                                   change nothing)
+#   make fuzz MINUTES=30            scan and parse damaged files for 30 minutes
+#   make dist                       build wheel and sdist, install them in empty environments
+#   make check                      format, lint, check types, documentation and Dockerfile (with
+#                                   CI set: without changing a file)
 #   make docs                       regenerate the generated parts of the documentation
 #   make lock                       upgrade all dependencies to their newest versions
-#   make clean                      remove what the above have made
+#   make clean                      remove all generated files
 
 PYTHON ?= python3
 VENV := .venv
@@ -73,17 +73,17 @@ $(SAMPLES): $(VENV)/scan.done docs/samples.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "nsfwscan needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	  echo "nsfwscan needs Python 3.11 or newer; choose one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/dev.done: | tensorflow
 .PHONY: tensorflow
 tensorflow: $(BIN)/python
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 14))' || { \
-	  echo "TensorFlow needs Python 3.11 to 3.13; name one: make clean; make PYTHON=python3.13 ..." >&2; \
+	  echo "TensorFlow needs Python 3.11 to 3.13; choose one: make clean; make PYTHON=python3.13 ..." >&2; \
 	  exit 1; }
 
-# A lock names every file by its hash, so that an install today is the install of tomorrow.
+# A lock contains the hash of every file, so installs are reproducible.
 $(VENV)/%.done: locks/%.txt locks/build.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 	  -r locks/build.txt -r $<

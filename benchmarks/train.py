@@ -1,15 +1,15 @@
-"""What training costs beside the loop it replaces, as ratios measured in one run.
+"""Compare the cost of training with that of the published loop, as ratios from one run.
 
 ::
 
     python benchmarks/train.py --store STORE --split SPLIT --backbone FOLDER
 
-Measured, each in a process of its own so that none profits from another:
+Each measurement runs in its own process, so that none benefits from another:
 
-- decoding alone, and the backbone alone, on one thread: the bound they set for the feature pass is
-  cores / (decode + backbone) per image;
-- `nsfwtrain fit` in features mode, from the first image read to the last epoch, with an empty cache
-  and with a full one (``run.json`` has the seconds by stage);
+- decoding alone and the backbone alone, on one thread. The upper bound of the feature pass, in
+  images per second, is cores / (decode + backbone);
+- `nsfwtrain fit` in features mode, from the first image to the last epoch, with an empty cache and
+  with a full one (``run.json`` has the seconds of each stage);
 - the published loop over the same images, with the same batch size and backbone:
   `ImageDataGenerator`, `flow_from_directory`, `fit`, every epoch over the pixels.
 """
@@ -35,19 +35,21 @@ from nsfwtrain.data.link import link_folders
 from nsfwtrain.data.tables import read_split
 from nsfwtrain.variants import Variant, by_name
 
-_SAMPLE = 320  # images that the alone figures are taken over
-_BATCH = 4  # the quickest on one thread
+_SAMPLE = 320  # images for decoding alone and the backbone alone
+_BATCH = 4  # the fastest on one thread
 
 
 def main() -> None:
     """Measure, and print the table."""
-    parser = argparse.ArgumentParser(description="What training costs, as ratios.")
+    parser = argparse.ArgumentParser(description="Measure the cost of training, as ratios.")
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--backbone", required=True, help="hub handle or SavedModel folder")
     parser.add_argument("--variant", default="b0")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--repeat", type=int, default=3, help="of all but the published loop")
+    parser.add_argument(
+        "--repeat", type=int, default=3, help="rounds of all but the published loop"
+    )
     parser.add_argument("--part", choices=sorted(_PARTS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.part:
@@ -83,7 +85,7 @@ def main() -> None:
     ratio = statistics.median(row[3] for row in rounds)
     print(f"\nfeature pass: {ratio:.3f} of cores / (decode + backbone), median of {len(rounds)}")
     apart = {name: round(s, 1) for name, s in stages.items() if name not in {"data", "training"}}
-    print(f"apart from it, in seconds: {apart}")
+    print(f"other stages, in seconds: {apart}")
 
 
 def _measure(part: str) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def _train_seconds(facts: dict[str, Any]) -> float:
 
 
 def _alone(arguments: argparse.Namespace, variant: Variant) -> dict[str, float]:
-    """Seconds an image of decoding and of the backbone, each on one thread."""
+    """Return the seconds for each image of decoding and of the backbone, on one thread."""
     from nsfwtrain.model.backbone import load_backbone
     from nsfwtrain.model.classifier import feature_function
     from nsfwtrain.model.keras import tf
@@ -146,7 +148,7 @@ def _median(work: Callable[[], object]) -> float:
 
 
 def _published(arguments: argparse.Namespace, variant: Variant) -> dict[str, float]:
-    """Seconds and test loss of the loop of the published study."""
+    """Return seconds and test loss of the loop of the published study."""
     from nsfwtrain.model.backbone import load_backbone
     from nsfwtrain.model.keras import tf_keras
 

@@ -1,4 +1,4 @@
-"""Backbones in the hub's form, made in the test: SavedModels that `hub.KerasLayer` loads."""
+"""Backbones in the form of the hub: SavedModels that `hub.KerasLayer` loads."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from nsfwtrain.variants import by_name
 def swish(x: Any) -> Any:
     """Compute x * sigmoid(x), without the custom gradient of `tf.nn.silu`.
 
-    Saving a model traces each custom gradient, which takes longer than all the rest.
+    Saving a model traces each custom gradient, which takes longer than everything else.
     """
     return x * tf.sigmoid(x)
 
@@ -57,7 +57,7 @@ def save(call: Any, variables: list[Any], path: Path) -> Path:
 
 
 def small_backbone(path: Path, features: int = 1280) -> Path:
-    """Write a backbone that is quick: one layer of random filters, and random mixes of them."""
+    """Write a fast backbone: one layer of random filters, and random mixes of their outputs."""
     rng = np.random.default_rng(0)
     filters = tf.Variable(rng.normal(0, 0.5, (8, 8, 3, 32)).astype(np.float32), name="filters")
     mixes = tf.Variable(rng.normal(0, 1, (32, features)).astype(np.float32), name="mixes")
@@ -70,14 +70,14 @@ def small_backbone(path: Path, features: int = 1280) -> Path:
 
 
 def hungry_backbone(path: Path, fits: int, features: int = 1280) -> Path:
-    """Write a backbone that runs out of memory, really, where a batch is larger than fits."""
+    """Write a backbone that really runs out of memory if a batch has more than `fits` images."""
     weights = np.random.default_rng(0).normal(0, 3, (3, features)).astype(np.float32)
     kernel = tf.Variable(weights)
 
     def call(inputs: Any) -> Any:
         too_many = tf.shape(inputs)[0] > fits
         size = tf.where(too_many, tf.constant(2**47, tf.int64), 1)
-        scratch = tf.random.uniform([size], maxval=1e-30)  # what is random is not folded away
+        scratch = tf.random.uniform([size], maxval=1e-30)  # constants would be folded
         colours = tf.reduce_mean(inputs, axis=(1, 2)) - 0.5
         return tf.tanh(colours @ kernel) + tf.reduce_max(scratch)
 

@@ -1,4 +1,4 @@
-"""A cache with one score in it, for the tests of its parts."""
+"""A cache with one score, for the tests of its parts."""
 
 import sqlite3
 from contextlib import closing
@@ -25,7 +25,7 @@ def filled(path: Path) -> Path:
 
 
 def altered(path: Path, statement: str) -> Path:
-    """Do something to a cache's tables behind its back."""
+    """Change the tables of a cache from another connection."""
     with closing(sqlite3.connect(path)) as other:
         other.execute(statement)
         other.commit()

@@ -21,10 +21,10 @@ from nsfwscan import Classifier
 
 NOBODY = 65534
 
-settings.register_profile("shared", deadline=None)  # machines are shared, and slow at times
+settings.register_profile("shared", deadline=None)  # shared machines are slow at times
 settings.load_profile("shared")
 
-# A shell's background has it ignored, which commands inherit that are to be interrupted here.
+# A shell's background job ignores SIGINT, and the commands that the tests interrupt inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GROUPS = (
@@ -32,18 +32,18 @@ GROUPS = (
     ("small variants", re.compile(r"\[variant-b[0-4]\]")),
     ("export", re.compile(r"^tests/export/")),
 )
-"""Tests that share what is expensive to make run in one process; the longest group comes first."""
+"""Tests that share an expensive fixture run in one process; the longest group comes first."""
 
 
 def group_of(nodeid: str) -> str:
-    """Give the group of a test, which runs in one process: one of `GROUPS`, or its file."""
+    """Return the group of a test, which runs in one process: one of `GROUPS`, or its file."""
     found = (name for name, pattern in GROUPS if pattern.search(nodeid))
     return next(found, nodeid.partition("::")[0])
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the longest groups, after pytest has put the tests of a fixture together."""
+    """Start with the longest groups, after pytest has grouped the tests by fixture."""
     names = [name for name, _ in GROUPS]
 
     def place(item: pytest.Item) -> int:
@@ -70,12 +70,12 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session", autouse=True)
 def _fonts(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Have Matplotlib list the fonts once, wherever the other caches are."""
+    """Let Matplotlib list the fonts once per session, independent of the other caches."""
     os.environ.setdefault("MPLCONFIGDIR", str(tmp_path_factory.mktemp("matplotlib")))
 
 
 @pytest.fixture(autouse=True)
-def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolated_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the user's options file, variables and cache out of the tests."""
     for name in [name for name in os.environ if name.startswith("NSFWSCAN_")]:
         monkeypatch.delenv(name)
@@ -89,7 +89,7 @@ def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """Make a folder that every user may enter, as a test without privileges needs it."""
+    """Create a folder that every user may enter, for tests without privileges."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -97,7 +97,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def unprivileged() -> Callable[[], AbstractContextManager[None]]:
-    """Give up root's right to read everything, for a while."""
+    """Return a context manager that drops root's right to read everything."""
 
     @contextmanager
     def dropped() -> Iterator[None]:
@@ -160,7 +160,7 @@ def variant(
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run an installed console script in an empty folder of its own."""
+    """Return a function that runs an installed console script in an empty folder."""
 
     def call(
         *arguments: str | bytes | os.PathLike[str],

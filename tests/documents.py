@@ -13,7 +13,7 @@ DOCUMENTS = [
 
 @dataclass(frozen=True)
 class Block:
-    """A code block, and the comment above it, which a reader of the page does not see.
+    """A code block, and the invisible comment above it.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Block:
     text: str
 
     def commands(self) -> list[str]:
-        """Give the lines after a prompt of a console block, or a script as a whole."""
+        """Return the lines after a prompt of a console block, or a script as a whole."""
         if self.language != "console":
             return [self.text]
         joined = self.text.replace("\\\n", " ")

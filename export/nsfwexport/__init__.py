@@ -1,1 +1,1 @@
-"""Turn trained models into ONNX files, and prove that both say the same."""
+"""Convert trained models to ONNX and verify that their scores stay the same."""

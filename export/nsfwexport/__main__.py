@@ -1,4 +1,4 @@
-"""``python -m nsfwexport`` is the command ``nsfwexport``."""
+"""Run the command ``nsfwexport`` as ``python -m nsfwexport``."""
 
 from nsfwexport.cli import main
 

@@ -1,4 +1,4 @@
-"""Convert many runs, each in a process of its own, so that its memory is given back."""
+"""Convert many runs, each in its own process so that its memory is freed."""
 
 import subprocess
 import sys
@@ -17,22 +17,22 @@ _MEGABYTE = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What became of a run.
+    """The result of converting one run.
 
     Attributes
     ----------
     name
-        Of its folder.
+        The name of the run folder.
     seconds
-        What it took.
+        Duration of the conversion.
     megabytes
-        Size of the file; None if there is none.
+        Size of the ONNX file; None if the conversion failed.
     largest
         Largest difference of a probability in any comparison.
     flips
-        Decisions that differ, over all comparisons.
+        Number of decisions that differ, over all comparisons.
     error
-        Why there is no file.
+        The reason of a failure.
     """
 
     name: str
@@ -44,21 +44,21 @@ class Row:
 
 
 def convert_all(runs: Path, out: Path, arguments: Sequence[str]) -> list[Row]:
-    """Convert every finished run of a folder; a failure does not end the rest.
+    """Convert every finished run of a folder; a failed run does not stop the others.
 
     Parameters
     ----------
     runs
         Folder of run folders.
     out
-        Folder of the ONNX files, made if it does not exist; one a run, by its name.
+        Folder of the ONNX files, created if missing. Each file has the name of its run.
     arguments
-        What else ``nsfwexport convert`` is told.
+        Further arguments of ``nsfwexport convert``.
 
     Raises
     ------
     ConversionError
-        If there is no finished run, or `out` cannot be made.
+        If `runs` holds no finished run, or `out` cannot be created.
     """
     found = sorted(path.parent for path in runs.glob("*/run.json"))
     if not found:
@@ -66,22 +66,22 @@ def convert_all(runs: Path, out: Path, arguments: Sequence[str]) -> list[Row]:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConversionError(f"cannot make {out}: {error.strerror}") from error
+        raise ConversionError(f"cannot create {out}: {error.strerror}") from error
     return [_convert(run, out / f"{run.name}.onnx", arguments) for run in found]
 
 
 def _convert(run: Path, file: Path, arguments: Sequence[str]) -> Row:
     command = [sys.executable, "-m", "nsfwexport", "convert", "-o", str(file)]
     started = time.perf_counter()
-    done = subprocess.run(  # noqa: S603 - our own command
+    done = subprocess.run(  # noqa: S603 - a command of this package
         [*command, *arguments, "--", str(run)],
         check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
     )  # fmt: skip
     seconds = time.perf_counter() - started
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        said = [line for line in lines if line.startswith(("nsfwexport: ", "Error: "))]
-        why = (said or lines)[0].removeprefix("nsfwexport: ")
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        errors = [line for line in lines if line.startswith(("nsfwexport: ", "Error: "))]
+        why = (errors or lines)[0].removeprefix("nsfwexport: ")
         return Row(name=run.name, seconds=seconds, error=why)
     comparisons = (modelfile.read(file)[1].parity or {})["comparisons"]
     return Row(
@@ -94,7 +94,7 @@ def _convert(run: Path, file: Path, arguments: Sequence[str]) -> Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Lay out what became of the runs, and below it why some failed."""
+    """Format the results as a table, followed by the reasons of failures."""
     cells = [("run", "seconds", "MB", "largest difference", "flips")]
     cells += [
         (

@@ -1,4 +1,4 @@
-"""Choose a model's threshold for a purpose, on labelled images it was not trained on."""
+"""Choose a model's threshold for a purpose, on labelled images outside its training data."""
 
 import csv
 import os
@@ -21,41 +21,41 @@ from nsfwscan.util.files import atomic_path
 Target = Literal["fpr", "recall"]
 
 _HEADER = ["path", "label"]
-_ROUNDING = 1e-9  # 0.07 * 100 is a little more than 7
+_ROUNDING = 1e-9  # 0.07 * 100 is slightly more than 7
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share of some images, and its exact 95 % interval (Clopper and Pearson, 1934)."""
+    """A share of some images, with its exact 95 % interval (Clopper and Pearson, 1934)."""
 
     count: int
     total: int
 
     @property
     def value(self) -> float:
-        """The share seen, in [0, 1]."""
+        """The observed share, in [0, 1]."""
         return self.count / self.total
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Between which the true share lies, with a confidence of at least 95 %."""
+        """The limits of the true share, with a confidence of at least 95 %."""
         found = binomtest(self.count, self.total).proportion_ci(0.95, method="exact")
         return float(found.low), float(found.high)
 
     def __str__(self) -> str:
-        """Write it as ``1.2 % (0.3 % to 3.5 %; 3 of 250)``."""
+        """Return a text such as ``1.2% (0.3% to 3.5%; 3 of 250)``."""
         low, high = self.interval
         return f"{self.value:.1%} ({low:.1%} to {high:.1%}; {self.count:,} of {self.total:,})"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OperatingPoint:
-    """What a threshold does on labelled images.
+    """The rates of a threshold on labelled images.
 
     Attributes
     ----------
     threshold
-        Score from which an image is flagged.
+        Lowest score that is flagged.
     fpr
         Share of label 0 that is flagged.
     recall
@@ -67,10 +67,10 @@ class OperatingPoint:
     recall: Share
 
     def precision(self, prevalence: float) -> float:
-        """Give the share of the flagged that is label 1, where label 1 is that share of all.
+        """Return the share of label 1 among flagged images, by Bayes' rule.
 
-        Bayes' rule; NaN where nothing would be flagged. The sample's own mix of labels plays no
-        part in it.
+        `prevalence` is the share of label 1 among all images, in (0, 1). The labels of the sample
+        may have another ratio. The result is NaN if no image would be flagged.
         """
         right = self.recall.value * prevalence
         wrong = self.fpr.value * (1 - prevalence)
@@ -85,33 +85,33 @@ def choose(
     Parameters
     ----------
     labels
-        int (N,), 0 or 1, both among them.
+        int (N,), 0 or 1. Both occur.
     scores
         float32 (N,) in [0, 1].
     target
-        ``fpr``: the lowest threshold with at most `value` of label 0 flagged. ``recall``: the
-        highest with at least `value` of label 1 flagged.
+        ``fpr`` chooses the lowest threshold that flags at most `value` of label 0. ``recall``
+        chooses the highest that flags at least `value` of label 1.
     value
-        In (0, 1).
+        The target, in (0, 1).
 
     Raises
     ------
     CalibrationError
-        If no threshold in [0, 1] does it.
+        If no threshold in [0, 1] meets the target.
     """
     zeros, ones = (np.sort(scores[labels == i].astype(np.float64)) for i in (0, 1))
     if target == "fpr":
         allowed = int(np.floor(value * len(zeros) + _ROUNDING))
-        blocker = float(zeros[len(zeros) - allowed - 1])  # the highest that must not be flagged
+        blocker = float(zeros[len(zeros) - allowed - 1])  # the highest score to leave unflagged
         if blocker >= 1:
             raise CalibrationError(
-                f"so many images of label 0 score 1 that no threshold flags at most {value:g} of "
-                "them; check the labels"
+                f"too many images of label 0 have the score 1: no threshold flags a share of at "
+                f"most {value:g}; check the labels"
             )
         threshold = _between(blocker, float(np.min(scores, where=scores > blocker, initial=1.0)))
     else:
         needed = max(1, int(np.ceil(value * len(ones) - _ROUNDING)))
-        lowest = float(ones[len(ones) - needed])  # the lowest that must be flagged
+        lowest = float(ones[len(ones) - needed])  # the lowest score that must be flagged
         threshold = _between(float(np.max(scores, where=scores < lowest, initial=0.0)), lowest)
     return OperatingPoint(
         threshold=threshold,
@@ -121,7 +121,7 @@ def choose(
 
 
 def _between(low: float, high: float) -> float:
-    """Give the shortest decimal t near the middle with low < t <= high, or `high` itself."""
+    """Return the shortest decimal t near the middle with low < t <= high, or `high`."""
     middle = (low + high) / 2
     for digits in range(2, 12):
         if low < (short := round(middle, digits)) <= high:
@@ -130,30 +130,30 @@ def _between(low: float, high: float) -> float:
 
 
 def warnings(point: OperatingPoint, target: Target, value: float) -> list[str]:
-    """Say where the sample is too small for what is asked of it."""
+    """Return a sentence for each way in which the sample is too small for the target."""
     share = point.fpr if target == "fpr" else point.recall
     edge = share.interval[1] if target == "fpr" else share.interval[0]
     name = "false-positive rate" if target == "fpr" else "recall"
     missed = edge > value if target == "fpr" else edge < value
-    said = []
+    found = []
     if not point.recall.count:
-        said.append("this threshold flags none of the indecent images; ask for less")
+        found.append("this threshold flags none of the indecent images; relax the target")
     if missed:
-        said.append(
+        found.append(
             f"on {share.total:,} images the true {name} may still be {edge:.1%}; "
             "more labelled images would narrow it"
         )
     rare = value if target == "fpr" else 1 - value
     if rare * share.total < 1:
-        said.append(
-            f"{share.total:,} images are too few to tell a {name} of {value:g}: one of them is "
+        found.append(
+            f"{share.total:,} images are too few to measure a {name} of {value:g}: one image is "
             f"{1 / share.total:.2%}"
         )
-    return said
+    return found
 
 
 def describe(point: OperatingPoint, target: Target, value: float, where: str) -> str:
-    """Give the sentence that the manifest keeps."""
+    """Describe the choice of a threshold, for the manifest."""
     wanted = (
         f"a false-positive rate of at most {value:g}"
         if target == "fpr"
@@ -193,8 +193,8 @@ def read_list(path: Path) -> list[tuple[str, int]]:
                 first = lines.setdefault(image, reader.line_num)
                 if first != reader.line_num:
                     raise CalibrationError(
-                        f"{path}, line {reader.line_num}: {cells[0]} stands on line {first} "
-                        "already; keep one of them"
+                        f"{path}, line {reader.line_num}: {cells[0]} is already on line "
+                        f"{first}; delete one of the two lines"
                     )
                 rows[image] = int(cells[1])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -264,7 +264,7 @@ def calibrate(
 def score(
     classifier: Classifier, images: Sequence[tuple[str, int]]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Score labelled images, exactly as a scan does.
+    """Score labelled images exactly as a scan does.
 
     Returns
     -------
@@ -274,24 +274,26 @@ def score(
     Raises
     ------
     CalibrationError
-        If one cannot be scored, or a label has none.
+        If an image cannot be scored, or a label has no image.
     """
     labels = dict(images)
     for path in labels:
         if Path(path).is_dir():
-            raise CalibrationError(f"{path} is a folder; name each image with its label")
+            raise CalibrationError(f"{path} is a folder; list each image with its label")
     found: dict[str, float] = {}
     for record in scan(list(labels), classifier, selection=Selection(ignore=False)):
         if record.score is None:
             raise CalibrationError(
-                f"{record.path} has no score ({record.detail}); fix it, or leave it out"
+                f"{record.path} has no score ({record.detail}); repair or remove it"
             )
         found[record.path] = record.score
     for missing in labels.keys() - found.keys():
-        raise CalibrationError(f"{missing} is no image; leave it out")
+        raise CalibrationError(f"{missing} is not an image; remove it")
     for value in (0, 1):
         if value not in labels.values():
-            raise CalibrationError(f"there is no image of label {value} to choose a threshold on")
+            raise CalibrationError(
+                f"there is no image of label {value}; calibration needs both labels"
+            )
     return (
         np.array([labels[path] for path in found], np.int64),
         np.array(list(found.values()), np.float32),

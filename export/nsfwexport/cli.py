@@ -44,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Turn trained models into ONNX files, and prove that their scores are the same.",
+    help="Convert trained models to ONNX files, and verify that their scores stay the same.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -57,9 +57,9 @@ def main() -> NoReturn:
 @contextmanager
 def _errors() -> Iterator[None]:
     """Print an error as one sentence; exit with 1 if two models differ."""
-    told = errors_as_exit_codes(PROGRAM, extra="export")
-    with told, silent_libraries(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Keras announces its changes
+    exit_codes = errors_as_exit_codes(PROGRAM, extra="export")
+    with exit_codes, silent_libraries(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras warns of its own changes
         try:
             yield
         except ParityError as error:
@@ -70,7 +70,7 @@ def _errors() -> Iterator[None]:
 
 
 def _check_place(output: Path) -> None:
-    """Refuse an output that cannot be written before the work starts."""
+    """Refuse an output that cannot be written, before the work starts."""
     if output.is_dir() or not output.parent.is_dir():
         why = "it is a folder" if output.is_dir() else f"there is no folder {output.parent}"
         raise OutputError(f"cannot write {output}: {why}")
@@ -86,8 +86,8 @@ def _show(report: "Report", format_: Format) -> None:
     if not report.spread:
         low, high = report.score_range
         typer.echo(
-            f"{PROGRAM}: the scores lie between {low:.3f} and {high:.3f}, which proves little; "
-            "name images of both kinds with --images",
+            f"{PROGRAM}: all scores are between {low:.3f} and {high:.3f}, so the comparison proves "
+            "little; compare on images of both labels with --images",
             err=True,
         )
 
@@ -113,7 +113,7 @@ def convert(
     max_flips: MaxFlips = None,
     format_: ReportFormat = Format.TEXT,
 ) -> None:
-    """Convert a training run to one ONNX file, written only if its scores are the same."""
+    """Convert a training run to one ONNX file, and write it only if the scores are the same."""
     with _errors():
         _check_place(output)
         wanted = chosen_images(images, store, split, part)
@@ -141,7 +141,7 @@ def all_(
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder of the ONNX files.")
     ],
 ) -> None:
-    """Convert every run of a folder, each in its own process; all other options go to convert."""
+    """Convert every run of a folder, each in its own process; other options go to convert."""
     with _errors():
         from nsfwexport.batch import convert_all, table
 
@@ -165,7 +165,7 @@ def verify(
     max_flips: MaxFlips = None,
     format_: ReportFormat = Format.TEXT,
 ) -> None:
-    """Compare an ONNX file with the run it came from; exit with 1 if their scores differ."""
+    """Compare an ONNX file with its training run; exit with 1 if the scores differ."""
     with _errors():
         wanted = chosen_images(images, store, split, part)
         import tempfile
@@ -204,7 +204,7 @@ def half(
     max_flips: MaxFlips = None,
     format_: ReportFormat = Format.TEXT,
 ) -> None:
-    """Write a model file in half precision: half the size, the same contract."""
+    """Convert a model file to half precision: half the size, the same contract."""
     with _errors():
         _check_place(output)
         wanted = chosen_images(images, store, split, part)
@@ -248,20 +248,20 @@ def calibrate(
         typer.Option(
             "--prevalence",
             metavar="SHARE",
-            help="Also print the precision where this share of all images is label 1; repeatable.",
+            help="Also print the precision if this share of all images has label 1; repeatable.",
         ),
     ] = None,
 ) -> None:
     """Choose a model's threshold on labelled images, and write it into its manifest."""
     if (target_fpr is None) == (target_recall is None):
-        raise typer.BadParameter("say what for: --target-fpr, or --target-recall")
+        raise typer.BadParameter("choose one target: --target-fpr or --target-recall")
     target: Literal["fpr", "recall"] = "fpr" if target_recall is None else "recall"
     value = cast("float", target_fpr if target_recall is None else target_recall)
     for share in (value, *(prevalence or ())):
         if not 0 < share < 1:
             raise typer.BadParameter(f"a share must be between 0 and 1, got {share:g}")
     if (labels is None) == (store is None) or (store is None) != (split is None):
-        raise typer.BadParameter("name labelled images: --store and --split, or --labels")
+        raise typer.BadParameter("choose labelled images: --store and --split, or --labels")
     with _errors():
         from nsfwexport import calibrate as calibration
 
@@ -275,7 +275,7 @@ def calibrate(
         typer.echo(f"false-positive rate  {point.fpr}")
         typer.echo(f"recall               {point.recall}")
         for share in prevalence or ():
-            typer.echo(f"where {share:.2%} of all files are indecent, {_precision(point, share)}")
+            typer.echo(f"if {share:.2%} of all files are indecent, {_precision(point, share)}")
         for note in notes:
             typer.echo(f"{PROGRAM}: {note}", err=True)
 
@@ -283,8 +283,8 @@ def calibrate(
 def _precision(point: "OperatingPoint", prevalence: float) -> str:
     precision = point.precision(prevalence)
     if math.isnan(precision):
-        return "nothing would be flagged"
-    return f"{precision:.1%} of those flagged are"
+        return "no file is flagged"
+    return f"{precision:.1%} of the flagged files are"
 
 
 @app.command()
@@ -303,4 +303,4 @@ def check(
             typer.echo(printable(f"{model}: {sentence}"))
         if broken:
             raise typer.Exit(1)
-        typer.echo(printable(f"{model}: one self-contained model file, as it should be"))
+        typer.echo(printable(f"{model}: a valid, self-contained model file"))

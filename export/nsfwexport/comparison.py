@@ -12,14 +12,14 @@ from nsfwexport.errors import ParityError
 
 Scores = NDArray[np.float32]
 
-_LEAST = 1e-6  # probabilities are clipped that far from 0 and 1 before the logit
+_LEAST = 1e-6  # probabilities are clipped to [1e-6, 1 - 1e-6] before the logit
 _WORST = 5
 _SPREAD = 0.5  # a smaller range of scores proves little: a constant would pass
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far two models may differ and still be equal.
+    """The largest differences at which two models count as equal.
 
     Attributes
     ----------
@@ -118,11 +118,11 @@ class Report:
 
     @property
     def spread(self) -> bool:
-        """Whether the scores differ enough from image to image to prove anything."""
+        """Whether the scores vary enough for the comparison to prove anything."""
         return self.score_range[1] - self.score_range[0] >= _SPREAD
 
     def facts(self) -> dict[str, Any]:
-        """Give the facts for the manifest: all but the names of images."""
+        """Return the facts for the manifest, without the paths of images."""
         comparisons = []
         for comparison in self.comparisons:
             entry = asdict(comparison)
@@ -143,25 +143,27 @@ class Report:
         path
             The model file, for the message.
         hint
-            A more likely cause than the general ones.
+            A more likely cause than the general one.
         """
         broken = [comparison for comparison in self.comparisons if not comparison.holds]
         if not broken:
             return
-        said = "; ".join(
+        found = "; ".join(
             f"from the {'same ' * (c.way == 'tensors')}{c.way} on {c.device}, probabilities differ "
             f"by up to {c.probability.largest:.3g} (allowed: {c.tolerance.difference:g}) and "
             f"{c.flips} of {c.images} decisions (allowed: {c.tolerance.flips:.1%})"
             for c in broken
         )
         if all(comparison.way == "files" for comparison in broken):
-            hint = "the tensors agree, so images are decoded or resized in another way"
-        why = hint or "weights, scaling or the order of channels are not the same"
+            hint = "the tensors agree, so images are decoded or resized differently"
+        why = hint or "the weights, the scaling or the channel order differ"
         worst = "".join(
-            f"\n  {name}: {expected:.6f} became {got:.6f}"
+            f"\n  {name}: expected {expected:.6f}, got {got:.6f}"
             for name, expected, got in broken[0].worst
         )
-        raise ParityError(f"{path} does not say what {self.reference} says: {said}; {why}{worst}")
+        raise ParityError(
+            f"{path} does not give the scores of {self.reference}: {found}; {why}{worst}"
+        )
 
 
 def compare(
@@ -182,9 +184,9 @@ def compare(
     threshold
         Lowest score that is flagged.
     paths
-        Of the images.
+        The images.
     expected, got
-        float32 (N,) in [0, 1], N at least 1. NaN stands for no score, and never holds.
+        float32 (N,) in [0, 1], N at least 1. NaN means no score and exceeds every tolerance.
     """
     a, b = expected.astype(np.float64), got.astype(np.float64)
     apart = np.abs(a - b)

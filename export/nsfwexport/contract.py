@@ -1,4 +1,4 @@
-"""What a model file of ours must be, and what of it does not hold for a given one."""
+"""The rules for model files of this project, and their checks."""
 
 from pathlib import Path
 from typing import Any
@@ -12,31 +12,21 @@ _STANDARD = {"", "ai.onnx"}
 
 
 def violations(model: Classifier) -> list[str]:
-    """List what keeps a model from being one self-contained file of ours.
+    """List the rules of a self-contained model file that a model breaks, one sentence each.
 
-    It must carry its manifest, take uint8 ``image`` [N, S, S, 3] in RGB with any N, and give
-    float32 ``probability`` [N, 1]: exactly one input and one output.
-
-    Parameters
-    ----------
-    model
-        The model, loaded with the manifest that it carries or is given.
-
-    Returns
-    -------
-    list of str
-        One sentence for each rule that is broken; empty if the contract holds.
+    The file must carry its manifest. It has exactly one input, uint8 ``image`` [N, S, S, 3] in RGB
+    with any N, and exactly one output, float32 ``probability`` [N, 1].
     """
     broken = []
     manifest, size = model.manifest, model.manifest.preprocess.size
     if model.manifest_origin != "embedded":
         broken.append(f"the manifest is not embedded in the file but {model.manifest_origin}")
     if manifest.input != InputSpec():
-        broken.append("the manifest asks the caller for more than RGB pixels: scaling, or an order")
+        broken.append("the manifest asks the caller to scale or reorder the RGB pixels")
     if manifest.output != OutputSpec():
-        broken.append("the manifest asks the caller to make a probability of the output")
+        broken.append("the manifest asks the caller to convert the output to a probability")
     if manifest.preprocess.resize is not None:
-        broken.append("the manifest crops images; ours are resized whole")
+        broken.append("the manifest crops images; the contract is to resize them whole")
     (given,) = model.inputs  # a classifier has one input
     if (given.name, given.dtype, given.shape[1:]) != ("image", "uint8", (size, size, 3)):
         broken.append(f"the input is {given}, not image: uint8 [N, {size}, {size}, 3]")
@@ -52,25 +42,14 @@ def violations(model: Classifier) -> list[str]:
 
 
 def graph_violations(model: Any) -> list[str]:
-    """List what keeps a graph from running anywhere, from one file.
-
-    Parameters
-    ----------
-    model
-        An `onnx.ModelProto`.
-
-    Returns
-    -------
-    list of str
-        One sentence for each rule that is broken.
-    """
+    """List the rules of a portable, single-file graph that an `onnx.ModelProto` breaks."""
     broken = []
     custom = sorted({node.domain for node in _nodes(model.graph)} - _STANDARD)
     if custom or model.functions:
-        names = ", ".join(custom) or "functions of its own"
-        broken.append(f"the graph uses operators that are not ONNX's own: {names}")
+        names = ", ".join(custom) or "functions of the model"
+        broken.append(f"the graph uses operators outside the ONNX standard: {names}")
     if any(t.data_location == TensorProto.EXTERNAL for t in model.graph.initializer):
-        broken.append("weights lie in another file")
+        broken.append("weights are stored in another file")
     return broken
 
 
@@ -83,15 +62,7 @@ def _nodes(graph: Any) -> Any:
 
 
 def require(path: Path, model: Any) -> None:
-    """Raise `ConversionError` unless a model file keeps all rules.
-
-    Parameters
-    ----------
-    path
-        The file.
-    model
-        The `onnx.ModelProto` in it.
-    """
+    """Raise `ConversionError` if a model file, read as an `onnx.ModelProto`, breaks a rule."""
     broken = graph_violations(model) + violations(Classifier.load(path, device="cpu"))
     if broken:
         raise ConversionError("the converted model breaks the contract: " + "; ".join(broken))

@@ -1,4 +1,4 @@
-"""Turn a Keras model into one ONNX file, and let it have its name once it has proved the same."""
+"""Convert a Keras model to one ONNX file, which is published only if the scores are the same."""
 
 import gc
 import logging
@@ -18,7 +18,7 @@ from nsfwscan import Manifest
 
 OPSET = 18
 
-logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what fails is said by an exception
+logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # failures raise exceptions
 
 _TOOLS = ("nsfwscan", "tensorflow", "tf-keras", "tf2onnx", "onnx")
 
@@ -33,34 +33,34 @@ def convert(
     tolerances: Mapping[str, Tolerance] = TOLERANCES,
     licence: str | None = None,
 ) -> Report:
-    """Convert a model, check the file, prove that both say the same, and only then name it.
+    """Convert a model, check the file, compare the scores, and only then give the file its name.
 
     Parameters
     ----------
     source
         The Keras model.
     out
-        The ONNX file; what was there before stays if anything fails.
+        The ONNX file. An existing one stays if anything fails.
     opset
-        Version of ONNX's operators.
+        Version of the ONNX operator set.
     images
-        Images to compare on; None makes some.
+        Images to compare on; None generates some.
     devices, tolerances
-        Where to compare, and what must hold.
+        The devices to compare on, and the tolerance of each.
     licence
-        Of the weights, as an SPDX expression.
+        The licence of the weights, as an SPDX expression.
 
     Returns
     -------
     Report
-        Of the comparison; the manifest has it too.
+        The comparison, which is also stored in the manifest.
 
     Raises
     ------
     ConversionError
         If the model cannot be converted, or the file would break the contract.
     ParityError
-        If it does not say the same.
+        If the scores differ by more than the tolerance.
     OutputError
         If the file cannot be written.
     """
@@ -83,9 +83,9 @@ def convert(
 
 
 def _to_onnx(source: KerasModel, opset: int) -> Any:
-    """Convert: input ``image``, output ``probability``."""
+    """Convert to a graph from ``image`` to ``probability``."""
     size = source.preprocess.size
-    # The identity at the end gives the output its name, whatever the model's own layer is called.
+    # The identity at the end names the output, whatever the name of the model's last layer.
     named = tf_keras.Sequential(
         [
             tf_keras.Input((size, size, 3), dtype="uint8", name="image"),
@@ -102,17 +102,17 @@ def _to_onnx(source: KerasModel, opset: int) -> Any:
         )
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:
-        raise ConversionError(f"{source.folder} does not convert: {sentence(error)}") from error
+        raise ConversionError(f"cannot convert {source.folder}: {sentence(error)}") from error
     finally:
         gc.unfreeze()
     return model
 
 
 def _optimizers() -> dict[str, Callable[[], Any]]:
-    """Give tf2onnx's own graph optimizers, each preceded by a collection of garbage.
+    """Return the graph optimizers of tf2onnx, each preceded by a garbage collection.
 
-    Each works on a deep copy of the graph, weights and all, and the copies refer to themselves:
-    without this a B7 takes 17.9 GB.
+    Each optimizer deep-copies the graph with its weights, and the copies hold reference cycles.
+    Without the collections, converting a B7 takes 17.9 GB.
     """
 
     def after_collection(factory: Callable[[], Any]) -> Callable[[], Any]:
@@ -122,5 +122,5 @@ def _optimizers() -> dict[str, Callable[[], Any]]:
 
         return make
 
-    found = tf2onnx.optimizer._get_optimizers()  # noqa: SLF001 - there is no public way
+    found = tf2onnx.optimizer._get_optimizers()  # noqa: SLF001 - no public function
     return {name: after_collection(factory) for name, factory in found.items()}

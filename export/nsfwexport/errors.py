@@ -1,15 +1,15 @@
-"""What can go wrong in an export, as types; each message names the file and what to do."""
+"""The errors of an export; each message names the file and the fix."""
 
 from nsfwscan import NsfwScanError
 
 
 class ConversionError(NsfwScanError):
-    """A Keras model that is missing, does not load, or does not become a model file of ours."""
+    """A Keras model is missing, does not load, or cannot be converted to a valid model file."""
 
 
 class ParityError(NsfwScanError):
-    """A model file that does not say what the model it was made from says."""
+    """The scores of a model file differ from those of the model that it was made from."""
 
 
 class CalibrationError(NsfwScanError):
-    """Labelled images from which no threshold can be chosen."""
+    """No threshold can be chosen from the labelled images."""

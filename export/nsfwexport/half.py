@@ -1,4 +1,4 @@
-"""A model file in half precision: half the size, the same contract."""
+"""Convert a model file to half precision: half the size, the same contract."""
 
 import hashlib
 import warnings
@@ -24,36 +24,36 @@ def half(
     devices: Sequence[str] = ("cpu",),
     tolerances: Mapping[str, Tolerance] = HALF_TOLERANCES,
 ) -> Report:
-    """Write a model file with weights and arithmetic in float16; input and output keep their types.
+    """Convert weights and arithmetic of a model file to float16; input and output keep their types.
 
     Parameters
     ----------
     path
-        A model file of ours, in single precision.
+        A model file of this project, in single precision.
     out
-        The new one; what was there before stays if anything fails.
+        The new file. An existing one stays if anything fails.
     images
-        Images to compare the two on; None makes some.
+        Images to compare on; None generates some.
     devices, tolerances
-        Where to compare, and what must hold.
+        The devices to compare on, and the tolerance of each.
 
     Returns
     -------
     Report
-        Of the comparison with the file in single precision on the CPU.
+        The comparison with the file in single precision on the CPU.
 
     Raises
     ------
     ModelError
-        If the file cannot be read, or carries no manifest.
+        If the file cannot be read or carries no manifest.
     ConversionError
-        If it is in half precision already, or cannot be converted.
+        If it is already in half precision, or cannot be converted.
     ParityError
-        If the result does not say the same.
+        If the scores differ by more than the tolerance.
     """
     model, manifest = modelfile.read(path)
     if modelfile.is_half(model):
-        raise ConversionError(f"{path} is in half precision already; name the file it came from")
+        raise ConversionError(f"{path} is already in half precision; convert its original")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     smaller = _to_half(model, path)
     manifest = modelfile.with_tools(
@@ -69,14 +69,14 @@ def half(
     return publish(
         smaller, manifest, out, str(path), whole.predict,
         images=images, devices=devices, tolerances=tolerances,
-        hint="half precision is too coarse for it, unless --max-difference allows more",
+        hint="half precision is too coarse for this model, unless --max-difference allows more",
     )  # fmt: skip
 
 
 def _to_half(model: Any, path: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # weights too small for float16 become its smallest
+            warnings.simplefilter("ignore")  # tiny weights become the smallest float16
             return convert_float_to_float16(model, keep_io_types=True)
     except Exception as error:
-        raise ConversionError(f"{path} does not convert to half precision: {error}") from error
+        raise ConversionError(f"cannot convert {path} to half precision: {error}") from error

@@ -1,4 +1,4 @@
-"""The Keras side: TensorFlow imported quietly, a trained model found and loaded."""
+"""Import TensorFlow without its log messages, and load trained Keras models."""
 
 import json
 import os
@@ -15,10 +15,10 @@ from nsfwexport.errors import ConversionError
 from nsfwscan import Preprocess
 from nsfwscan.decoding.pixels import Pixels
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong is said by an exception
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # failures raise exceptions
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the hub still asks for pkg_resources
+    warnings.simplefilter("ignore")  # tensorflow_hub still imports pkg_resources
     import tensorflow as tf
     import tensorflow_hub as hub
     import tf_keras
@@ -31,25 +31,25 @@ _TRAINING_FACTS = (
     "split_sha256", "counts", "options", "epochs", "metrics", "backbone", "backbone_fingerprint",
     "parameters", "versions", "device",
 )  # fmt: skip
-_BATCH = 4  # few, since a B7 is large
+_BATCH = 4  # small, since a B7 is large
 
 
 @dataclass(frozen=True, kw_only=True)
 class KerasModel:
-    """A trained model, loaded.
+    """A loaded, trained model.
 
     Attributes
     ----------
     folder
-        Where it was found.
+        The folder that it was loaded from.
     variant
-        Which of the variants it is.
+        The variant, such as ``b0``.
     model
         A `tf_keras` model from uint8 (N, S, S, 3), RGB, to the probability (N, 1) of label 1.
     preprocess
-        From a file's bytes to its pixels.
+        The preprocessing that the model needs.
     training
-        Facts of the training run, if it came from one.
+        Facts of the training run; None for a model without a run.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class KerasModel:
     training: dict[str, Any] | None
 
     def scorer(self) -> Callable[[Pixels], NDArray[np.float32]]:
-        """Give a function from uint8 (N, S, S, 3) to probabilities, float32 (N,)."""
+        """Return a function from uint8 (N, S, S, 3) to probabilities, float32 (N,)."""
         call = tf.function(lambda pixels: self.model(pixels, training=False), reduce_retracing=True)
 
         def score(pixels: Pixels) -> NDArray[np.float32]:
@@ -73,33 +73,32 @@ class KerasModel:
 
 
 def load(folder: Path, variant: str | None = None) -> KerasModel:
-    """Load a training run's model, or any Keras model folder.
+    """Load the model of a training run, or any Keras model folder.
 
     Parameters
     ----------
     folder
         A folder with ``run.json`` and ``model/``, or a SavedModel.
     variant
-        What to call a model that comes from no run.
+        Variant of a model without a run. For a run, None or the variant of the run.
 
     Raises
     ------
     ConversionError
-        If there is no such model, it does not load, or it does not take pixels and give one
-        probability.
+        If there is no model, it does not load, or it does not map pixels to one probability.
     """
     facts = _facts(folder)
     saved = folder if facts is None else folder / "model"
     if not (saved / "saved_model.pb").is_file():
         raise ConversionError(
-            f"{folder} holds neither a finished training run nor a SavedModel; name a folder that "
-            "nsfwtrain fit has made"
+            f"{folder} holds neither a finished training run nor a SavedModel; pass a folder that "
+            "nsfwtrain fit has written"
         )
     name = (facts or {}).get("variant", variant)
     if variant not in {None, name}:
-        raise ConversionError(f"{folder} is a run of {name}, not of {variant}; leave --variant out")
+        raise ConversionError(f"{folder} is a run of {name}, not of {variant}; omit --variant")
     if not isinstance(name, str):
-        raise ConversionError(f"{folder} is no training run: say by --variant what model it is")
+        raise ConversionError(f"{folder} is not a training run; set its variant with --variant")
     try:
         model = tf_keras.models.load_model(
             saved, custom_objects={"KerasLayer": hub.KerasLayer}, compile=False
@@ -110,7 +109,7 @@ def load(folder: Path, variant: str | None = None) -> KerasModel:
     preprocess = Preprocess(size=size) if facts is None else _preprocess(facts, folder)
     if preprocess.size != size:
         raise ConversionError(
-            f"{folder}: run.json says images of {preprocess.size} pixels, the model takes {size}"
+            f"{folder}: run.json has images of {preprocess.size} pixels, the model takes {size}"
         )
     training = facts and {key: facts[key] for key in _TRAINING_FACTS if key in facts}
     return KerasModel(
@@ -119,7 +118,7 @@ def load(folder: Path, variant: str | None = None) -> KerasModel:
 
 
 def sentence(error: BaseException) -> str:
-    """Put what a library said on one line, cut where it gets long."""
+    """Return a library's message on one line, cut at 300 characters."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
@@ -132,25 +131,23 @@ def _facts(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise ConversionError(f"cannot read {path}: {error}") from error
     if not isinstance(facts, dict):
-        raise ConversionError(f"{path} is no JSON object; train again")
+        raise ConversionError(f"{path} is not a JSON object; train again")
     return facts
 
 
 def _no_number(word: str) -> None:
-    raise ValueError(f"it holds {word}, which is no number")
+    raise ValueError(f"it holds {word}, which is not valid JSON")
 
 
 def _preprocess(facts: dict[str, Any], folder: Path) -> Preprocess:
     try:
         return Preprocess.from_facts(facts["preprocess"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ConversionError(f"{folder}: run.json does not say how images are prepared") from (
-            error
-        )
+        raise ConversionError(f"{folder}: run.json holds no valid preprocessing") from error
 
 
 def _side(model: Any, saved: Path) -> int:
-    """Give S of a model from uint8 (N, S, S, 3) to (N, 1)."""
+    """Return S of a model from uint8 (N, S, S, 3) to (N, 1)."""
     inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
     if len(inputs) == 1 and len(outputs) == 1:
         taken, given = tuple(inputs[0].shape), tuple(outputs[0].shape)
@@ -159,6 +156,6 @@ def _side(model: Any, saved: Path) -> int:
             return int(taken[1])
     shapes = ", ".join(f"{t.dtype.name} {tuple(t.shape)}" for t in [*inputs, *outputs])
     raise ConversionError(
-        f"{saved} goes {shapes or 'from and to nothing that it tells'}; expected uint8 "
-        "(None, S, S, 3), the pixels as they are, to float32 (None, 1), one probability"
+        f"{saved} has the inputs and outputs {shapes or 'unknown'}; expected uint8 "
+        "(None, S, S, 3), unscaled pixels, and float32 (None, 1), one probability"
     )

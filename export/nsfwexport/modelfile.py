@@ -1,4 +1,4 @@
-"""An ONNX file and the manifest in it: read, embed, write."""
+"""Read and write ONNX files with an embedded manifest."""
 
 from dataclasses import replace
 from importlib.metadata import version
@@ -19,43 +19,43 @@ def read_graph(path: Path) -> Any:
     Raises
     ------
     ModelError
-        If it cannot be read or is no ONNX.
+        If it cannot be read or is not an ONNX model.
     """
     try:
         return onnx.load_from_string(read_model(path))
     except DecodeError as error:
-        raise ModelError(f"{path} is no ONNX model") from error
+        raise ModelError(f"{path} is not an ONNX model") from error
 
 
 def read(path: Path) -> tuple[Any, Manifest]:
-    """Read a model file of ours.
+    """Read a model file with a manifest.
 
     Returns
     -------
     tuple
-        The `onnx.ModelProto`, and the manifest that it carries.
+        The `onnx.ModelProto` and its embedded manifest.
 
     Raises
     ------
     ModelError
-        If it cannot be read or is no ONNX.
+        If it cannot be read or is not an ONNX model.
     ManifestError
-        If it carries no manifest, or one that does not hold.
+        If it carries no manifest, or an invalid one.
     """
     model = read_graph(path)
     found = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
     if not found:
-        raise ManifestError(f"{path} carries no manifest; name a file that nsfwexport has made")
+        raise ManifestError(f"{path} carries no manifest; pass a file that nsfwexport has written")
     return model, parse_manifest(found[0], str(path))
 
 
 def is_half(model: Any) -> bool:
-    """Tell whether an `onnx.ModelProto` has weights in float16."""
+    """Return whether an `onnx.ModelProto` has weights in float16."""
     return any(t.data_type == onnx.TensorProto.FLOAT16 for t in model.graph.initializer)
 
 
 def embed(model: Any, manifest: Manifest) -> bytes:
-    """Give the bytes of a model file with its manifest in it."""
+    """Return the bytes of a model file with an embedded manifest."""
     others = {e.key: e.value for e in model.metadata_props if e.key != METADATA_KEY}
     onnx.helper.set_model_props(model, others | {METADATA_KEY: manifest.to_json()})
     data: bytes = model.SerializeToString()
@@ -63,5 +63,5 @@ def embed(model: Any, manifest: Manifest) -> bytes:
 
 
 def with_tools(manifest: Manifest, *packages: str) -> Manifest:
-    """Add the versions of packages that had a part in making a file."""
+    """Add the versions of the packages that made a file."""
     return replace(manifest, tools=manifest.tools | {name: version(name) for name in packages})

@@ -1,4 +1,4 @@
-"""The options that the commands of ``nsfwexport`` share, and what they choose."""
+"""The options that the commands of ``nsfwexport`` share, and the values that they select."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -88,21 +88,23 @@ ReportFormat = Annotated[Format, typer.Option("--format", help="Format of the re
 def chosen_images(
     images: Path | None, store: Path | None, split: Path | None, part: Parts
 ) -> Sequence[Path] | None:
-    """List the images that the options choose; None if they choose none.
+    """List the images that the options select; None without these options.
 
     Raises
     ------
     typer.BadParameter
-        If the options do not go together.
+        If the options contradict each other.
     InputError
-        If there is no image.
+        If they select no image.
     """
     from nsfwexport import samples
 
     if (store is None) != (split is None):
         raise typer.BadParameter("--store and --split go together")
     if images is not None and store is not None:
-        raise typer.BadParameter("name images by --images, or by --store and --split, not both")
+        raise typer.BadParameter(
+            "choose images with --images, or with --store and --split, not both"
+        )
     if images is not None:
         return samples.in_folder(images)
     if store is not None and split is not None:
@@ -113,7 +115,7 @@ def chosen_images(
 def chosen_tolerances(
     base: "Mapping[str, Tolerance]", difference: float | None, flips: float | None
 ) -> "dict[str, Tolerance]":
-    """Give the tolerance of each device; an option replaces the value in `base`."""
+    """Return the tolerance of each device; an option replaces the value in `base`."""
     from nsfwexport.comparison import Tolerance
 
     return {

@@ -1,8 +1,8 @@
 """Prove that a model file gives the scores of the model that it was made from.
 
-There are two comparisons on every device. One feeds both models the same tensors: it detects wrong
-weights, scaling or channels. The other starts from the files, with the scanner itself on one side:
-it also detects another way of decoding or resizing.
+There are two comparisons on every device. One feeds both models the same tensors, and detects wrong
+weights, scaling or channels. The other starts from the files, with the scanner itself on one side,
+and also detects differences in decoding or resizing.
 """
 
 import tempfile
@@ -26,7 +26,7 @@ from nsfwscan.sources.entry import problem_of
 from nsfwscan.util.files import atomic_path
 from nsfwscan.util.parallel import available_cores, map_ahead
 
-_BATCH = 4  # few, since a B7 is large
+_BATCH = 4  # small, since a B7 is large
 
 
 def verify(
@@ -40,7 +40,7 @@ def verify(
     tolerances: Mapping[str, Tolerance] = TOLERANCES,
     called: Path | None = None,
 ) -> Report:
-    """Compare a model file with its reference, on images.
+    """Compare the scores of a model file with those of its reference.
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ def verify(
     tolerances
         The tolerance of each device. It is reported, not required: see `Report.require`.
     called
-        The name of the model file in messages; None is `model`.
+        The path of the model file in messages; by default `model`.
 
     Raises
     ------
     ParityError
-        If no image can be used, or the scanner and this function disagree on which can.
+        If no image can be used, the image sizes differ, or a reference score is not finite.
     NsfwScanError
         If the model file or a device cannot be used.
     """
@@ -72,15 +72,15 @@ def verify(
     classifiers = {device: _load(model, device) for device in devices}
     sizes = {classifier.manifest.preprocess.size for classifier in classifiers.values()}
     if sizes != {preprocess.size}:
-        raise ParityError(f"{name} takes images of another size than {reference}: another model")
+        raise ParityError(f"{name} and {reference} take images of different sizes")
     scored = _score(score, preprocess, classifiers, images)
     if not scored.paths:
-        why = next((f"{path}: {said}" for path, said in scored.left_out.items()), "there is none")
+        why = next((f"{path}: {why}" for path, why in scored.left_out.items()), "none given")
         raise ParityError(f"no image can be used to compare {name} with {reference}: {why}")
     expected = np.concatenate(scored.reference)
     if not np.isfinite(expected).all():
         without = scored.paths[int(np.argmin(np.isfinite(expected)))]
-        raise ParityError(f"{reference} gives no number for {without}: its weights do not hold")
+        raise ParityError(f"{reference} has no finite score for {without}: its weights are invalid")
     threshold = next(iter(classifiers.values())).manifest.threshold
     comparisons = []
     for device, classifier in classifiers.items():
@@ -114,7 +114,7 @@ def _score(
     classifiers: Mapping[str, Classifier],
     images: Sequence[Path],
 ) -> _Scored:
-    """Give the scores of the reference and of the model file from the same tensors."""
+    """Return the scores of the reference and of the model file from the same tensors."""
     scored = _Scored()
     chunks = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
     load = partial(_load_images, preprocess=preprocess)
@@ -150,7 +150,7 @@ def _load_images(
 
 
 def _scan(classifier: Classifier, paths: Sequence[str]) -> Scores:
-    """Give the scores of a scan; NaN for an image without one."""
+    """Return the scores of a scan, with NaN for an image without one."""
     found = {
         record.path: record.score
         for record in scan(paths, classifier, frames=1, selection=Selection(ignore=False))
@@ -182,7 +182,7 @@ def publish(
     out
         The file. An existing one stays if anything fails.
     reference, score, devices, tolerances
-        See `verify`. The images are prepared as the manifest says.
+        See `verify`. The preprocessing is that of the manifest.
     images
         The images to compare on; None generates some.
     hint

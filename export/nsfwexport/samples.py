@@ -1,4 +1,4 @@
-"""Images to compare two models on: named ones, a store's, or some that are made here."""
+"""Images to compare models on: those of a folder or a store, or generated ones."""
 
 import io
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ _ORIENTATION_TAG = 0x0112
 
 
 def in_folder(folder: Path) -> list[Path]:
-    """List the files below a folder that may be images, or name the one file.
+    """List the files below a folder that may be images; `folder` may also be one file.
 
     Raises
     ------
     InputError
-        If there is none.
+        If there is no such file.
     """
     found = [Path(e.location) for e in discover([folder], Selection()) if isinstance(e, Entry)]
     if not found:
-        raise InputError(f"{folder} holds no image; name a folder of photos")
+        raise InputError(f"{folder} holds no image; choose a folder of photos")
     return found
 
 
@@ -47,16 +47,10 @@ def in_store(store: Path, split: Path, part: Part) -> list[Path]:
 
 
 def make(folder: Path, count: int = 64) -> list[Path]:
-    """Write varied images, always the same: colours, blots and noise of all scales.
+    """Generate images of random colours and patterns of all scales in an existing folder.
 
-    They are of many sizes, JPEG and PNG, grey, transparent and turned ones among them.
-
-    Parameters
-    ----------
-    folder
-        Where to; it exists.
-    count
-        How many.
+    The images are the same in every call. They are JPEG and PNG files of many sizes, some
+    grey, transparent or rotated by EXIF.
     """
     rng = np.random.default_rng(0)
     return [_write(folder / f"{i:03}", rng, i) for i in range(count)]

@@ -1,4 +1,4 @@
-"""A parity report as people and programs read it."""
+"""Format a parity report as text, Markdown and JSON."""
 
 import json
 import math
@@ -29,7 +29,7 @@ def _rows(report: Report) -> list[tuple[str, ...]]:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Lay rows out in columns, the first to the left, the others to the right."""
+    """Align rows in columns: the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(
@@ -42,26 +42,26 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Write rows as a Markdown table; the first is the heading."""
+    """Format rows as a Markdown table; the first row is the heading."""
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def text_report(report: Report) -> str:
-    """Write a report for a terminal."""
+    """Format a report for a terminal."""
     low, high = report.score_range
     name = printable(report.reference)
-    head = f"against {name}, scores {low:.3f} to {high:.3f}, at {report.threshold:g}:"
+    head = f"compared with {name}: scores {low:.3f} to {high:.3f}, threshold {report.threshold:g}"
     return f"{head}\n{aligned(_rows(report))}"
 
 
 def markdown_report(report: Report) -> str:
-    """Write a report as a Markdown table."""
+    """Format a report as a Markdown table."""
     return markdown(_rows(report))
 
 
 def json_report(report: Report) -> str:
-    """Write a report as JSON, the worst images included."""
+    """Format a report as JSON, including the worst images."""
     facts = report.facts()
     for entry, comparison in zip(facts["comparisons"], report.comparisons, strict=True):
         entry["holds"] = comparison.holds
@@ -71,7 +71,7 @@ def json_report(report: Report) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Put null where there is no number: JSON has no NaN."""
+    """Replace each NaN and infinity by None, since JSON has neither."""
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -4,8 +4,8 @@
 >>> for record in scan("photos", Classifier.load()):  # doctest: +SKIP
 ...     print(record.path, record.status, record.score)
 
-Names are loaded when they are first used, so that importing the package costs nothing. The package
-logs to the logger ``nsfwscan``, and prints nothing.
+The package loads each name on first use, so that importing it costs nothing. It logs to the logger
+``nsfwscan`` and prints nothing.
 """
 
 import importlib
@@ -74,8 +74,8 @@ _FORMER = {"Picture": "DecodedImage", "PictureError": "ImageError"}
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-# From version 1.29 on, ONNX Runtime sends telemetry, and keeps a machine ID in the user's cache
-# folder, unless this is set before it is loaded.
+# ONNX Runtime 1.29 and newer sends telemetry and stores a machine ID in the user's cache folder,
+# unless this variable is set before it is loaded.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __all__ = [
@@ -111,7 +111,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from the module that defines it; a former name gives the same."""
+    """Load a public name from the module that defines it. Former names still work."""
     name = _FORMER.get(name, name)
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

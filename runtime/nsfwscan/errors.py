@@ -1,7 +1,7 @@
-"""The errors and the stable words for them.
+"""The exceptions, and the stable words for images without a score.
 
-A set-up that cannot work raises one of these. An image that cannot be scored does not end a scan:
-it becomes an ``error`` record (see `nsfwscan.record`)::
+An invalid set-up raises one of these exceptions. An image that cannot be scored does not end a
+scan: it becomes an ``error`` record (see `nsfwscan.record`)::
 
     NsfwScanError
     ├── ModelError          a model that is missing, not ONNX, or contradicts its manifest
@@ -16,8 +16,8 @@ it becomes an ``error`` record (see `nsfwscan.record`)::
     ├── StoreError          an unusable object store
     └── ImageError          an image that cannot be scored
 
-Every message is one sentence for the user: it names the file or the option, says what was found
-and what to do about it.
+Every message is one sentence for the user. It names the file or the option, the problem, and the
+fix.
 """
 
 from enum import StrEnum
@@ -47,10 +47,10 @@ REASONS = {
     Reason.VANISHED: "the file was deleted between listing and opening it",
     Reason.DANGLING_LINK: "a symbolic link whose target does not exist",
     Reason.SPECIAL_FILE: "a pipe, socket or device; such files are never opened",
-    Reason.UNREADABLE: "no permission, or the disk failed",
-    Reason.EMPTY: "the name promises an image, but the file is empty",
-    Reason.NOT_AN_IMAGE: "the name promises an image, but the content is something else",
-    Reason.UNSUPPORTED: "an image in a format that is not decoded",
+    Reason.UNREADABLE: "permission was denied, or the disk failed",
+    Reason.EMPTY: "the extension is that of an image, but the file is empty",
+    Reason.NOT_AN_IMAGE: "the extension is that of an image, but the content is not an image",
+    Reason.UNSUPPORTED: "nsfwscan does not decode the image's format",
     Reason.TRUNCATED: "the file ends before the image does",
     Reason.CORRUPT: "the image's data is damaged",
     Reason.TOO_LARGE: "more pixels, bytes or memory than the limits allow",

@@ -1,9 +1,9 @@
-"""The options of a scan, their defaults and their ranges. Nothing here is slow to import."""
+"""The options of a scan, their defaults and their ranges. The module imports quickly."""
 
 from dataclasses import dataclass
 
 MAX_PIXELS = 178_956_970
-"""Limit on width x height: 2**30 / 6, where Pillow too refuses a "decompression bomb"."""
+"""Limit on width x height: 2**30 / 6, as Pillow's limit for a "decompression bomb"."""
 
 MAX_FILESIZE = 512 << 20
 """Limit on an image file in bytes: an uncompressed RGB image of `MAX_PIXELS` fits."""
@@ -12,20 +12,20 @@ TIMEOUT = 30.0
 """Seconds that reading and decoding one file may take."""
 
 LEAST_TIMEOUT = 0.1
-"""Smallest such limit in seconds, and how often the clock is looked at."""
+"""Smallest `TIMEOUT` in seconds, and the interval at which it is checked."""
 
 MAX_MEMORY = 6 << 30
 """Limit on a worker's memory in bytes.
 
-Any image of `MAX_PIXELS` can be decoded within it: the most that one took was 26 bytes a pixel,
-of a transparent WebP that is turned.
+Any image of `MAX_PIXELS` can be decoded within it. The most expensive image measured, a rotated
+transparent WebP, took 26 bytes per pixel.
 """
 
 LEAST_MEMORY = 256 << 20
-"""Smallest such limit: below it, the libraries that decode do not fit themselves."""
+"""Smallest `MAX_MEMORY` in bytes: the decoding libraries themselves do not fit in less."""
 
 FRAMES = 8
-"""How many frames of an animation are scored at most."""
+"""Largest number of frames of an animation to score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +37,15 @@ class ScanOptions:
     frames
         Most frames of an animation to score, 1 or more.
     exact
-        Whether JPEG files are decoded at full size, even where the model's `Preprocess` allows a
-        reduced one.
+        Whether to decode JPEG files at full size, even if the model's `Preprocess` allows a
+        reduced size.
     batch_size
-        Most frames in one call of the model, 1 or more. None: 2 on the CPU, 1 if they are larger
-        than 224 x 224, and 32 on a GPU.
+        Most frames in one call of the model, 1 or more. None: 32 on a GPU; on the CPU 2, or 1 if
+        the model's input is larger than 224 x 224.
     workers
         Processes that read and decode, 1 or more. None: one for each available core.
     threads
-        Threads that call the model, 1 or more. None: on the CPU one for each available core,
+        Threads that call the model, 1 or more. None: on the CPU the number of available cores
         divided by the threads of one call; 2 on a GPU, so that one batch uploads while another
         runs.
     max_pixels
@@ -53,8 +53,8 @@ class ScanOptions:
     max_filesize
         Most bytes of an image file.
     timeout
-        Most seconds to read and decode one file, `LEAST_TIMEOUT` or more. A worker process that
-        takes longer is ended.
+        Most seconds to read and decode one file, `LEAST_TIMEOUT` or more. The scan ends a worker
+        process that takes longer.
     max_memory
         Most bytes of address space of a worker process, `LEAST_MEMORY` or more. Only Linux
         enforces it.

@@ -1,6 +1,6 @@
-"""The result record: one for each image that was found, scored or not.
+"""The result record: one for each image, scored or not.
 
-The fields, their order and their JSON names are a contract that scripts rely on.
+Scripts rely on the fields, their order and their JSON names.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -22,23 +22,23 @@ class Record:
     schema
         Version of this record's layout.
     path
-        Where the image is: for a file, the given path joined with the path below it. Bytes that
-        are not UTF-8 are lone surrogates (`os.fsdecode`).
+        Location of the image. For a file: the given path, joined with the path below it. Lone
+        surrogates stand for bytes that are not UTF-8 (`os.fsdecode`).
     status
         ``flagged`` if ``score >= threshold``, else ``safe``; ``error`` if there is no score.
     score
-        Probability of the positive class in [0, 1], rounded to 6 decimals; for an animation the
+        Probability of the positive class in [0, 1], rounded to 6 decimals. An animation has the
         maximum over its frames. None on error.
     threshold
-        The threshold that the score was compared with, in [0, 1].
+        Lowest score of a flagged image, in [0, 1].
     reason
-        Why there is no score: a stable word. None unless ``status`` is ``error``.
+        Stable word for why there is no score. None unless ``status`` is ``error``.
     detail
-        The reason as a sentence, or None.
+        The reason as a sentence. None unless ``status`` is ``error``.
     sha256, sha1
         Lower-case hex digests of the image's bytes; None if they were not read.
     width, height
-        Size in pixels as displayed, EXIF orientation applied; None if it is unknown.
+        Size in pixels, with the EXIF orientation applied. None if it is unknown.
     frames
         Number of scored frames: 0 on error, 1 for a still image.
     model
@@ -66,7 +66,7 @@ class Record:
     cached: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record's fields by name, in the order of the contract."""
+        """Return the fields by name, in their documented order."""
         return asdict(self)
 
 

@@ -7,7 +7,7 @@ from labelled import Collection, make_collection
 
 @dataclass(frozen=True)
 class Trained:
-    """A collection, a run that was trained on it, and its ONNX file."""
+    """A collection, a training run on it, and the ONNX file of the run."""
 
     collection: Collection
     run: Path
@@ -16,7 +16,7 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Train a small model for real, and convert it."""
+    """Train a small model and convert it."""
     from nsfwexport import keras
     from nsfwexport.convert import convert
     from nsfwtrain.run.fit import fit

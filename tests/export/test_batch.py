@@ -9,7 +9,7 @@ from nsfwexport.errors import ConversionError
 
 
 @pytest.mark.slow
-def test_a_failure_does_not_end_the_rest(trained: Trained, tmp_path: Path) -> None:
+def test_a_failed_run_does_not_stop_the_others(trained: Trained, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     shutil.copytree(trained.run, runs / "b0")
     shutil.copytree(trained.run, runs / "broken")
@@ -24,7 +24,7 @@ def test_a_failure_does_not_end_the_rest(trained: Trained, tmp_path: Path) -> No
         convert_all(tmp_path / "models", tmp_path, [])
 
 
-def test_the_table_says_what_became_of_each() -> None:
+def test_the_table_lists_results_and_failures() -> None:
     text = table(
         [
             Row(name="b0", seconds=9.4, megabytes=16.2, largest=4e-7, flips=0),

@@ -18,7 +18,7 @@ LABELS = np.arange(40) % 2
 
 
 @given(SCORES, st.floats(0.01, 0.99))
-def test_a_false_positive_rate_is_kept_and_no_lower_threshold_would(
+def test_the_lowest_threshold_within_a_false_positive_rate_is_chosen(
     scores: np.ndarray[Any, np.dtype[np.float32]], value: float
 ) -> None:
     point = calibrate.choose(LABELS, scores, "fpr", value)
@@ -30,7 +30,7 @@ def test_a_false_positive_rate_is_kept_and_no_lower_threshold_would(
 
 
 @given(SCORES, st.floats(0.01, 0.99))
-def test_a_recall_is_reached_and_no_higher_threshold_would(
+def test_the_highest_threshold_that_reaches_a_recall_is_chosen(
     scores: np.ndarray[Any, np.dtype[np.float32]], value: float
 ) -> None:
     point = calibrate.choose(LABELS, scores, "recall", value)
@@ -46,20 +46,20 @@ def test_thresholds_are_short_numbers() -> None:
     assert point.threshold == 0.57
 
 
-def test_no_threshold_is_said() -> None:
+def test_an_unreachable_rate_is_an_error() -> None:
     labels, scores = np.array([0, 1]), np.array([1, 1], np.float32)
-    with pytest.raises(CalibrationError, match="so many images of label 0 score 1"):
+    with pytest.raises(CalibrationError, match="too many images of label 0 have the score 1"):
         calibrate.choose(labels, scores, "fpr", 0.01)
 
 
-def test_intervals_are_clopper_and_pearson_s() -> None:
-    """Against their closed forms at the ends, and a published value in between."""
+def test_intervals_are_those_of_clopper_and_pearson() -> None:
+    """Compare with the closed forms at the ends, and with a published value in between."""
     assert Share(0, 100).interval == pytest.approx((0, 1 - 0.025 ** (1 / 100)))
     assert Share(100, 100).interval == pytest.approx((0.025 ** (1 / 100), 1))
     assert Share(10, 100).interval == pytest.approx((0.0490, 0.1762), abs=1e-4)
 
 
-def test_precision_is_bayes_rule() -> None:
+def test_precision_follows_bayes_rule() -> None:
     point = OperatingPoint(threshold=0.5, fpr=Share(10, 1000), recall=Share(90, 100))
     flagged_right, flagged_wrong = 0.9 * 100, 0.01 * 9900
     assert point.precision(0.01) == pytest.approx(flagged_right / (flagged_right + flagged_wrong))
@@ -68,23 +68,23 @@ def test_precision_is_bayes_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fpr", "target", "value", "said"),
+    ("fpr", "target", "value", "expected"),
     [
-        (Share(0, 50), "fpr", 0.01, ["may still be 7.1%", "too few to tell"]),
+        (Share(0, 50), "fpr", 0.01, ["may still be 7.1%", "too few to measure"]),
         (Share(10, 2000), "fpr", 0.01, []),
         (Share(20, 2000), "fpr", 0.01, ["may still be 1.5%"]),
     ],
 )
-def test_small_samples_are_warned_of(
-    fpr: Share, target: Target, value: float, said: list[str]
+def test_small_samples_cause_warnings(
+    fpr: Share, target: Target, value: float, expected: list[str]
 ) -> None:
     point = OperatingPoint(threshold=0.5, fpr=fpr, recall=Share(9, 10))
     warned = calibrate.warnings(point, target, value)
-    assert len(warned) == len(said)
-    assert all(part in sentence for part, sentence in zip(said, warned, strict=True))
+    assert len(warned) == len(expected)
+    assert all(part in sentence for part, sentence in zip(expected, warned, strict=True))
 
 
-def test_scores_are_the_scanner_s(tmp_path: Path) -> None:
+def test_listed_images_are_scored_and_must_have_a_score(tmp_path: Path) -> None:
     model = Classifier.load(
         mean_model(tmp_path / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
     )
@@ -98,7 +98,7 @@ def test_scores_are_the_scanner_s(tmp_path: Path) -> None:
     assert labels.tolist() == [0, 1, 0, 1, 0]
     assert len(set(scores.tolist())) == 5
     (tmp_path / "3.png").write_bytes(b"")
-    with pytest.raises(CalibrationError, match=r"3\.png has no score .* fix it, or leave it out"):
+    with pytest.raises(CalibrationError, match=r"3\.png has no score .* repair or remove it"):
         calibrate.score(model, images)
     with pytest.raises(CalibrationError, match="no image of label 1"):
         calibrate.score(model, images[:1])
@@ -111,10 +111,10 @@ def test_scores_are_the_scanner_s(tmp_path: Path) -> None:
         ("path,label\nx.png,2\n", "line 2: expected a path and 0 or 1, got 'x.png,2'"),
         ("path,label\nx.png\n", "line 2: expected a path and 0 or 1"),
         ("path,label\n,1\n", "line 2: expected a path and 0 or 1"),
-        ("path,label\nx.png,1\n./x.png,0\n", r"line 3: \./x\.png stands on line 2 already"),
+        ("path,label\nx.png,1\n./x.png,0\n", r"line 3: \./x\.png is already on line 2"),
     ],
 )
-def test_bad_lists_are_named(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_list_is_an_error(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "list.csv").write_text(text)
     with pytest.raises(CalibrationError, match=message):
         calibrate.read_list(tmp_path / "list.csv")
@@ -122,18 +122,19 @@ def test_bad_lists_are_named(tmp_path: Path, text: str, message: str) -> None:
         calibrate.read_list(tmp_path / "gone.csv")
 
 
-def test_a_folder_is_no_image_and_a_tiny_recall_needs_one(tmp_path: Path) -> None:
+def test_a_folder_is_refused_and_a_tiny_recall_flags_one_image(tmp_path: Path) -> None:
     model = Classifier.load(
         mean_model(tmp_path / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
     )
-    with pytest.raises(CalibrationError, match="is a folder; name each image"):
+    with pytest.raises(CalibrationError, match="is a folder; list each image"):
         calibrate.score(model, [(str(tmp_path), 0)])
     labels, scores = np.array([0, 1]), np.array([0.5, 0.75], np.float32)
     assert calibrate.choose(labels, scores, "recall", 1e-12).recall.count == 1
 
 
-def test_a_threshold_that_flags_nothing_is_warned_of() -> None:
+def test_a_threshold_that_flags_nothing_causes_a_warning() -> None:
     point = OperatingPoint(threshold=1, fpr=Share(0, 1000), recall=Share(0, 1000))
-    assert "this threshold flags none of the indecent images; ask for less" in calibrate.warnings(
-        point, "fpr", 0.01
+    assert (
+        "this threshold flags none of the indecent images; relax the target"
+        in calibrate.warnings(point, "fpr", 0.01)
     )

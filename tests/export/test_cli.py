@@ -19,20 +19,20 @@ from nsfwscan.inference.modelfile import default_model_path
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 
 
-def test_check_passes_a_model_of_ours(run: Run, tmp_path: Path) -> None:
+def test_check_accepts_a_valid_model(run: Run, tmp_path: Path) -> None:
     mean_model(tmp_path / "m.onnx", OURS)
     done = run("check", "m.onnx", program="nsfwexport")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "m.onnx: one self-contained model file, as it should be\n"
+    assert done.stdout == "m.onnx: a valid, self-contained model file\n"
 
 
-def test_check_names_what_does_not_hold(run: Run) -> None:
+def test_check_lists_broken_rules(run: Run) -> None:
     done = run("check", default_model_path(), program="nsfwexport")
     assert done.returncode == 1
     assert "the manifest is not embedded in the file but built in" in done.stdout
 
 
-def test_what_is_no_model_is_one_sentence(run: Run) -> None:
+def test_a_missing_model_is_reported_in_one_sentence(run: Run) -> None:
     done = run("check", "gone.onnx", program="nsfwexport")
     assert done.returncode == 2
     assert done.stderr == "nsfwexport: cannot read the model gone.onnx: No such file or directory\n"
@@ -48,7 +48,9 @@ def test_convert_prints_the_comparison(run: Run, tmp_path: Path, trained: Traine
 
 
 @pytest.mark.slow
-def test_verify_is_exit_1_and_names_the_worst(run: Run, tmp_path: Path, trained: Trained) -> None:
+def test_verify_exits_with_1_and_lists_the_worst_images(
+    run: Run, tmp_path: Path, trained: Trained
+) -> None:
     store = ["--store", trained.collection.store, "--split", trained.collection.split]
     fine = run("verify", trained.model, trained.run, *store, program="nsfwexport")
     assert (fine.returncode, fine.stderr) == (0, "")
@@ -57,12 +59,12 @@ def test_verify_is_exit_1_and_names_the_worst(run: Run, tmp_path: Path, trained:
     broken = run("verify", trained.model, trained.run, *store, *strict, program="nsfwexport")
     assert broken.returncode == 1
     first, *worst = broken.stderr.splitlines()
-    assert "does not say what" in first
+    assert "does not give the scores of" in first
     assert len(worst) == 5
     assert all(line.startswith(f"  {trained.collection.store}") for line in worst)
 
 
-def test_options_that_do_not_go_together(run: Run, trained: Trained) -> None:
+def test_contradictory_options_are_refused(run: Run, trained: Trained) -> None:
     for arguments, sentence in (
         (["--store", "s"], "--store and --split go together"),
         (["--images", "i", "--store", "s", "--split", "f"], "not both"),
@@ -71,7 +73,7 @@ def test_options_that_do_not_go_together(run: Run, trained: Trained) -> None:
         assert done.returncode == 2
         assert sentence in done.stderr
     for arguments, sentence in (
-        (["--labels", "l.csv"], "--target-fpr, or --target-recall"),
+        (["--labels", "l.csv"], "--target-fpr or --target-recall"),
         (["--target-fpr", "0.1"], "--store and --split, or --labels"),
         (["--labels", "l.csv", "--target-fpr", "1"], "must be between 0 and 1, got 1"),
     ):
@@ -80,7 +82,7 @@ def test_options_that_do_not_go_together(run: Run, trained: Trained) -> None:
         assert sentence in done.stderr
 
 
-def test_a_place_that_cannot_be_written_is_said_before_the_work(run: Run, trained: Trained) -> None:
+def test_an_unwritable_output_is_refused_before_the_work(run: Run, trained: Trained) -> None:
     for place, why in ((".", "it is a folder"), ("gone/m.onnx", "there is no folder gone")):
         done = run("convert", trained.run, "-o", place, program="nsfwexport")
         assert done.returncode == 2
@@ -88,7 +90,7 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(run: Run, traine
 
 
 @pytest.mark.slow
-def test_all_ends_with_a_table(run: Run, tmp_path: Path, trained: Trained) -> None:
+def test_all_prints_a_table(run: Run, tmp_path: Path, trained: Trained) -> None:
     done = run("all", trained.run.parent, "-o", "models", program="nsfwexport")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1].split()[0] == "b0"
@@ -96,10 +98,10 @@ def test_all_ends_with_a_table(run: Run, tmp_path: Path, trained: Trained) -> No
 
 
 @pytest.mark.slow
-def test_from_two_folders_to_a_scan_with_the_new_model(
+def test_the_commands_of_the_guide_lead_from_two_folders_to_a_scan(
     run: Run, tmp_path: Path, trained: Trained
 ) -> None:
-    """The round trip of docs/exporting.md, each command as it is printed there."""
+    """Run the commands of docs/exporting.md in order, exactly as printed."""
     for row in trained.collection.split.read_text().splitlines()[1:]:
         object_id, value, _ = row.split(",")
         image = object_path(trained.collection.store, object_id)
@@ -118,10 +120,10 @@ def test_from_two_folders_to_a_scan_with_the_new_model(
         assert done[arguments[0]].returncode == (program == "nsfwscan")
     for program, *arguments in itertools.chain.from_iterable(later):
         assert run(*arguments, program=program).returncode == 0, arguments
-    assert "where 1.00% of all files are indecent, " in done["calibrate"].stdout
+    assert "if 1.00% of all files are indecent, " in done["calibrate"].stdout
     threshold = float(done["calibrate"].stdout.split()[1])
     assert f"flagging scores from {threshold:g} on" in done["--model"].stderr
-    # Alone in a folder, the file still is all that it was.
+    # The file needs no other file next to it.
     alone = tmp_path / "alone"
     alone.mkdir()
     shutil.copy(tmp_path / "b0.onnx", alone / "m.onnx")
@@ -144,7 +146,7 @@ def test_from_two_folders_to_a_scan_with_the_new_model(
 ABSENT = ("tensorflow", "tf_keras", "tf2onnx", "scipy", "onnx")
 
 
-def test_without_tensorflow_the_help_works_and_commands_say_what_to_install(
+def test_without_tensorflow_help_works_and_commands_print_the_install_command(
     tmp_path: Path, trained: Trained
 ) -> None:
     (tmp_path / "l.csv").write_text("path,label\n")

@@ -13,7 +13,7 @@ from nsfwscan import Classifier, InputSpec, Manifest, OutputSpec, Preprocess
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 
 
-def test_a_model_of_ours_holds(tmp_path: Path) -> None:
+def test_a_valid_model_breaks_no_rule(tmp_path: Path) -> None:
     assert violations(Classifier.load(mean_model(tmp_path / "m.onnx", OURS))) == []
 
 
@@ -39,23 +39,23 @@ def test_a_model_of_ours_holds(tmp_path: Path) -> None:
         (
             replace(OURS, preprocess=Preprocess(size=8, resize=10)),
             {},
-            "the manifest crops images; ours are resized whole",
+            "the manifest crops images; the contract is to resize them whole",
         ),
     ],
 )
-def test_each_rule_that_is_broken_is_named(
+def test_each_broken_rule_is_listed(
     tmp_path: Path, manifest: Manifest, options: dict[str, object], sentence: str
 ) -> None:
     path = mean_model(tmp_path / "m.onnx", manifest, **options)  # type: ignore[arg-type]
     assert sentence in violations(Classifier.load(path))
 
 
-def test_a_manifest_beside_the_file_is_not_in_it(tmp_path: Path) -> None:
+def test_a_separate_manifest_breaks_the_contract(tmp_path: Path) -> None:
     (sentence,) = violations(Classifier.load(mean_model(tmp_path / "m.onnx"), manifest=OURS))
     assert sentence == "the manifest is not embedded in the file but given"
 
 
-def test_operators_of_others_and_weights_elsewhere_are_named(tmp_path: Path) -> None:
+def test_custom_operators_and_external_weights_are_listed(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", OURS)
     model = read_graph(path)
     assert graph_violations(model) == []
@@ -63,8 +63,8 @@ def test_operators_of_others_and_weights_elsewhere_are_named(tmp_path: Path) -> 
     model.graph.node[0].domain = "com.example"
     model.graph.initializer[0].data_location = TensorProto.EXTERNAL
     assert graph_violations(model) == [
-        "the graph uses operators that are not ONNX's own: com.example",
-        "weights lie in another file",
+        "the graph uses operators outside the ONNX standard: com.example",
+        "weights are stored in another file",
     ]
-    with pytest.raises(ConversionError, match=r"breaks the contract: .*com\.example; weights lie"):
+    with pytest.raises(ConversionError, match=r"breaks the contract: .*com\.example; weights are"):
         require(path, model)

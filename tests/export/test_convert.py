@@ -15,7 +15,7 @@ from nsfwexport.errors import ConversionError, ParityError
 from nsfwscan import Classifier, OutputError
 
 
-def test_the_file_says_what_it_is(trained: Trained) -> None:
+def test_the_manifest_describes_the_run_and_the_comparison(trained: Trained) -> None:
     classifier = Classifier.load(trained.model)
     assert violations(classifier) == []
     manifest = classifier.manifest
@@ -34,20 +34,20 @@ def test_the_file_says_what_it_is(trained: Trained) -> None:
 
 
 @pytest.mark.slow
-def test_what_exceeds_the_tolerance_gets_no_name_and_replaces_nothing(
-    trained: Trained, tmp_path: Path
-) -> None:
+def test_a_failed_comparison_keeps_the_existing_file(trained: Trained, tmp_path: Path) -> None:
     out = tmp_path / "b0.onnx"
     out.write_text("before")
-    with pytest.raises(ParityError, match=r"b0\.onnx does not say what"):
+    with pytest.raises(ParityError, match=r"b0\.onnx does not give the scores of"):
         convert(keras.load(trained.run), out, tolerances={**TOLERANCES, "cpu": Tolerance(0, 0)})
     assert [path.name for path in tmp_path.iterdir()] == ["b0.onnx"]
     assert out.read_text() == "before"
 
 
 @pytest.mark.slow
-def test_a_keras_model_that_is_no_run_needs_its_variant(trained: Trained, tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match="say by --variant what model it is"):
+def test_a_model_without_a_run_needs_its_variant(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConversionError, match="is not a training run; set its variant with --variant"
+    ):
         keras.load(trained.run / "model")
     source = keras.load(trained.run / "model", "b0")
     convert(source, tmp_path / "b0.onnx", licence="MIT")
@@ -56,19 +56,19 @@ def test_a_keras_model_that_is_no_run_needs_its_variant(trained: Trained, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_place_that_cannot_be_written_is_said(trained: Trained, tmp_path: Path) -> None:
+def test_an_unwritable_output_is_an_error(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*gone/b0\.onnx: No such file"):
         convert(keras.load(trained.run), tmp_path / "gone" / "b0.onnx")
 
 
 @pytest.mark.slow
-def test_an_operator_set_that_does_not_do_is_said(trained: Trained, tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match="does not convert"):
+def test_an_unsupported_operator_set_is_an_error(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="cannot convert"):
         convert(keras.load(trained.run), tmp_path / "b0.onnx", opset=99)
 
 
 @pytest.mark.slow
-def test_the_model_s_own_layer_names_do_not_matter(trained: Trained, tmp_path: Path) -> None:
+def test_the_names_of_layers_do_not_matter(trained: Trained, tmp_path: Path) -> None:
     tf_keras = keras.tf_keras
     source = keras.load(trained.run)
     renamed = tf_keras.Sequential(
@@ -81,7 +81,7 @@ def test_the_model_s_own_layer_names_do_not_matter(trained: Trained, tmp_path: P
 
 
 @pytest.mark.slow
-def test_every_variant_says_the_same_as_one_file(
+def test_every_variant_keeps_its_scores_in_one_file(
     run: Run, tmp_path: Path, variant: BuiltVariant
 ) -> None:
     """The command runs in a process of its own, since a B7 takes 10 GB."""

@@ -9,6 +9,6 @@ from nsfwscan import NsfwScanError
 @pytest.mark.parametrize(
     "error", [value for _, value in inspect.getmembers(errors, inspect.isclass)]
 )
-def test_errors_are_of_the_family_that_command_lines_catch(error: type[Exception]) -> None:
+def test_errors_share_the_base_class_that_command_lines_catch(error: type[Exception]) -> None:
     assert issubclass(error, NsfwScanError)
     assert error.__doc__

@@ -11,7 +11,9 @@ from nsfwexport.half import half
 from nsfwscan import Classifier
 
 
-def test_half_the_size_and_the_same_contract(trained: Trained, tmp_path: Path) -> None:
+def test_half_precision_halves_the_size_and_keeps_the_contract(
+    trained: Trained, tmp_path: Path
+) -> None:
     out = tmp_path / "b0-fp16.onnx"
     report = half(trained.model, out)
     whole = Classifier.load(trained.model)
@@ -24,12 +26,12 @@ def test_half_the_size_and_the_same_contract(trained: Trained, tmp_path: Path) -
     assert smaller.manifest.training == whole.manifest.training
     assert all(c.tolerance == HALF_TOLERANCES["cpu"] for c in report.comparisons)
     assert 0 < max(c.probability.largest for c in report.comparisons) <= 5e-3
-    with pytest.raises(ConversionError, match="is in half precision already"):
+    with pytest.raises(ConversionError, match="is already in half precision"):
         half(out, tmp_path / "again.onnx")
     assert modelfile.is_half(modelfile.read_graph(out))
 
 
-def test_a_strict_tolerance_refuses_it(trained: Trained, tmp_path: Path) -> None:
+def test_a_strict_tolerance_refuses_half_precision(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(ParityError):
         half(trained.model, tmp_path / "h.onnx", tolerances={"cpu": Tolerance(1e-9, 0)})
     assert list(tmp_path.iterdir()) == []

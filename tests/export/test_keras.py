@@ -17,12 +17,12 @@ def test_a_run_is_loaded_with_its_facts(trained: Trained) -> None:
     assert set(source.training) >= {"split_sha256", "counts", "metrics", "options"}
 
 
-def test_a_run_is_what_it_says_it_is(trained: Trained) -> None:
-    with pytest.raises(ConversionError, match="is a run of b0, not of b3; leave --variant out"):
+def test_another_variant_than_that_of_the_run_is_refused(trained: Trained) -> None:
+    with pytest.raises(ConversionError, match="is a run of b0, not of b3; omit --variant"):
         keras.load(trained.run, "b3")
 
 
-def test_what_is_no_run_is_said(trained: Trained, tmp_path: Path) -> None:
+def test_an_invalid_run_is_an_error(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="holds neither a finished training run nor a Saved"):
         keras.load(tmp_path)
     run = tmp_path / "run"
@@ -30,9 +30,9 @@ def test_what_is_no_run_is_said(trained: Trained, tmp_path: Path) -> None:
     facts = json.loads((run / "run.json").read_text())
     for broken, message in (
         ("{", r"cannot read .*run\.json"),
-        ("[]", r"run\.json is no JSON object"),
-        ('{"metrics": NaN}', r"cannot read .*run\.json: it holds NaN, which is no number"),
-        (json.dumps(facts | {"preprocess": None}), r"does not say how images are prepared"),
+        ("[]", r"run\.json is not a JSON object"),
+        ('{"metrics": NaN}', r"cannot read .*run\.json: it holds NaN, which is not valid JSON"),
+        (json.dumps(facts | {"preprocess": None}), r"run\.json holds no valid preprocessing"),
         (json.dumps(facts | {"preprocess": {"size": 240}}), "of 240 pixels, the model takes 224"),
     ):
         (run / "run.json").write_text(broken)
@@ -44,7 +44,7 @@ def test_what_is_no_run_is_said(trained: Trained, tmp_path: Path) -> None:
         keras.load(run)
 
 
-def test_a_model_that_takes_something_else_is_said(tmp_path: Path) -> None:
+def test_a_model_with_another_input_or_output_is_refused(tmp_path: Path) -> None:
     model = tf_keras.Sequential(
         [tf_keras.Input((8, 8, 3)), tf_keras.layers.Flatten(), tf_keras.layers.Dense(2)]
     )

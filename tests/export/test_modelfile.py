@@ -20,9 +20,9 @@ def test_a_manifest_is_embedded_and_read_back(tmp_path: Path) -> None:
     assert not modelfile.is_half(model)
 
 
-def test_what_is_no_model_of_ours_is_said(tmp_path: Path) -> None:
+def test_a_file_without_a_model_or_a_manifest_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "no.onnx").write_bytes(b"no model")
-    with pytest.raises(ModelError, match=r"no\.onnx is no ONNX model"):
+    with pytest.raises(ModelError, match=r"no\.onnx is not an ONNX model"):
         modelfile.read(tmp_path / "no.onnx")
     with pytest.raises(ManifestError, match="carries no manifest"):
         modelfile.read(mean_model(tmp_path / "m.onnx"))

@@ -39,7 +39,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return samples.make(tmp_path_factory.mktemp("images"), 24)
 
 
-def test_what_was_converted_says_the_same(trained: Trained, images: list[Path]) -> None:
+def test_a_converted_model_gives_the_same_scores(trained: Trained, images: list[Path]) -> None:
     report = report_of(trained, trained.model, images)
     report.require(trained.model)
     assert [(c.way, c.device, c.images) for c in report.comparisons] == [
@@ -48,13 +48,13 @@ def test_what_was_converted_says_the_same(trained: Trained, images: list[Path]) 
     ]
     for comparison in report.comparisons:
         assert 0 < comparison.probability.largest <= 1e-5
-        assert comparison.logit.mean < 0.05  # single precision has few digits left next to 1
+        assert comparison.logit.mean < 0.05  # single precision has few digits near 1
         assert comparison.flips == 0
     assert report.spread
 
 
 def before(model: Any, change: Callable[[Any], Any]) -> Any:
-    """Change the pixels before a model sees them."""
+    """Return a model that changes the pixels first."""
     pixels = tf_keras.Input((224, 224, 3), dtype="uint8", name="image")
     return tf_keras.Model(pixels, model(change(pixels)))
 
@@ -75,7 +75,7 @@ def shifted_weight(model: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [wrong_scaling, swapped_channels, shifted_weight])
-def test_a_model_that_is_another_is_refused(
+def test_a_changed_model_is_refused(
     trained: Trained, images: list[Path], tmp_path: Path, change: Callable[[Any], Any]
 ) -> None:
     source = keras.load(trained.run)
@@ -83,13 +83,13 @@ def test_a_model_that_is_another_is_refused(
     convert(replace(source, model=change(source.model)), model)
     with pytest.raises(ParityError) as caught:
         report_of(trained, model, images).require(model)
-    said = str(caught.value)
-    assert "does not say what the run says: from the same tensors on cpu, probabilities" in said
-    assert "weights, scaling or the order of channels are not the same" in said
-    assert len(said.splitlines()) == 6  # the five worst images below
+    message = str(caught.value)
+    assert "does not give the scores of the run: from the same tensors on cpu, prob" in message
+    assert "the weights, the scaling or the channel order differ" in message
+    assert len(message.splitlines()) == 6  # the five worst images below
 
 
-def test_another_way_of_resizing_is_refused_though_the_tensors_agree(
+def test_different_resizing_is_refused_although_the_tensors_agree(
     trained: Trained, images: list[Path], tmp_path: Path
 ) -> None:
     model, manifest = modelfile.read(trained.model)
@@ -98,17 +98,19 @@ def test_another_way_of_resizing_is_refused_though_the_tensors_agree(
     path.write_bytes(modelfile.embed(model, other))
     report = report_of(trained, path, images)
     assert [c.holds for c in report.comparisons] == [True, False]
-    with pytest.raises(ParityError, match=r"says: from the files on cpu, .* the tensors agree, so"):
+    with pytest.raises(
+        ParityError, match=r"the run: from the files on cpu, .* the tensors agree, so"
+    ):
         report.require(path)
 
 
-def test_another_size_is_another_model(trained: Trained, images: list[Path]) -> None:
+def test_a_different_image_size_is_refused(trained: Trained, images: list[Path]) -> None:
     source = keras.load(trained.run)
-    with pytest.raises(ParityError, match="takes images of another size than b1"):
+    with pytest.raises(ParityError, match="and b1 take images of different sizes"):
         verify(trained.model, "b1", source.scorer(), replace(source.preprocess, size=240), images)
 
 
-def test_images_that_cannot_be_used_are_said(trained: Trained, tmp_path: Path) -> None:
+def test_unusable_images_are_listed(trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (good,) = samples.make(tmp_path, 1)
     report = report_of(trained, trained.model, [tmp_path / "cut.png", good, tmp_path / "gone.jpg"])
@@ -119,7 +121,7 @@ def test_images_that_cannot_be_used_are_said(trained: Trained, tmp_path: Path) -
 
 
 @given(SCORES, SCORES)
-def test_differences_are_what_they_are(
+def test_differences_match_their_definitions(
     a: np.ndarray[Any, np.dtype[np.float32]], b: np.ndarray[Any, np.dtype[np.float32]]
 ) -> None:
     found = compare("tensors", "cpu", CPU, 0.5, NAMES, a, b)
@@ -131,7 +133,7 @@ def test_differences_are_what_they_are(
     assert abs(found.worst[0][1] - found.worst[0][2]) == apart.max()
 
 
-def test_a_score_that_is_none_never_holds() -> None:
+def test_a_missing_score_exceeds_every_tolerance() -> None:
     scores = np.full(20, 0.5, np.float32)
     missing = np.where(np.arange(20) == 3, np.nan, scores).astype(np.float32)
     found = compare("files", "cpu", Tolerance(1, 1), 0.5, NAMES, scores, missing)
@@ -139,7 +141,7 @@ def test_a_score_that_is_none_never_holds() -> None:
     assert found.worst[0][0] == "3"
 
 
-def test_few_flips_are_allowed_where_the_tolerance_says_so() -> None:
+def test_flips_are_allowed_up_to_the_tolerance() -> None:
     a = np.full(20, 0.5, np.float32)
     b = np.where(np.arange(20) == 3, 0.4999, a).astype(np.float32)
     assert compare("files", "cuda-tf32", Tolerance(5e-3, 0.05), 0.5, NAMES, a, b).holds
@@ -147,11 +149,13 @@ def test_few_flips_are_allowed_where_the_tolerance_says_so() -> None:
     assert not compare("files", "cuda-tf32", Tolerance(5e-5, 0.05), 0.5, NAMES, a, b).holds
 
 
-def test_a_reference_that_gives_no_number_is_named(trained: Trained, images: list[Path]) -> None:
+def test_a_reference_without_finite_scores_is_refused(trained: Trained, images: list[Path]) -> None:
     source = keras.load(trained.run)
 
     def broken(pixels: Any) -> Any:
         return np.full(len(pixels), np.nan, np.float32)
 
-    with pytest.raises(ParityError, match=r"the run gives no number for .*000\.png: its weights"):
+    with pytest.raises(
+        ParityError, match=r"the run has no finite score for .*000\.png: its weights"
+    ):
         verify(trained.model, "the run", broken, source.preprocess, images)

@@ -10,7 +10,7 @@ from nsfwscan.dataset.labels import Assigned, Label, write_split
 from nsfwscan.dataset.objects import object_path
 
 
-def test_made_images_are_always_the_same_and_varied(tmp_path: Path) -> None:
+def test_generated_images_are_reproducible_and_varied(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     first, second = (samples.make(tmp_path / name, 24) for name in ("a", "b"))
@@ -24,14 +24,14 @@ def test_made_images_are_always_the_same_and_varied(tmp_path: Path) -> None:
     assert np.ptp(means) > 100
 
 
-def test_a_folder_s_images(tmp_path: Path) -> None:
+def test_images_of_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no image"):
         samples.in_folder(tmp_path)
     made = samples.make(tmp_path, 3)
     assert sorted(samples.in_folder(tmp_path)) == sorted(made)
 
 
-def test_a_part_of_a_split(tmp_path: Path) -> None:
+def test_images_of_a_part_of_a_split(tmp_path: Path) -> None:
     rows = [Assigned(Label(f"{i:040}.png", 1), "test" if i < 2 else "train") for i in range(5)]
     write_split(tmp_path / "split.csv", rows)
     found = samples.in_store(tmp_path, tmp_path / "split.csv", "test")

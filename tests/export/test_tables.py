@@ -21,16 +21,16 @@ def test_columns_are_aligned() -> None:
     assert markdown([("a", "b"), ("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
-def test_a_report_for_people() -> None:
+def test_reports_in_text_and_markdown() -> None:
     lines = text_report(REPORT).splitlines()
-    assert lines[0] == "against run, scores 0.100 to 0.900, at 0.5:"
+    assert lines[0] == "compared with run: scores 0.100 to 0.900, threshold 0.5"
     assert lines[1].split()[:4] == ["compared", "device", "images", "largest"]
     assert lines[2].split()[:4] == ["files", "cpu", "2", "0.5"]
     assert lines[2].endswith("1     NO")
     assert markdown_report(REPORT).splitlines()[2].startswith("| files | cpu | 2 | 0.5 |")
 
 
-def test_a_report_for_programs() -> None:
+def test_a_report_in_json() -> None:
     found = json.loads(json_report(REPORT))
     (comparison,) = found["comparisons"]
     assert comparison["holds"] is False

@@ -1,4 +1,4 @@
-"""What may happen to a cache before and during a scan: no record is lost, no score is wrong."""
+"""Damage to a cache before and during a scan: no record is lost, no score is wrong."""
 
 import os
 import sqlite3
@@ -46,7 +46,7 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("happens", "said"),
+    ("damage", "message"),
     [
         pytest.param(hold, "database is locked", marks=pytest.mark.slow),
         (delete, None),
@@ -54,12 +54,12 @@ def model(tmp_path: Path) -> Path:
         (drop, "no such table"),
     ],
 )
-def test_damage_to_the_cache_during_a_scan_costs_no_record(
+def test_damage_to_the_cache_during_a_scan_loses_no_record(
     run: Run,
     tmp_path: Path,
     model: Path,
-    happens: Callable[[Path], sqlite3.Connection | None],
-    said: str | None,
+    damage: Callable[[Path], sqlite3.Connection | None],
+    message: str | None,
 ) -> None:
     photos, cache = many(tmp_path / "photos", PHOTOS), tmp_path / "c.sqlite"
     os.mkfifo(tmp_path / "list")
@@ -68,7 +68,7 @@ def test_damage_to_the_cache_during_a_scan_costs_no_record(
     descriptor = feed(tmp_path / "list", photos[:20])
     assert process.stdout is not None
     out = process.stdout.readline()
-    held = happens(cache)
+    held = damage(cache)
     os.write(descriptor, b"".join(os.fsencode(photo) + b"\n" for photo in photos[20:]))
     os.close(descriptor)
     rest, err = process.communicate(timeout=120)
@@ -76,15 +76,15 @@ def test_damage_to_the_cache_during_a_scan_costs_no_record(
         held.close()
     assert process.returncode == 1
     assert "Traceback" not in err
-    if said is not None:
-        assert said in err
+    if message is not None:
+        assert message in err
         assert "the scan went on without it" in err
     found = results(parsed(out + rest))
     assert found == results(parsed(run(*photos, *arguments, "--no-cache").stdout))
-    if happens is overwrite:
+    if damage is overwrite:
         run("cache", "clear", "--cache", cache)
         cache.unlink(missing_ok=True)
-    if happens is not drop:  # what is left can be used again
+    if damage is not drop:  # the file is still usable
         assert results(parsed(run(*photos, *arguments).stdout)) == found
         again = parsed(run(*photos, *arguments).stdout)
         assert results(again) == found
@@ -92,7 +92,7 @@ def test_damage_to_the_cache_during_a_scan_costs_no_record(
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         pytest.param(hold, "database is locked", marks=pytest.mark.slow),
         (overwrite, ""),
@@ -101,8 +101,8 @@ def test_damage_to_the_cache_during_a_scan_costs_no_record(
         (lambda cache: sqlite3.connect(cache).execute("PRAGMA user_version = 9"), "(schema 9, "),
     ],
 )
-def test_a_scan_names_an_unusable_cache_and_goes_on_without_it(
-    run: Run, tmp_path: Path, model: Path, spoil: Callable[[Path], object], said: str
+def test_a_scan_names_an_unusable_cache_and_continues_without_it(
+    run: Run, tmp_path: Path, model: Path, spoil: Callable[[Path], object], message: str
 ) -> None:
     many(tmp_path / "photos", 20)
     home = {"XDG_CACHE_HOME": str(tmp_path / "home")}
@@ -113,7 +113,7 @@ def test_a_scan_names_an_unusable_cache_and_goes_on_without_it(
     done = run(*arguments, environment=home)
     assert results(parsed(done.stdout)) == found
     assert str(cache) in done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert "without it" in done.stderr
     assert "Traceback" not in done.stderr
     del spoiled

@@ -1,4 +1,4 @@
-"""Folders that are odd or huge, and files that do not keep still."""
+"""Unusual or huge folders, and files that change during a scan."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ def model(tmp_path: Path) -> Path:
 
 @contextmanager
 def meanwhile(work: Callable[[], None]) -> Iterator[None]:
-    """Do something over and over on the side."""
+    """Repeat some work in another thread."""
     over = threading.Event()
 
     def repeat() -> None:
@@ -56,7 +56,7 @@ def test_a_hundred_thousand_files_in_a_folder(run: Run, tmp_path: Path, model: P
 
 
 def test_a_tree_a_thousand_levels_deep(run: Run, tmp_path: Path, model: Path) -> None:
-    """Deeper than a path may be long where it is made in one piece."""
+    """The deepest path is longer than the system allows in one call."""
     here = Path.cwd()
     os.chdir(tmp_path)
     try:
@@ -69,21 +69,21 @@ def test_a_tree_a_thousand_levels_deep(run: Run, tmp_path: Path, model: Path) ->
         os.chdir(here)
     done = run("d", "-m", model, "-f", "jsonl", "-q")
     assert done.stderr == ""
-    subprocess.run(["rm", "-r", "d"], cwd=tmp_path, check=True)  # pytest cannot
+    subprocess.run(["rm", "-r", "d"], cwd=tmp_path, check=True)  # pytest cannot delete it
     records = parsed(done.stdout)
     assert [one["path"].count("d/") for one in records] == list(range(100, 1001, 100))
     assert {one["score"] for one in records} == {1.0}
 
 
-def test_links_in_a_circle_end_nothing(run: Run, tmp_path: Path, model: Path) -> None:
+def test_link_cycles_do_not_stop_the_scan(run: Run, tmp_path: Path, model: Path) -> None:
     folder = tmp_path / "photos"
     many(folder, 3)
     (folder / "up").symlink_to("..")
     (folder / "self.png").symlink_to("self.png")
     (folder / "one.png").symlink_to("other.png")
     (folder / "other.png").symlink_to("one.png")
-    for named in ("photos", "photos/up/photos"):
-        records = parsed(run(named, "-m", model, "-f", "jsonl").stdout)
+    for place in ("photos", "photos/up/photos"):
+        records = parsed(run(place, "-m", model, "-f", "jsonl").stdout)
         assert Counter(one["status"] for one in records) == {"safe": 3, "error": 3}
     done = run("photos/self.png", "-m", model)
     assert done.returncode == 2
@@ -91,7 +91,7 @@ def test_links_in_a_circle_end_nothing(run: Run, tmp_path: Path, model: Path) ->
 
 
 @pytest.mark.slow
-def test_files_that_change_all_the_time_have_one_record_each_and_no_wrong_score_later(
+def test_changing_files_have_one_record_each_and_no_wrong_score_later(
     run: Run, tmp_path: Path, model: Path
 ) -> None:
     photos = many(tmp_path / "photos", 300)
@@ -106,13 +106,13 @@ def test_files_that_change_all_the_time_have_one_record_each_and_no_wrong_score_
             case 0:  # grows
                 with path.open("ab") as stream:
                     stream.write(b"more")
-            case 1:  # goes, and is another one then
+            case 1:  # is replaced by a new file
                 path.unlink()
                 path.write_bytes(data)
-            case 2:  # is cut short, and is whole again
+            case 2:  # is truncated, then complete again
                 path.write_bytes(data[:50])
                 path.write_bytes(data)
-            case _:  # becomes something else
+            case _:  # changes its format
                 path.write_bytes(b"GIF89a no more")
 
     arguments = ["-m", model, "-f", "jsonl", "-q"]
@@ -124,14 +124,12 @@ def test_files_that_change_all_the_time_have_one_record_each_and_no_wrong_score_
             assert [one["path"] for one in records] == [str(photo) for photo in photos]
             still = {one["path"]: one["status"] for one in records}
             assert "error" not in {still[str(photo)] for photo in photos if photo not in changing}
-    # Now that all is still: what was seen then is not taken for what is there.
+    # The files no longer change: scores of earlier contents must not be used.
     at_once = results(parsed(run(*photos, *arguments).stdout))
     assert at_once == results(parsed(run(*photos, *arguments, "--no-cache").stdout))
 
 
-def test_a_folder_that_vanishes_does_not_end_the_scan(
-    run: Run, tmp_path: Path, model: Path
-) -> None:
+def test_a_deleted_folder_does_not_stop_the_scan(run: Run, tmp_path: Path, model: Path) -> None:
     for name in "abcdefgh":
         (tmp_path / "tree" / name).mkdir(parents=True)
         Image.new("RGB", (9, 9), "red").save(tmp_path / "tree" / name / "a.png")

@@ -1,4 +1,4 @@
-"""Kill a scan again and again as it progresses, then let it finish."""
+"""Kill a scan repeatedly as it progresses, then let it finish."""
 
 import random
 import time
@@ -8,17 +8,15 @@ import pytest
 from conftest import Run
 from faults.scans import many, parsed, redness, results, start
 
-IMAGES = 12_000
-KILLS = 30
+IMAGES = 8_000
+KILLS = 20
 
 
 @pytest.mark.slow
-def test_kills_at_every_stage_lose_nothing_and_score_nothing_twice(
-    run: Run, tmp_path: Path
-) -> None:
-    """Each kill hits the scan a thirtieth further on, among images that it has not yet scored.
+def test_scores_survive_kills_at_every_stage(run: Run, tmp_path: Path) -> None:
+    """Each kill comes a twentieth of the scan later, among images that have no score yet.
 
-    Every fifth hits it as it starts.
+    Every fifth kill comes while the scan starts.
     """
     many(tmp_path / "photos", IMAGES)
     model, report = redness(tmp_path / "m.onnx"), tmp_path / "report.jsonl"

@@ -1,4 +1,4 @@
-"""Cut the network off, and be killed for trying."""
+"""The kernel kills every process that opens a network socket."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ import pytest
 from faults.scans import many, redness, start
 
 NUMBERS = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
-"""AUDIT_ARCH (linux/audit.h) and the number of the system call ``socket``."""
+"""AUDIT_ARCH (linux/audit.h) and the number of the system call ``socket``, by machine."""
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() not in NUMBERS, reason="needs Linux's seccomp"
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.skipif(
 
 
 def forbid_sockets() -> None:
-    """Have the kernel kill this process, and whatever it starts, at any socket but a local one.
+    """Make the kernel kill this process and its children when they open a non-local socket.
 
-    A filter in the classic BPF of seccomp(2): load the architecture, the call's number, and the
-    first argument of ``socket``, the family; AF_UNIX is 1.
+    The filter is classic BPF, see seccomp(2). It loads the architecture, the number of the call,
+    and the first argument of ``socket``, which is the address family. AF_UNIX is 1.
     """
     architecture, socket = NUMBERS[platform.machine()]
     load, equal, end = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
@@ -45,15 +45,15 @@ def forbid_sockets() -> None:
 
 @pytest.fixture(scope="module")
 def seccomp() -> None:
-    """Skip where the kernel cannot be asked."""
+    """Skip if the kernel does not accept the filter."""
     try:
         subprocess.run([sys.executable, "-c", ""], preexec_fn=forbid_sockets, check=True)
     except subprocess.SubprocessError:
-        pytest.skip("this kernel, or the container, grants no seccomp filters")
+        pytest.skip("the kernel or the container allows no seccomp filters")
 
 
 @pytest.mark.usefixtures("seccomp")
-def test_the_kernel_does_kill_who_tries() -> None:
+def test_the_kernel_kills_a_process_that_opens_a_network_socket() -> None:
     for family, code in (("AF_INET", -31), ("AF_INET6", -31), ("AF_UNIX", 0)):
         tried = f"import socket; socket.socket(socket.{family})"
         done = subprocess.run([sys.executable, "-c", tried], preexec_fn=forbid_sockets, check=False)
@@ -61,8 +61,8 @@ def test_the_kernel_does_kill_who_tries() -> None:
 
 
 @pytest.mark.usefixtures("seccomp")
-def test_a_scan_asks_for_no_network(tmp_path: Path) -> None:
-    """Neither the command nor a worker, with every kind of output and a model that is refused."""
+def test_a_scan_opens_no_network_socket(tmp_path: Path) -> None:
+    """This covers the command and its workers, reports, subcommands and URLs as arguments."""
     many(tmp_path / "photos", 40)
     (tmp_path / "photos" / "url.png").write_bytes(b"https://example.org/a.png")
     model = redness(tmp_path / "m.onnx")
@@ -83,7 +83,7 @@ def test_a_scan_asks_for_no_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("seccomp")
-def test_nor_does_the_library(tmp_path: Path) -> None:
+def test_the_library_opens_no_network_socket(tmp_path: Path) -> None:
     many(tmp_path / "photos", 4)
     script = (
         "import sys; from nsfwscan import Classifier, scan\n"
@@ -96,8 +96,8 @@ def test_nor_does_the_library(tmp_path: Path) -> None:
     assert done.stdout == "['safe', 'safe', 'safe', 'safe']\n"
 
 
-def test_nothing_is_kept_but_the_cache(tmp_path: Path) -> None:
-    """ONNX Runtime would keep a number of the machine, and what it means to send."""
+def test_a_scan_writes_only_its_cache(tmp_path: Path) -> None:
+    """By default, ONNX Runtime stores a machine identifier and unsent telemetry."""
     many(tmp_path / "photos", 4)
     model, home = redness(tmp_path / "m.onnx"), tmp_path / "home"
     places = {name: str(home / name) for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TMPDIR")}

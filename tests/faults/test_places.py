@@ -1,4 +1,4 @@
-"""Disks that are full, places that cannot be written, for the report and for the cache."""
+"""Full disks and unwritable paths, for the report and for the cache."""
 
 import sys
 from pathlib import Path
@@ -10,11 +10,11 @@ from faults.scans import many, parsed, redness, start
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits")
 
 FULL = 40_000
-"""Bytes that a file may have where a test has the disk full."""
+"""Largest size of a file, in bytes, on a full disk."""
 
 
 def fill_the_disk() -> None:
-    """Have the system refuse to write more than `FULL` bytes to any file."""
+    """Make the system refuse to write more than `FULL` bytes to any file."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (FULL, FULL))
@@ -25,23 +25,25 @@ def model(tmp_path: Path) -> Path:
     return redness(tmp_path / "m.onnx")
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_a_cache_on_a_full_disk_costs_no_record(tmp_path: Path, model: Path, named: bool) -> None:
+@pytest.mark.parametrize("explicit", [True, False])
+def test_a_cache_on_a_full_disk_loses_no_record(
+    tmp_path: Path, model: Path, explicit: bool
+) -> None:
     many(tmp_path / "photos", 1500)
-    place = ["--cache", "c.sqlite"] if named else []
+    place = ["--cache", "c.sqlite"] if explicit else []
     process = start(
         "photos", "-m", model, "-f", "jsonl", *place, cwd=tmp_path, preexec_fn=fill_the_disk
     )
     out, err = process.communicate(timeout=120)
     assert process.returncode == 1
     assert len({one["path"] for one in parsed(out)}) == 1500
-    (said,) = [line for line in err.splitlines() if "the scan went on without it" in line]
-    assert "the cache " in said
+    (warning,) = [line for line in err.splitlines() if "the scan went on without it" in line]
+    assert "the cache " in warning
     assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("format_", ["json", "csv", "text"])
-def test_a_report_for_a_full_disk_leaves_the_last_one(
+def test_a_report_on_a_full_disk_keeps_the_previous_one(
     tmp_path: Path, model: Path, format_: str
 ) -> None:
     many(tmp_path / "photos", 2000)
@@ -58,7 +60,7 @@ def test_a_report_for_a_full_disk_leaves_the_last_one(
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")]
 
 
-def test_json_lines_are_whole_up_to_where_the_disk_was_full(tmp_path: Path, model: Path) -> None:
+def test_json_lines_before_a_full_disk_are_complete(tmp_path: Path, model: Path) -> None:
     many(tmp_path / "photos", 2000)
     process = start(
         "photos", "-m", model, "--no-cache", "-f", "jsonl", "-o", "report",
@@ -71,8 +73,8 @@ def test_json_lines_are_whole_up_to_where_the_disk_was_full(tmp_path: Path, mode
     assert len(parsed(written[: written.rfind("\n")])) > 30
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a place where even root cannot write")
-def test_places_where_nothing_can_be_written(run: Run, tmp_path: Path, model: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a path that even root cannot write")
+def test_unwritable_paths_are_named(run: Run, tmp_path: Path, model: Path) -> None:
     many(tmp_path / "photos", 3)
     nowhere = "/proc/self"
     done = run("photos", "-m", model, environment={"XDG_CACHE_HOME": nowhere})

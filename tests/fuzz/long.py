@@ -1,11 +1,11 @@
-"""Fuzz for as long as you like: one scan of damaged images, then each parser of our own.
+"""Fuzz for a given time: one scan of damaged images, then each parser of this project.
 
 ::
 
     python -m fuzz.long MINUTES FOLDER
 
-Half the time goes to images, a list without end through one scan. What crashed a decoder, ran
-away or broke a parser is kept in the folder.
+Half of the time goes to one scan of an endless list of images. The folder keeps every input that
+crashed a decoder, exceeded the timeout or broke a parser.
 """
 
 import json
@@ -25,11 +25,11 @@ from helpers import mean_model
 from nsfwscan import Manifest, Preprocess
 
 SCRIPT = Path(sysconfig.get_path("scripts")) / "nsfwscan"
-TOLD_EVERY = 20_000
+REPORT_EVERY = 20_000
 
 
 def scan_damaged(seconds: float, keep: Path) -> bool:
-    """Scan damaged images; tell whether each had one record, and none ended a process."""
+    """Scan damaged images; return whether each has one record and none ended a process."""
     with tempfile.TemporaryDirectory() as name:
         here = Path(name)
         model = mean_model(here / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
@@ -63,7 +63,7 @@ def scan_damaged(seconds: float, keep: Path) -> bool:
                 (here / file).rename(keep / file)
             else:
                 (here / file).unlink()
-            if not reasons.total() % TOLD_EVERY:
+            if not reasons.total() % REPORT_EVERY:
                 print(f"{reasons.total():,} images; {_memory(process.pid)}", flush=True)
         maker.join()
         err = process.stderr.read() if process.stderr is not None else ""
@@ -76,18 +76,18 @@ def scan_damaged(seconds: float, keep: Path) -> bool:
 
 
 def _memory(pid: int) -> str:
-    """Say how much memory a scan takes now (Linux)."""
+    """Describe the current memory of a scan (Linux)."""
     try:
         tasks = Path(f"/proc/{pid}/task").glob("*/children")
         pids = [pid, *(int(child) for task in tasks for child in task.read_text().split())]
         sizes = [int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in pids]
     except OSError:
-        return "memory not known"
+        return "memory unknown"
     return "resident: " + ", ".join(f"{4096 * size / 1e6:.0f} MB" for size in sizes)
 
 
 def fuzz_parsers(seconds: float, keep: Path) -> bool:
-    """Fuzz each parser for its share of the time; tell whether all held."""
+    """Fuzz each parser for its share of the time; return whether all passed."""
     broken = []
     for target in TARGETS:
         corpus = keep / target
@@ -98,9 +98,9 @@ def fuzz_parsers(seconds: float, keep: Path) -> bool:
              f"-artifact_prefix={keep}/{target}-"],
             stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
-        said = done.stderr.splitlines() or [""]
-        runs = [line for line in said if line.startswith(("Done ", "#"))]
-        print(f"{target}: {'BROKE' if done.returncode else 'held'}; {(runs or said)[-1]}",
+        lines = done.stderr.splitlines() or [""]
+        runs = [line for line in lines if line.startswith(("Done ", "#"))]
+        print(f"{target}: {'FAILED' if done.returncode else 'passed'}; {(runs or lines)[-1]}",
               flush=True)  # fmt: skip
         if done.returncode:
             broken.append(target)
@@ -109,14 +109,14 @@ def fuzz_parsers(seconds: float, keep: Path) -> bool:
 
 
 def main() -> None:
-    """Run, and end with 1 if anything was found."""
+    """Run, and exit with 1 if anything failed."""
     minutes, keep = float(sys.argv[1]), Path(sys.argv[2])
     keep.mkdir(parents=True, exist_ok=True)
-    held = scan_damaged(30 * minutes, keep)
-    held &= fuzz_parsers(30 * minutes, keep)
-    if not held:
-        print(f"what was found lies in {keep}")
-    sys.exit(not held)
+    passed = scan_damaged(30 * minutes, keep)
+    passed &= fuzz_parsers(30 * minutes, keep)
+    if not passed:
+        print(f"the failing inputs are in {keep}")
+    sys.exit(not passed)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Damaged images: a seed of each format, and what bad cards, bad networks and bad people make."""
+"""Damaged images: a seed of each format, and mutations as faults and attackers make them."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ Mutation = Callable[[bytes, bytes, random.Random], bytes]
 
 
 def seeds() -> dict[str, bytes]:
-    """Give a small sound file of each format, by the ending of its name."""
+    """Return a small valid file of each format, by file extension."""
     photo = load_photo("coffee.png").resize((90, 60))
     frames = [photo.rotate(angle) for angle in (90, 180)]
     many = {"save_all": True, "append_images": frames}
@@ -36,7 +36,7 @@ def seeds() -> dict[str, bytes]:
 
 
 def flip(data: bytes, _: bytes, dice: random.Random) -> bytes:
-    """Turn some bits over."""
+    """Flip some bits."""
     damaged = bytearray(data)
     for _bit in range(dice.choice((1, 4, 32))):
         damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
@@ -44,13 +44,13 @@ def flip(data: bytes, _: bytes, dice: random.Random) -> bytes:
 
 
 def cut(data: bytes, _: bytes, dice: random.Random) -> bytes:
-    """Leave out the end, or something in between."""
+    """Remove the end, or a part in between."""
     first, last = sorted(dice.sample(range(len(data)), 2))
     return data[:first] if dice.random() < 0.5 else data[:first] + data[last:]
 
 
 def splice(data: bytes, other: bytes, dice: random.Random) -> bytes:
-    """Put a piece of another file over, or between, the bytes of this one."""
+    """Overwrite or insert bytes with a piece of another file."""
     first, last = sorted(dice.sample(range(len(other)), 2))
     place = dice.randrange(len(data))
     rest = place if dice.random() < 0.5 else place + last - first
@@ -58,7 +58,7 @@ def splice(data: bytes, other: bytes, dice: random.Random) -> bytes:
 
 
 def lie(data: bytes, _: bytes, dice: random.Random) -> bytes:
-    """Write an extreme number where lengths and sizes mostly stand: near the beginning."""
+    """Write an extreme number near the beginning, where most lengths and sizes are."""
     width = dice.choice((1, 2, 4))
     place = dice.randrange(min(len(data), 400))
     number = dice.choice((0, 1, 0x7F, 0x80, 0xFF)) if width == 1 else dice.getrandbits(8 * width)
@@ -68,7 +68,7 @@ def lie(data: bytes, _: bytes, dice: random.Random) -> bytes:
 
 
 def swap_heads(data: bytes, other: bytes, dice: random.Random) -> bytes:
-    """Give the body of one format the beginning of another."""
+    """Replace the beginning with that of another file."""
     head = dice.choice((4, 12, 32, 200))
     return other[:head] + data[head:]
 
@@ -77,7 +77,7 @@ MUTATIONS: tuple[Mutation, ...] = (flip, cut, splice, lie, swap_heads)
 
 
 def mutants(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Yield names and contents of damaged files, always the same for a seed."""
+    """Yield names and contents of damaged files, the same ones for the same seed."""
     dice, sound = random.Random(seed), seeds()
     for i in range(count):
         ending, other = dice.choice(sorted(sound)), dice.choice(sorted(sound))

@@ -1,12 +1,12 @@
-"""What reads strangers' bytes with code of our own: it takes anything, or says no in its own words.
+"""Parsers of untrusted bytes: each accepts its input, or refuses it with an error of its own.
 
-Each target tells whether it took the bytes; one that does neither raises.
+Each target returns whether it accepted the bytes. A target that does neither raises.
 
 ::
 
     python -m fuzz.targets NAME FOLDER -max_total_time=60
 
-fuzzes one of them guided by coverage (with atheris), its corpus in the folder.
+fuzzes one target, guided by coverage (with atheris). The folder holds the corpus.
 """
 
 import io
@@ -32,7 +32,7 @@ SHA256, SHA1 = "cd" * 32, "ef" * 20
 
 
 def manifest(data: bytes) -> bool:
-    """Read a model's description; what holds is written and read again."""
+    """Parse a manifest; write a valid one and parse it again."""
     with suppress(ManifestError):
         found = parse_manifest(data, "here")
         assert parse_manifest(found.to_json(), "there") == found
@@ -41,7 +41,7 @@ def manifest(data: bytes) -> bool:
 
 
 def ignore_file(data: bytes) -> bool:
-    """Read the patterns before a NUL byte, and ask them about the path behind it."""
+    """Parse the patterns before a NUL byte, and match them with the path after it."""
     patterns, _, path = data.partition(b"\0")
     lines, complaint = parse_ignore_file(patterns)
     assert complaint is None or complaint.startswith("line ")
@@ -50,21 +50,21 @@ def ignore_file(data: bytes) -> bool:
 
 
 def list_of_files(data: bytes) -> bool:
-    """Read a list both ways; ended by NUL bytes, its names come back byte for byte."""
-    named = [os.fsencode(path) for path in read_list(io.BytesIO(data), null=True)]
-    assert named == [name for name in data.split(b"\0") if name]
+    """Read a list with both separators; with NUL bytes, the names stay the same byte for byte."""
+    found = [os.fsencode(path) for path in read_list(io.BytesIO(data), null=True)]
+    assert found == [name for name in data.split(b"\0") if name]
     return all(read_list(io.BytesIO(data), null=False))
 
 
 def first_bytes(data: bytes) -> bool:
-    """Tell what a file is by its first bytes, and by a name that says nothing."""
+    """Detect a format from the first bytes, with and without a file extension."""
     head = data[:HEAD_BYTES]
     assert all(kind_of(head, name) in Kind for name in ("a.jpg", "a"))
     return None not in {sniff(head, name) for name in ("a.jpg", "a")}
 
 
 def name(data: bytes) -> bool:
-    """Show a name; none shows a control character, and JSON gives it back."""
+    """Print a name: without control characters, and in JSON on one line."""
     text = os.fsdecode(data)
     assert printable(text).isprintable() or not printable(text).isascii()
     assert not set(printable(text)) & set(map(chr, [*range(32), *range(127, 160)]))
@@ -78,7 +78,7 @@ def _as_file(data: bytes, *, suffix: str = "") -> Path:
 
 
 def cache(data: bytes) -> bool:
-    """Use a cache; it answers, or is done without."""
+    """Use a cache; return whether it worked to the end."""
     path = _as_file(data)
     try:
         with closing(Cache(path)) as opened:
@@ -105,7 +105,7 @@ def options_file(data: bytes) -> bool:
 
 
 def labels(data: bytes) -> bool:
-    """Read labels, and a split."""
+    """Read labels and a split."""
     path, took = _as_file(data, suffix=".csv"), False
     for read in (read_labels, read_split):
         with suppress(LabelError):
@@ -125,7 +125,7 @@ TARGETS: dict[str, Target] = {
 
 
 def corpus(target: str) -> list[bytes]:
-    """Give sound inputs, from which damaged ones are made."""
+    """Return valid inputs, from which damaged ones are made."""
     match target:
         case "manifest":
             return [one.to_json().encode() for one in BUILT_IN.values()]
@@ -158,7 +158,7 @@ def corpus(target: str) -> list[bytes]:
 
 
 def main() -> None:
-    """Fuzz one target without end, or as libFuzzer's options say."""
+    """Fuzz one target, without end or as set by options of libFuzzer."""
     import atheris
 
     target, folder, *options = sys.argv[1:]

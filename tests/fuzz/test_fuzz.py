@@ -1,4 +1,4 @@
-"""A short run of damaged images through whole scans; `mutants` says what is done to them."""
+"""Short scans of damaged images; see `mutants` for the damage."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ def records(run: Run, *arguments: object) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_every_seed_is_sound(run: Run, tmp_path: Path, model: Path) -> None:
+def test_every_seed_is_valid(run: Run, tmp_path: Path, model: Path) -> None:
     (tmp_path / "sound").mkdir()
     for name, data in seeds().items():
         (tmp_path / "sound" / f"a.{name}").write_bytes(data)
@@ -32,9 +32,7 @@ def test_every_seed_is_sound(run: Run, tmp_path: Path, model: Path) -> None:
     assert [one["detail"] for one in found] == [None] * len(seeds())
 
 
-def test_damaged_files_each_get_one_record_and_end_nothing(
-    run: Run, tmp_path: Path, model: Path
-) -> None:
+def test_each_damaged_file_gets_one_record(run: Run, tmp_path: Path, model: Path) -> None:
     (tmp_path / "damaged").mkdir()
     made = dict(mutants(600, seed=1))
     for name, data in made.items():

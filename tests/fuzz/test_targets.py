@@ -1,4 +1,4 @@
-"""A short run over all that parses; `make fuzz` runs as long as you like."""
+"""A short run of every parser; `make fuzz` runs for a given time."""
 
 import random
 
@@ -8,7 +8,7 @@ from fuzz.targets import TARGETS, corpus
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_anything_is_read_or_refused(target: str) -> None:
+def test_any_input_is_accepted_or_refused(target: str) -> None:
     dice, sound = random.Random(target), corpus(target)
     assert all(TARGETS[target](data) for data in sound)
     for _ in range(150):

@@ -12,14 +12,14 @@ from nsfwscan import __version__
 SCRIPT = Path(sysconfig.get_path("scripts")) / "nsfwscan"
 
 
-def test_the_module_is_the_command() -> None:
+def test_the_module_runs_the_command() -> None:
     command = [sys.executable, "-m", "nsfwscan", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"nsfwscan {__version__}\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-def test_an_interruption_before_there_is_a_command_is_no_traceback(tmp_path: Path) -> None:
+def test_an_early_interruption_prints_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
     for command in ([SCRIPT], [sys.executable, "-m", "nsfwscan"]):
         done = subprocess.run(

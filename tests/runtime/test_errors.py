@@ -14,16 +14,16 @@ from nsfwscan.errors import REASONS, ImageError, NsfwScanError, Reason
         if "Error" in value.__name__
     ],
 )
-def test_every_error_is_of_the_family_and_in_the_tree(error: type[Exception]) -> None:
+def test_every_error_is_in_the_hierarchy_and_documented(error: type[Exception]) -> None:
     assert issubclass(error, NsfwScanError)
     assert error.__name__ in str(errors.__doc__)
 
 
-def test_every_reason_has_its_meaning() -> None:
+def test_every_reason_has_a_meaning() -> None:
     assert set(REASONS) == set(Reason)
 
 
-def test_an_image_error_says_word_and_sentence() -> None:
+def test_an_image_error_has_a_word_and_a_sentence() -> None:
     error = ImageError(Reason.TRUNCATED, "it ends")
     assert (error.reason, error.detail, str(error)) == (
         "truncated",

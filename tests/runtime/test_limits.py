@@ -7,12 +7,12 @@ from nsfwscan import limits
 from nsfwscan.limits import ScanOptions
 
 
-def test_the_pixel_limit_is_where_pillow_refuses() -> None:
+def test_the_pixel_limit_equals_pillow_s() -> None:
     assert Image.MAX_IMAGE_PIXELS is not None
     assert limits.MAX_PIXELS == 2 * Image.MAX_IMAGE_PIXELS
 
 
-def test_an_image_of_the_pixel_limit_fits_into_the_size_limit() -> None:
+def test_an_image_of_the_pixel_limit_fits_in_the_size_limit() -> None:
     assert 3 * limits.MAX_PIXELS <= limits.MAX_FILESIZE
 
 
@@ -30,7 +30,9 @@ def test_an_image_of_the_pixel_limit_fits_into_the_size_limit() -> None:
         ("max_memory", 1, limits.LEAST_MEMORY),
     ],
 )
-def test_an_option_out_of_range_is_refused_by_name(name: str, value: float, least: float) -> None:
+def test_the_error_for_an_option_out_of_range_names_it(
+    name: str, value: float, least: float
+) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be {least} or more, got {value}$"):
         ScanOptions(**{name: value})  # type: ignore[arg-type]
     ScanOptions(**{name: least})  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The package as a whole: its public names, and what importing it costs."""
+"""The package as a whole: its public names, and the cost of importing it."""
 
 import importlib
 import inspect
@@ -13,7 +13,7 @@ SLOW = {"numpy", "PIL", "onnxruntime", "pi_heif", "tensorflow", "pandas", "scipy
 
 
 def loaded_by(code: str) -> set[str]:
-    """Give the top-level modules that a fresh interpreter holds after running some code."""
+    """Return the top-level modules that a new interpreter has loaded after some code."""
     code += "; import sys; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
@@ -31,12 +31,12 @@ def test_every_public_name_loads_and_is_documented(name: str) -> None:
     assert value.__module__.startswith("nsfwscan.")
 
 
-def test_scan_is_the_function_whatever_was_imported_before() -> None:
+def test_scan_is_the_function_after_any_import() -> None:
     importlib.import_module("nsfwscan.scanner")
     assert inspect.isfunction(nsfwscan.scan)
 
 
-def test_unknown_names_are_attribute_errors() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'scann'"):
         _ = nsfwscan.scann
 

@@ -16,12 +16,12 @@ def make_record(**changes: object) -> Record:
     return Record(**(fields | changes))  # type: ignore[arg-type]
 
 
-def test_fields_and_their_order_are_the_contract() -> None:
+def test_the_fields_and_their_order_are_stable() -> None:
     assert list(FIELDS) == CONTRACT
     assert list(make_record().to_dict()) == CONTRACT
 
 
-def test_values_are_plain() -> None:
+def test_values_are_plain_types() -> None:
     given = make_record(status="error", score=None, reason=Reason.VANISHED, frames=0).to_dict()
     assert given["schema"] == 1
     assert given["reason"] == "vanished"

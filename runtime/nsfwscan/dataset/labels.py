@@ -1,4 +1,4 @@
-"""Label files: which object is decent (0) and which is indecent (1).
+"""Label files: whether each object is decent (0) or indecent (1).
 
 ``label.csv`` has the header ``objectId,value``; ``split_label.csv`` has ``objectId,value,type``.
 """
@@ -39,14 +39,14 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """One row of a split file: a label, and the part it belongs to."""
+    """One row of a split file: a label and its part."""
 
     label: Label
     part: Part
 
 
 def is_object_id(text: str) -> bool:
-    """Return whether a text is a SHA-1 in 40 lower-case hex digits, and an extension."""
+    """Return whether a text is a SHA-1 (40 lower-case hex digits) with an extension."""
     return _OBJECT_ID.fullmatch(text) is not None
 
 
@@ -56,7 +56,7 @@ def rows(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     Raises
     ------
     LabelError
-        If the file cannot be read, is not CSV in UTF-8, or has another header.
+        If the file cannot be read, is not CSV in UTF-8, or has a different header.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -80,8 +80,8 @@ def read_labels(path: Path) -> list[Label]:
     Raises
     ------
     LabelError
-        If it cannot be read, or a row lacks an object ID or a value of 0 or 1, or repeats an
-        object's hash. The message gives the line.
+        If the file cannot be read, or if a row has no object ID, has a value other than 0 or 1, or
+        repeats an object's hash. The message gives the line.
     """
     return [label for _, label, _ in _labels(path, LABEL_HEADER)]
 
@@ -103,7 +103,7 @@ def read_split(path: Path) -> list[Assigned]:
 
 
 def _labels(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Label, list[str]]]:
-    """Yield each row's place, its label, and the cells after the label."""
+    """Yield each row's file and line, its label, and the cells after the label."""
     lines: dict[str, int] = {}
     for number, cells in rows(path, header):
         where = f"{path}, line {number}"
@@ -117,7 +117,7 @@ def _labels(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Label, lis
             )
         if not is_object_id(object_id):
             raise LabelError(
-                f"{where}: {object_id!r} is not an object ID, 40 lower-case hex digits and .ext"
+                f"{where}: {object_id!r} is not an object ID (40 lower-case hex digits and .ext)"
             )
         if value not in {"0", "1"}:
             raise LabelError(f"{where}: the value must be 0 or 1, got {value!r}")

@@ -1,4 +1,4 @@
-"""The object store: images by the SHA-1 of their bytes.
+"""The object store, which keeps images by the SHA-1 of their bytes.
 
 An image's object ID is the lower-case hex SHA-1 of its bytes plus its extension. Its path is
 ``<store>/object/0b/ee/<object ID>``.
@@ -21,7 +21,7 @@ def read_object(store: Path, object_id: str) -> bytes:
     Raises
     ------
     StoreError
-        If it cannot be read, or its bytes have another SHA-1 than its ID.
+        If the object cannot be read, or its bytes do not have the SHA-1 of its ID.
     """
     path = object_path(store, object_id)
     try:

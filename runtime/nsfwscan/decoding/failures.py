@@ -1,4 +1,4 @@
-"""What a decoder's exception means for the image, as an `ImageError`."""
+"""Translate a decoder's exceptions to `ImageError`."""
 
 import io
 import struct
@@ -8,7 +8,7 @@ from PIL import Image
 from nsfwscan.errors import ImageError, Reason
 
 _DETAIL = 300
-"""Most characters of a decoder's message, which may quote the file."""
+"""Most characters to keep of a decoder's message, which may quote the file."""
 
 _MEMORY_WORDS = ("out of memory", "memory allocation")
 _UNPACKING_WORDS = ("decompressed data too large", "max_text_memory")
@@ -24,9 +24,9 @@ _TRUNCATED_WORDS = (
 
 
 def image_error(error: Exception, format_name: str) -> ImageError:
-    """Give the reason, and a sentence, for what a decoder raised.
+    """Translate a decoder's exception to a reason and a sentence.
 
-    Decoders have no common exceptions, so that mostly the words of the message decide.
+    Decoders have no common exceptions, so the reason mostly depends on words of the message.
     """
     said = _one_line(error)
     lowered = said.lower()
@@ -39,7 +39,7 @@ def image_error(error: Exception, format_name: str) -> ImageError:
     if isinstance(error, MemoryError) or has_any(_MEMORY_WORDS):
         return ImageError(Reason.TOO_LARGE, "there is not enough memory to decode it")
     if has_any(_UNPACKING_WORDS):
-        detail = f"text or a colour profile in it unpacks to too much ({said})"
+        detail = f"text or a colour profile in it is too large after decompression ({said})"
         return ImageError(Reason.TOO_LARGE, detail)
     if has_any(_UNSUPPORTED_WORDS):
         detail = f"this variety of {format_name} is not decoded ({said})"
@@ -50,13 +50,13 @@ def image_error(error: Exception, format_name: str) -> ImageError:
 
 
 def why_unidentified(data: bytes, plugin: str) -> Exception:
-    """Give the plugin's own exception, which `Image.open` does not pass on."""
+    """Return the plugin's own exception, which `Image.open` suppresses."""
     factory, _ = Image.OPEN[plugin]
     try:
         factory(io.BytesIO(data), "").close()
     except Exception as error:  # noqa: BLE001 - decoders raise anything on damaged data
         return error
-    return ValueError("the header is of no known kind")
+    return ValueError("the header is unknown")
 
 
 def _one_line(error: Exception) -> str:

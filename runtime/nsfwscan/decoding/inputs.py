@@ -1,4 +1,4 @@
-"""Images that a program has in memory: bytes, open files, Pillow images and arrays."""
+"""Decode images in memory: bytes, open files, Pillow images and arrays."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from nsfwscan.decoding.preprocess import decode, image_frames, to_decoded_image
 from nsfwscan.limits import ScanOptions
 
 ImageInput = bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.uint8]
-"""The bytes of an image file; a file open for reading in binary mode; a Pillow image; or an array,
-uint8, (H, W), (H, W, 3) or (H, W, 4), grey, RGB or RGBA, 0-255."""
+"""The bytes of an image file; a file opened in binary mode; a Pillow image; or an array: uint8,
+(H, W), (H, W, 3) or (H, W, 4), grey, RGB or RGBA, 0-255."""
 
 
 def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions) -> DecodedImage:
@@ -25,26 +25,26 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
     Parameters
     ----------
     image
-        The image. An open file is read from its current position. A Pillow image may be loaded
-        by this, and is otherwise unchanged. A JPEG image that was loaded before is decoded at full
-        size already, as a scan does with `exact`.
+        The image. An open file is read from its current position. A Pillow image may be loaded, and
+        is otherwise unchanged. If a JPEG image is already loaded, its pixels are at full size, as
+        in a scan with `exact`.
     preprocess
         The parameters of decoding.
     options
-        Its `frames` and `max_pixels` apply.
+        Only `frames` and `max_pixels` apply.
 
     Raises
     ------
     ImageError
         If the image cannot be decoded.
     TypeError
-        If it is none of these types, or an array of another dtype or shape.
+        If the type of the image, or the dtype or shape of an array, is not supported.
     """
     limits = {"frames": options.frames, "max_pixels": options.max_pixels}
     if isinstance(image, np.ndarray):
         image = _from_array(image)
     if isinstance(image, JpegImageFile) and image.tile and image.fp is not None:
-        # Not loaded yet. The reduced decode of its bytes must not shrink the caller's image.
+        # Not loaded yet. Decode its bytes, because a reduced decode shrinks the image object.
         with _position_kept(image.fp):
             image.fp.seek(0)
             image = image.fp.read()
@@ -63,7 +63,7 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
 
 @contextlib.contextmanager
 def _position_kept(stream: Image.Image | IO[bytes]) -> Iterator[None]:
-    """Return to the same frame of an image, or byte of a file, at the end of the block."""
+    """Restore the frame of an image, or the position in a file, at the end of the block."""
     position = stream.tell()
     try:
         yield

@@ -1,14 +1,14 @@
-"""The parameters of preprocessing, as data; the steps are in `nsfwscan.decoding.preprocess`."""
+"""The parameters of preprocessing. `nsfwscan.decoding.preprocess` implements the steps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
 REVISION = 1
-"""Raised when the steps give other pixels than before; stored features and scores depend on it."""
+"""Increased whenever the steps give different pixels. Stored features and scores depend on it."""
 
 MAX_SIZE = 4096
-"""Largest side in pixels of a `Preprocess`, far above that of any image classifier."""
+"""Largest side in pixels of a `Preprocess`. The inputs of image classifiers are much smaller."""
 
 Interpolation = Literal["box", "bilinear", "hamming", "bicubic", "lanczos"]
 Fit = Literal["stretch", "shorter-side"]
@@ -16,28 +16,28 @@ Fit = Literal["stretch", "shorter-side"]
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
-    """The parameters of the steps; they travel in a model's manifest.
+    """The parameters of the steps, stored in a model's manifest.
 
     Attributes
     ----------
     size
         Side S in pixels of the model's square input, 1 to `MAX_SIZE`.
     resize
-        Side in pixels to resize to before the centre is cropped to `size`. None: `size` itself, so
-        that nothing is cropped.
+        Side in pixels to resize to, before the centre is cropped to `size`. None: `size`, without
+        a crop.
     fit
-        ``stretch`` resizes both sides to `resize`; ``shorter-side`` keeps the aspect ratio and
-        resizes the shorter side to it.
+        ``stretch`` resizes both sides to `resize`. ``shorter-side`` keeps the aspect ratio and
+        resizes the shorter side to `resize`.
     interpolation
-        Pillow's filter of that name. All of them use every source pixel (antialiasing).
+        Pillow's filter with this name. All filters use every source pixel (antialiasing).
     jpeg_draft_margin
-        The JPEG decoder scales down while both sides keep at least this many times `resize`, 1 or
-        more. None: it decodes at full size.
+        The JPEG decoder scales down as long as both sides keep at least this many times `resize`,
+        1 or more. None: it decodes at full size.
 
     Raises
     ------
     ValueError
-        If a number is out of range or a word is not one of those above.
+        If a number is out of range or a word is unknown.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
@@ -63,7 +63,7 @@ class Preprocess:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "Preprocess":
-        """Read the parameters that a run has stored, ignoring fields of other versions.
+        """Read the stored parameters of a run. Fields of other versions are ignored.
 
         Raises
         ------
@@ -77,5 +77,5 @@ class Preprocess:
 
     @property
     def target(self) -> int:
-        """The side in pixels that images are resized to, before cropping."""
+        """The side in pixels to resize images to, before the crop."""
         return self.size if self.resize is None else self.resize

@@ -1,4 +1,4 @@
-"""The pixels that a model sees, as `nsfwscan.decoding.preprocess` makes them."""
+"""The pixels that a model sees. `nsfwscan.decoding.preprocess` produces them."""
 
 from dataclasses import dataclass
 
@@ -17,9 +17,9 @@ class DecodedImage:
     pixels
         uint8, (frames, S, S, 3), RGB, 0-255.
     width, height
-        Size of the original in pixels as displayed: EXIF orientation applied.
+        Size of the original in pixels, with the EXIF orientation applied.
     format
-        Name of its format.
+        Name of the original's format.
     """
 
     pixels: Pixels

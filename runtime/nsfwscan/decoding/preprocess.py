@@ -1,15 +1,15 @@
-"""From an image's bytes to the pixels that a model sees.
+"""Convert an image's bytes to the pixels that a model sees.
 
-Training, export and scanning all use these steps, so that a model scores the same pixels, bit for
-bit, as it was trained on:
+Training, export and scanning use the same steps, so that a model scores exactly the pixels that it
+was trained on:
 
 1. identify the format by content, never by name;
-2. refuse an image with more pixels than the limit, by its header, before decoding;
-3. let the JPEG decoder scale down by 2, 4 or 8 while both sides keep at least
-   `Preprocess.jpeg_draft_margin` times what they are resized to;
+2. refuse an image with too many pixels, by its header, before decoding;
+3. let the JPEG decoder scale down by 2, 4 or 8 as long as both sides keep at least
+   `Preprocess.jpeg_draft_margin` times their final size;
 4. apply the EXIF orientation;
 5. flatten transparency onto white, and convert any mode to 8-bit RGB (`nsfwscan.decoding.rgb`);
-6. resize, antialiased, and crop the centre if the model wants it.
+6. resize with antialiasing, and crop the centre if the model requires it.
 
 Scaling to floats and normalisation belong to the model (`nsfwscan.inference.manifest`).
 """
@@ -38,12 +38,12 @@ _SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
 
 @dataclass(frozen=True, slots=True)
 class DecodedFrames:
-    """A decoded image as Pillow images, for processes that do without NumPy.
+    """A decoded image as Pillow images, for processes without NumPy.
 
     Attributes
     ----------
     frames
-        In mode RGB, S x S.
+        The frames, in mode RGB, S x S.
     width, height, format
         As in `nsfwscan.decoding.pixels.DecodedImage`.
     """
@@ -57,7 +57,7 @@ class DecodedFrames:
 def decode(
     data: bytes, preprocess: Preprocess, *, frames: int = 1, max_pixels: int = MAX_PIXELS
 ) -> "DecodedImage":
-    """Decode an image and bring it to the shape a model takes.
+    """Decode an image to the pixels that a model takes.
 
     Parameters
     ----------
@@ -66,8 +66,8 @@ def decode(
     preprocess
         The parameters of the steps.
     frames
-        Most frames of an animation to take, 1 or more. They are spread evenly over it and include
-        the first and the last; 1 takes the first.
+        Most frames of an animation to take, 1 or more. They are spread evenly and include the first
+        and the last frame; 1 takes the first.
     max_pixels
         Most pixels (width x height) of a frame. For a value above `MAX_PIXELS`, raise
         ``PIL.Image.MAX_IMAGE_PIXELS`` too.
@@ -75,12 +75,12 @@ def decode(
     Returns
     -------
     DecodedImage
-        With ``pixels`` uint8, (k, S, S, 3), RGB, 0-255, where 1 <= k <= `frames`.
+        Its ``pixels`` are uint8, (k, S, S, 3), RGB, 0-255, where 1 <= k <= `frames`.
 
     Raises
     ------
     ImageError
-        If the data is no image, is damaged or too large, or has a format that is not decoded.
+        If the data is not an image, is damaged or too large, or has an unsupported format.
     ValueError
         If `frames` or `max_pixels` is below 1.
     """
@@ -92,7 +92,7 @@ def decode(
 
 def to_decoded_image(found: DecodedFrames) -> "DecodedImage":
     """Convert decoded frames to an array."""
-    import numpy as np  # slow to import, and the workers do without
+    import numpy as np  # slow to import, and not needed in workers
 
     from nsfwscan.decoding.pixels import DecodedImage
 
@@ -103,7 +103,7 @@ def to_decoded_image(found: DecodedFrames) -> "DecodedImage":
 def decode_frames(
     data: bytes, preprocess: Preprocess, *, frames: int, max_pixels: int
 ) -> DecodedFrames:
-    """Decode as `decode` does, but give Pillow images.
+    """Decode as `decode` does, but return Pillow images.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def decode_frames(
     """
     row = sniff(data[:HEAD_BYTES])
     if row is None:
-        raise ImageError(Reason.NOT_AN_IMAGE, "the content is no image")
+        raise ImageError(Reason.NOT_AN_IMAGE, "the content is not an image")
     if row.plugin is None:
         raise ImageError(
             Reason.UNSUPPORTED, f"{row.name} images are not decoded; convert it to PNG or JPEG"
@@ -128,10 +128,10 @@ def decode_frames(
 def image_frames(
     image: Image.Image, preprocess: Preprocess, *, frames: int, max_pixels: int
 ) -> DecodedFrames:
-    """Bring an image that Pillow has opened to the shape a model takes.
+    """Convert an image that Pillow has opened to the pixels that a model takes.
 
-    The image is loaded. It may show another frame afterwards, and a JPEG image that was not loaded
-    before may have been reduced in size, unless ``preprocess.jpeg_draft_margin`` is None.
+    This loads the image and may change its frame. It may also reduce the size of a JPEG image that
+    was not loaded before, unless ``preprocess.jpeg_draft_margin`` is None.
 
     Raises
     ------
@@ -166,19 +166,19 @@ def _open(data: bytes, plugin: str) -> Image.Image:
 
 @cache
 def _register_heif() -> None:
-    """Let Pillow open HEIF. Loading the library takes time, which only such images should cost."""
+    """Let Pillow open HEIF. The library is slow to load, so only HEIF images load it."""
     import pi_heif
 
     pi_heif.register_heif_opener()
 
 
 def spread(count: int, most: int) -> list[int]:
-    """Choose at most `most` of `count` frames, evenly spread, the first and the last included.
+    """Choose at most `most` of `count` frames, evenly spread, including the first and the last.
 
     Returns
     -------
     list of int
-        Indices in ascending order without repetition: ``min(count, most)`` of them.
+        ``min(count, most)`` different indices in ascending order.
     """
     if most == 1 or count == 1:
         return [0]
@@ -197,9 +197,9 @@ def _limit(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _frames(image: Image.Image, most: int, max_pixels: int) -> Iterator[Image.Image]:
-    """Yield the image once for each frame to score, showing that frame."""
+    """Yield the image once for each frame to score, positioned at that frame."""
     if most == 1:
-        yield image  # for a HEIF collection, the primary image
+        yield image  # a HEIF collection is positioned at its primary image
         return
     for index in spread(getattr(image, "n_frames", 1), most):
         if index != image.tell():
@@ -209,7 +209,7 @@ def _frames(image: Image.Image, most: int, max_pixels: int) -> Iterator[Image.Im
 
 
 def _first(image: Image.Image, preprocess: Preprocess) -> tuple[tuple[int, int], Image.Image]:
-    """Give the size of an image as displayed, and the upright image, which a JPEG may reduce."""
+    """Return an image's size as displayed, and the upright image, which is reduced for a JPEG."""
     if preprocess.jpeg_draft_margin is None or not isinstance(image, JpegImageFile):
         upright = _upright(image)
         return upright.size, upright
@@ -230,32 +230,32 @@ _TO_UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""The transposition that turns an image upright, by EXIF orientation (Exif 2.32, tag 0x0112)."""
+"""The transposition that makes an image upright, by EXIF orientation (Exif 2.32, tag 0x0112)."""
 
 
 def _orientation(image: Image.Image) -> int:
-    """Give the EXIF orientation, 1-8; 1 if it is missing or invalid."""
+    """Return the EXIF orientation, 1-8; 1 if it is missing or invalid."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # noqa: BLE001 - damaged EXIF data raises anything; the pixels may be fine
+    except Exception:  # noqa: BLE001 - damaged EXIF data raises anything; the pixels may be intact
         return 1
     return orientation if isinstance(orientation, int) and orientation in _TO_UPRIGHT else 1
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # some formats store EXIF data after the pixels, some rotate while loading
+    image.load()  # some formats store EXIF data after the pixels, others rotate while loading
     orientation = _orientation(image)
     return image if orientation == 1 else image.transpose(_TO_UPRIGHT[orientation])
 
 
 def _square(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """Turn one upright frame into RGB, S x S."""
+    """Convert one upright frame to RGB, S x S."""
     rgb = to_rgb(image)
     size, target = preprocess.size, preprocess.target
     interpolation = Image.Resampling[preprocess.interpolation.upper()]
     if preprocess.fit == "shorter-side":
-        # Crop and resize in one step: an image a thousand times as wide as high would not fit in
-        # memory at that scale.
+        # Crop and resize in one step. An image a thousand times as wide as high would not fit in
+        # memory if it were resized as a whole.
         width, height = rgb.size
         side = min(width, height) * size / target
         left, top = (width - side) / 2, (height - side) / 2
@@ -267,5 +267,5 @@ def _square(image: Image.Image, preprocess: Preprocess) -> Image.Image:
 
 
 def decoded_formats() -> tuple[Format, ...]:
-    """Give the formats that `decode` takes."""
+    """Return the formats that `decode` supports."""
     return tuple(row for row in FORMATS if row.plugin is not None)

@@ -1,4 +1,4 @@
-"""The operating system's side of a worker: start it, exchange bytes with it, end it."""
+"""The process of a worker: start it, exchange bytes with it, end it."""
 
 import contextlib
 import json
@@ -15,8 +15,8 @@ from nsfwscan.errors import EngineError
 _PIPE_BYTES = 1 << 20
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
-    # By default glibc returns the memory of each image to the system, which clears it for the next
-    # image. Keeping some of it saves a tenth of the time (mallopt(3)).
+    # By default glibc returns the memory of each image to the system, which must clear it for the
+    # next image. Keeping some memory saves a tenth of the time (mallopt(3)).
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
 }
@@ -38,12 +38,12 @@ class Process:
     def __init__(self) -> None:
         theirs = list[int]()
         self._lifeline = list[int]()
-        separate: dict[str, Any]  # Ctrl-C must reach the scan only, which ends its workers itself
+        separate: dict[str, Any]  # Ctrl-C must reach only the scan, which ends its workers itself
         if sys.platform == "win32":
             separate = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         else:
-            # A pipe that closes when this process ends, however it ends: a worker that is decoding
-            # reads no requests and would not notice.
+            # This pipe closes when this process ends, even by a kill. It ends the worker, which
+            # does not read its requests while it decodes.
             theirs, self._lifeline = ([end] for end in os.pipe())
             separate = {"start_new_session": True, "pass_fds": theirs}
         try:
@@ -69,14 +69,14 @@ class Process:
         self.send(json.dumps(setup).encode() + b"\n")
 
     def send(self, *parts: bytes) -> None:
-        """Write to standard input. If the process has ended, its answer will be missing."""
+        """Write to standard input. If the process has ended, reading its answer reports it."""
         with contextlib.suppress(OSError):
             for part in parts:
                 self._requests.write(part)
             self._requests.flush()
 
     def is_running(self) -> bool:
-        """Whether the process has not ended."""
+        """Whether the process is running."""
         return self._popen.poll() is None
 
     def kill(self) -> None:
@@ -89,7 +89,7 @@ class Process:
         Returns
         -------
         str
-            How it ended: a signal's name or the exit code.
+            How it ended: the name of a signal, or the exit code.
         """
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(timeout=patience)
@@ -122,7 +122,7 @@ class Process:
             os.close(self._lifeline.pop())
 
     def _widen(self) -> None:
-        """Let the pipe hold a whole image, if the system allows it."""
+        """Enlarge the pipe's buffer for a whole image, if the system allows it."""
         if sys.platform == "linux":
             import fcntl
 
@@ -131,7 +131,7 @@ class Process:
 
 
 def absolute(path: str) -> str:
-    """Give a path relative to the current folder; a worker stays in the one it started in."""
+    """Return a path that does not depend on the current folder, which a worker does not follow."""
     try:
         return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)
     except OSError:  # the current folder no longer exists
@@ -139,7 +139,7 @@ def absolute(path: str) -> str:
 
 
 def not_started(why: str) -> EngineError:
-    """Give the error for a process that does not start."""
+    """Return the error for a process that does not start."""
     return EngineError(
         f"the process that decodes images does not start ({why}); "
         f"try: {shlex.quote(sys.executable)} -P -c 'import nsfwscan.decoding.worker_main'"
@@ -147,10 +147,10 @@ def not_started(why: str) -> EngineError:
 
 
 def _flags() -> Iterator[str]:
-    """Give the interpreter's options: those of this one that decide where code comes from.
+    """Yield the interpreter's options, so that a worker imports the same code as this process.
 
-    Not -I, since packages may lie in the user's own folder. -P, since the current folder may be a
-    stranger's, and no module must come from it.
+    -P, because the current folder may be untrusted and must not provide modules. Not -I, because
+    packages may be in the user's site folder.
     """
     yield "-P"
     if sys.flags.ignore_environment:

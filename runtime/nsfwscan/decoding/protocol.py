@@ -1,8 +1,8 @@
 """The messages between a scan and its worker processes.
 
 Each message is one line of JSON: the name of its type, then its fields. A `ReadBytes` request is
-followed by the bytes to read, an `ImageHeader` answer by the pixels. Answers are checked in full: a
-decoder that is taken over, or that overwrites memory, may send anything.
+followed by the bytes to read, and an `ImageHeader` answer by the pixels. The scan validates all
+answers, because a compromised or corrupted decoder may send anything.
 """
 
 import json
@@ -16,10 +16,10 @@ from nsfwscan.sources.entry import Stamp
 from nsfwscan.sources.filetype import FORMATS, Kind
 
 ANSWER_BYTES = 1 << 16
-"""Most bytes of an answer's line, which quotes at most a few hundred characters of a library."""
+"""Most bytes of an answer's line, which quotes at most a few hundred characters of a message."""
 
 READY = b'["Ready"]\n'
-"""What a worker sends once it can take requests."""
+"""The line that a worker sends once it can take requests."""
 
 _MAX_SIDE = (1 << 31) - 1  # pixels: Pillow's own limit
 _DIGESTS = re.compile(r"[0-9a-f]{64} [0-9a-f]{40}")
@@ -28,7 +28,7 @@ _FORMAT_NAMES = frozenset(row.name for row in FORMATS)
 
 
 class ProtocolError(ValueError):
-    """A message that makes no sense."""
+    """An invalid message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ReadFile:
     Attributes
     ----------
     path
-        The file, as an absolute path: the worker's working directory is not the scan's.
+        Absolute path of the file, because the worker's working directory may differ.
     explicit
         As in `nsfwscan.sources.entry.Entry`.
     max_filesize, max_memory
@@ -70,7 +70,7 @@ class Decode:
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """The answer for an image that was read; the worker holds its bytes.
+    """The answer for an image that was read. The worker holds its bytes.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """The answer for a decoded image; its pixels follow, uint8, (frames, S, S, 3).
+    """The answer for a decoded image. Its pixels follow: uint8, (frames, S, S, 3).
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ def to_line(message: Request | Answer) -> bytes:
 
 
 def parse_request(line: bytes) -> Request:
-    """Decode a request. It comes from the scan and is trusted."""
+    """Parse a request. It comes from the scan and is trusted."""
     match json.loads(line):
         case ["ReadFile", *fields]:
             return ReadFile(*fields)
@@ -149,12 +149,12 @@ def parse_request(line: bytes) -> Request:
 
 
 def parse_read_answer(line: bytes) -> Digests | Kind | Failure:
-    """Decode and check the answer to `ReadFile` or `ReadBytes`.
+    """Parse and validate the answer to `ReadFile` or `ReadBytes`.
 
     Raises
     ------
     ProtocolError
-        If it is no such answer.
+        If the line is not a valid answer.
     """
     match _parsed(line):
         case ["Digests", str(sha256), str(sha1), stamp]:
@@ -168,12 +168,12 @@ def parse_read_answer(line: bytes) -> Digests | Kind | Failure:
 
 
 def parse_decode_answer(line: bytes, most_frames: int) -> ImageHeader | Failure:
-    """Decode and check the answer to `Decode`.
+    """Parse and validate the answer to `Decode`.
 
     Raises
     ------
     ProtocolError
-        If it is no such answer, or has more frames than `most_frames`.
+        If the line is not a valid answer, or has more frames than `most_frames`.
     """
     match _parsed(line):
         case ["ImageHeader", frames, width, height, str(format_)]:

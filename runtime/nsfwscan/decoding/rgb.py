@@ -1,4 +1,4 @@
-"""Turn an image of any mode into 8-bit RGB."""
+"""Convert an image of any mode to 8-bit RGB."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert an image of any mode to mode RGB, with transparency flattened onto white.
 
-    16-bit samples are scaled by 255/65535. 32-bit integers and floats have no defined range: values
-    within [0, 1] (floats only), 0-255 or 0-65535 are scaled from that range, others from their
-    smallest to their largest finite value.
+    16-bit samples are scaled by 255/65535. 32-bit integers and floats have no defined range. If all
+    values are in [0, 1] (floats only), 0-255 or 0-65535, they are scaled from that range, otherwise
+    from their smallest to their largest finite value.
     """
     mode = image.mode
     if mode == "RGB" and "transparency" not in image.info:
@@ -55,7 +55,7 @@ def _to_8_bits(samples: "NDArray[Any]") -> "Pixels":
 
 
 def _range(samples: "NDArray[Any]") -> tuple[float, float]:
-    """Give the sample values that become 0 and 255."""
+    """Return the sample values that become 0 and 255."""
     import numpy as np
 
     if samples.dtype.itemsize == 2:  # bytes
@@ -72,6 +72,6 @@ def _range(samples: "NDArray[Any]") -> tuple[float, float]:
 
 
 def _strips(samples: "NDArray[Any]") -> Iterator[slice]:
-    """Yield slices of rows, so that converting each one takes little memory."""
+    """Yield slices of rows. Converting one slice takes little memory."""
     rows = max(1, (1 << 20) // max(1, samples.shape[1]))
     yield from (slice(top, top + rows) for top in range(0, samples.shape[0], rows))

@@ -1,9 +1,9 @@
 """Processes that read and decode images, each used by one thread at a time.
 
-A decoder that crashes ends its own process and not the scan. Workers are separate programs rather
-than `multiprocessing` processes, which would run the caller's main script again in each. The other
-side is `nsfwscan.decoding.worker_main`, the messages are in `nsfwscan.decoding.protocol`, and
-`nsfwscan.decoding.worker_pool` keeps idle workers.
+If a decoder crashes, only its own process ends. Workers are not `multiprocessing` processes: each
+of those would run the caller's main script again. `nsfwscan.decoding.worker_main` is the program of
+a worker, `nsfwscan.decoding.protocol` defines the messages, and `nsfwscan.decoding.worker_pool`
+keeps idle workers.
 """
 
 import contextlib
@@ -49,13 +49,13 @@ _START_SECONDS = 60.0
 
 
 class _State(Enum):
-    STARTING = auto()  # it takes a request once it is ready
+    STARTING = auto()  # it has not yet reported that it is ready
     READY = auto()
-    BUSY = auto()  # it owes an answer
+    BUSY = auto()  # it has not yet answered the last request
 
 
 class _End(Enum):
-    """Why this side ended the process."""
+    """Why the scan ended the process."""
 
     STOPPED = auto()
     OVERDUE = auto()
@@ -85,20 +85,20 @@ class Worker:
 
     @property
     def needs_recycling(self) -> bool:
-        """Whether it was refused memory that a fresh process, without earlier files, may get."""
+        """Whether it ran out of memory, and a new process, without earlier files, may not."""
         return self._end is _End.OUT_OF_MEMORY and self._files > 1
 
     @property
     def is_reusable(self) -> bool:
-        """Whether it can take a request: it runs, owes no answer, and has this process's rights.
+        """Whether it is running and idle, has this process's user, and has not run out of memory.
 
-        After a refusal of memory it cannot: a library may have been loaded in part.
+        After it ran out of memory, one of its libraries may be loaded only in part.
         """
         idle = self._state is not _State.BUSY and self._end is None
         return idle and self._user == _user() and self._process.is_running()
 
     def read(self, entry: Entry, options: ScanOptions) -> Digests | Skipped | Problem:
-        """Read an entry; the process holds its bytes until the next request.
+        """Read an entry. The process holds its bytes until the next request.
 
         Raises
         ------
@@ -137,7 +137,7 @@ class Worker:
         Raises
         ------
         ImageError
-            If it cannot be decoded, or if the process ended during the request.
+            If the entry cannot be decoded, or if the process ended during the request.
         """
         line = _decode_line(preprocess, options.frames, options.max_pixels)
         with self._exchange(line) as first:
@@ -152,9 +152,9 @@ class Worker:
         Parameters
         ----------
         slept
-            Seconds that do not count, because this program was suspended.
+            Seconds to ignore, because this program was suspended.
         """
-        with self._clock:  # a process that has answered is not ended
+        with self._clock:  # never ends a process that has answered
             self._due += slept
             if time.monotonic() > self._due:
                 self._kill(_End.OVERDUE)
@@ -180,26 +180,26 @@ class Worker:
             with self._timed():
                 if self._receive_line() != READY:
                     self.kill()
-                    raise not_started("it answers nonsense")
+                    raise not_started("its answer is invalid")
             self._state = _State.READY
 
     @contextlib.contextmanager
     def _exchange(self, *message: bytes) -> Iterator[bytes]:
-        """Send a request and give the answer's line; the block parses it and reads the rest."""
+        """Send a request and yield the answer's line. The block parses it and reads the rest."""
         self._state = _State.BUSY
         try:
             with self._timed():
                 self._process.send(*message)
                 yield self._receive_line()
         except ProtocolError as error:  # a decoder has overwritten memory
-            raise self._ended("it answers nonsense") from error
+            raise self._ended("its answer is invalid") from error
         self._state = _State.READY
 
     @contextlib.contextmanager
     def _timed(self) -> Iterator[None]:
-        """Let the time run that is left for the file: `end_if_overdue` ends the process after it.
+        """Run the clock for the file's remaining time; `end_if_overdue` enforces it.
 
-        Between reading and decoding the time stands still.
+        The clock stops between reading and decoding.
         """
         started = time.monotonic()
         with self._clock:
@@ -218,7 +218,7 @@ class Worker:
         return line
 
     def _receive_image(self, header: ImageHeader, size: int) -> "DecodedImage":
-        # Imported here, so that the process starts before this one waits for NumPy.
+        # Importing NumPy here lets the worker process start while NumPy loads.
         import numpy as np
 
         from nsfwscan.decoding.pixels import DecodedImage
@@ -235,8 +235,8 @@ class Worker:
         return failure.reason, failure.detail
 
     def _ended(self, how: str | None = None) -> ImageError | EngineError:
-        """End the process if it has not ended, and give the error for the request."""
-        how = how or self._process.wait(patience=1)  # it has closed its output already
+        """End the process if it has not ended, and return the error for the request."""
+        how = how or self._process.wait(patience=1)  # it has already closed its output
         self._process.kill()
         overdue = self._end is _End.OVERDUE
         if self._state is _State.STARTING:

@@ -1,4 +1,4 @@
-"""The program of a worker process: read and decode on request (`nsfwscan.decoding.worker`)."""
+"""The program of a worker process, which reads and decodes (see `nsfwscan.decoding.worker`)."""
 
 import contextlib
 import math
@@ -34,20 +34,20 @@ _PIECE_BYTES = 1 << 16
 def main(lifeline: int | None = None) -> None:
     """Answer requests until standard input ends.
 
-    An answer is written only after its request has been read in full, so that neither side waits
-    for the other to read.
+    A worker reads a request completely before it answers, so that the two sides cannot block each
+    other.
 
     Parameters
     ----------
     lifeline
-        The reading end of a pipe. When the other end closes, the system ends this process, whatever
-        it is doing.
+        The reading end of a pipe. When the other end closes, the system ends this process
+        immediately.
     """
     if lifeline is not None:
         _end_with(lifeline)
     warnings.simplefilter("ignore")
     requests = sys.stdin.buffer
-    # What a library prints must not come between the answers.
+    # Output of libraries must not mix with the answers.
     answers = open(os.dup(1), "wb")  # noqa: SIM115 - open until the process ends
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     answers.write(READY)
@@ -58,14 +58,14 @@ def main(lifeline: int | None = None) -> None:
         if isinstance(request, Decode):
             answer, data = _decode(data, request), b""
         else:
-            data = b""  # two images might not fit in memory
+            data = b""  # before the next image, since two might not fit in memory
             data, answer = _read(request, requests)
         answers.write(answer)
         answers.flush()
 
 
 def _end_with(lifeline: int) -> None:
-    """Have the system send SIGIO, which ends the process, when the pipe's other end closes."""
+    """Let the system send SIGIO, which ends the process, when the pipe's other end closes."""
     import fcntl  # not on Windows
 
     with contextlib.suppress(OSError, AttributeError):  # a system without O_ASYNC
@@ -75,7 +75,7 @@ def _end_with(lifeline: int) -> None:
 
 
 def _read(request: ReadFile | ReadBytes, requests: BinaryIO) -> tuple[bytes, bytes]:
-    """Give an image's bytes, empty for anything else, and the answer."""
+    """Return an image's bytes, or no bytes for anything else, and the answer."""
     found: Contents | Skipped | Problem
     _limit_memory(request.max_memory)
     try:
@@ -93,7 +93,7 @@ def _read(request: ReadFile | ReadBytes, requests: BinaryIO) -> tuple[bytes, byt
 
 
 def _receive(requests: BinaryIO, size: int) -> bytes:
-    """Read the bytes that follow a request; if they do not fit in memory, discard them."""
+    """Read the bytes that follow a request. If they do not fit in memory, discard them."""
     try:
         return requests.read(size)
     except MemoryError:
@@ -103,9 +103,9 @@ def _receive(requests: BinaryIO, size: int) -> bytes:
 
 
 def _decode(data: bytes, request: Decode) -> bytes:
-    """Give the answer, with the pixels if there are any."""
+    """Return the answer, followed by the pixels of a decoded image."""
     if Image.MAX_IMAGE_PIXELS is not None:
-        # Pillow refuses images of more than twice its own limit.
+        # Pillow refuses images with more than twice its own limit.
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, request.max_pixels // 2 + 1)
     try:
         found = decode_frames(
@@ -116,7 +116,7 @@ def _decode(data: bytes, request: Decode) -> bytes:
     except MemoryError:
         return to_line(_out_of_memory("decode"))
     except ImageError as error:
-        # A decoder that is refused memory may report anything, mostly that the data is damaged.
+        # A decoder without memory may report any error, most often that the data is damaged.
         cause = error.__cause__
         if isinstance(cause, MemoryError) or (cause is not None and _is_near_memory_limit()):
             return to_line(_out_of_memory("decode"))
@@ -131,7 +131,7 @@ def _out_of_memory(task: str) -> Failure:
 
 
 def _memory_limit() -> float:
-    """Give the bytes of address space that the system allows this process."""
+    """Return the bytes of address space that the system allows this process."""
     if sys.platform == "win32":
         return math.inf
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -142,18 +142,18 @@ _INITIAL_MEMORY_LIMIT = _memory_limit()
 
 
 def _limit_memory(most: float) -> None:
-    """Limit this process's address space in bytes, at most to what it was at its start."""
+    """Limit this process's address space in bytes, but never above its initial limit."""
     if sys.platform == "win32":
         return
     limit = int(min(most, _INITIAL_MEMORY_LIMIT, sys.maxsize))
     if _memory_limit() != limit:
-        with contextlib.suppress(OSError, ValueError):  # macOS enforces no such limit
+        with contextlib.suppress(OSError, ValueError):  # macOS does not support this limit
             _, hard = resource.getrlimit(resource.RLIMIT_AS)
             resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 def _is_near_memory_limit() -> bool:
-    """Guess whether memory was refused: whether the peak exceeds half of the limit."""
+    """Guess whether memory ran out, by whether the peak exceeds half of the limit."""
     limit = _memory_limit()
     if not math.isfinite(limit):
         return False

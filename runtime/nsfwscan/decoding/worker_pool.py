@@ -1,4 +1,4 @@
-"""Idle workers, kept after a scan so that the next scan in the same program need not start any."""
+"""Keep idle workers after a scan, for the next scan in the same program."""
 
 import atexit
 import os
@@ -22,7 +22,8 @@ def acquire() -> Worker:
     """
     with _idle_lock:
         while _idle:
-            # The last one released: its memory is warm, and a few files keep to a few processes.
+            # Take the last released worker: its memory is warm, and a scan of few files uses few
+            # processes.
             worker = _idle.pop()
             if worker.is_reusable:
                 return worker
@@ -31,7 +32,7 @@ def acquire() -> Worker:
 
 
 def release(worker: Worker) -> None:
-    """Keep a worker for the next `acquire`, or end it if it is not reusable or one too many."""
+    """Keep a worker for the next `acquire`, or end it if it is not reusable or not needed."""
     with _idle_lock:
         if worker.is_reusable and len(_idle) < _most_idle():
             _idle.append(worker)
@@ -41,7 +42,7 @@ def release(worker: Worker) -> None:
 
 @cache
 def _most_idle() -> int:
-    """Count the cores once: it takes several files, and workers are released by the hundred."""
+    """Return the number of cores, counted once, because counting reads several files."""
     return available_cores()
 
 
@@ -54,7 +55,7 @@ def close_idle() -> None:
 
 
 def _forget_idle() -> None:
-    """After a fork, release the parent's workers; another thread may have held the lock."""
+    """Forget the parent's workers after a fork, and its lock, which another thread may hold."""
     global _idle_lock  # noqa: PLW0603 - a fork copies the module's state
     _idle_lock = threading.Lock()
     while _idle:

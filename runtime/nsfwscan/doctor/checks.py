@@ -1,4 +1,4 @@
-"""The checks of the doctor: what is installed, and what works."""
+"""The checks of the doctor, which report what is installed and what works."""
 
 import hashlib
 import os
@@ -20,29 +20,29 @@ from nsfwscan.errors import CacheError, EngineError, NsfwScanError
 from nsfwscan.inference.session import gpu_index
 
 TOLERANCE = 1e-4
-"""Largest difference between a GPU's and the CPU's score; without TF32 only rounding differs."""
+"""Largest difference between a GPU's and the CPU's score. Without TF32 only rounding differs."""
 
 _COLOUR_TOLERANCE = 10
-"""Largest difference, of 255, that a lossy format may make to a colour."""
+"""Largest change, on a scale of 255, that a lossy format may make to a colour."""
 
 _CPU_WHEEL, _GPU_WHEEL = "onnxruntime", "onnxruntime-gpu"
 _INSTALLS = f'one of: pip install "nsfwscan[cpu]"; {with_gpu("gpu")}'
 
 
 def examine(device: str = "auto", cache: Path | None = None) -> Iterator[Finding]:
-    """Run all checks, from the interpreter up to the cache.
+    """Run all checks, from the interpreter to the cache.
 
     Parameters
     ----------
     device
-        The device that is to work: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for any.
+        The device that must work: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for any.
     cache
-        The cache of scores; None is the one in the user's cache folder.
+        The cache of scores. None: the default one in the user's cache folder.
 
     Yields
     ------
     Finding
-        As soon as its check has ended, so that a check that hangs hides no earlier one.
+        As soon as its check has ended. A check that hangs does not hide earlier findings.
     """
     machine = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     yield Finding("Python", State.OK, f"{machine}, {sys.executable}")
@@ -62,12 +62,12 @@ def examine(device: str = "auto", cache: Path | None = None) -> Iterator[Finding
 
 
 def check_wheels(cpu: str | None, gpu: str | None) -> Finding:
-    """Check which of ONNX Runtime's two wheels are installed, by their versions."""
+    """Check the versions of ONNX Runtime's two wheels; None stands for a missing wheel."""
     about = "engine"
     if cpu and gpu:
         said = (
             f"onnxruntime {cpu} and onnxruntime-gpu {gpu} are both installed and share one folder: "
-            "which one runs is chance, usually without CUDA"
+            "CUDA usually does not work"
         )
         fix = f"pip uninstall -y onnxruntime onnxruntime-gpu, then {_INSTALLS}"
         return Finding(about, State.FAILED, said, fix)
@@ -81,7 +81,7 @@ def check_wheels(cpu: str | None, gpu: str | None) -> Finding:
 
 
 def check_packages(requirements: Iterable[str]) -> Finding:
-    """Check whether the packages that every scan needs are installed."""
+    """Check that the packages which every scan needs are installed."""
     always = [one for one in requirements if "extra ==" not in one]
     names = [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in always]
     absent = [name for name in names if installed(name) is None]
@@ -113,14 +113,14 @@ def _cuda_major() -> int | None:
 
 
 def _cuda_devices(device: str, driver: Driver | NoDriver, libraries: Libraries | None) -> list[str]:
-    """Return the GPUs to score a sample on: the one asked for, and those that CUDA shows."""
+    """Return the GPUs to score a sample on: the requested one, and those that CUDA shows."""
     asked = [f"cuda:{gpu_index(device)}"] if device.startswith("cuda") else []
     if device == "cpu" or libraries is None:
         return asked
     count = libraries.devices
     has_gpu = isinstance(driver, Driver) and driver.gpus
     if not count and has_gpu and "CUDA_VISIBLE_DEVICES" not in os.environ:
-        count = 1  # the failure of the first says why CUDA shows none
+        count = 1  # the failure of the first GPU explains why CUDA shows none
     return list(dict.fromkeys([*asked, *(f"cuda:{index}" for index in range(count))]))
 
 
@@ -154,7 +154,7 @@ def _score_sample(device: str) -> tuple[float, str]:
     jpeg = next(row for row in decoded_formats() if row.plugin == "JPEG")
     pixels = decode(sample(jpeg), model.manifest.preprocess).pixels
     times = []
-    for _ in range(6):  # the first is slower: it chooses the kernels
+    for _ in range(6):  # the first call is slower, because it chooses the kernels
         started = time.perf_counter()
         score = float(model.predict(pixels)[0])
         times.append(time.perf_counter() - started)
@@ -171,7 +171,7 @@ def compare_scores(device: str, said: str, score: float, expected: float) -> Fin
 
 
 def _check_formats() -> list[Finding]:
-    """Decode a sample of each format; each that fails has a finding of its own."""
+    """Decode a sample of each format. Each format that fails has its own finding."""
     from nsfwscan.decoding.parameters import Preprocess
     from nsfwscan.decoding.preprocess import decode, decoded_formats
     from nsfwscan.doctor.samples import COLOUR, sample
@@ -205,20 +205,20 @@ def _check_worker() -> list[Finding]:
 
 
 def _check_cache(path: Path | None) -> list[Finding]:
-    """Open the cache. A scan goes on without the default one, but not without an explicit one."""
+    """Open the cache. A scan continues without the default cache, but needs an explicit one."""
     from nsfwscan.cache.database import default_path
     from nsfwscan.cache.store import Cache
 
     try:
         place = path or default_path()
         if not os.path.lexists(place):
-            return [Finding("cache", State.OK, f"{place}, none yet")]
+            return [Finding("cache", State.OK, f"{place}, not yet created")]
         with closing(Cache(place)) as cache:
             held = cache.info()
     except CacheError as error:
         if path is not None:
             raise
-        fix = "nsfwscan cache clear, or --cache FILE with another place"
-        return [Finding("cache", State.NOTE, f"{error}; scans go on without it", fix)]
+        fix = "nsfwscan cache clear, or another file with --cache FILE"
+        return [Finding("cache", State.NOTE, f"{error}; scans continue without it", fix)]
     scores = sum(held.scores.values())
     return [Finding("cache", State.OK, f"{place}, {scores:,} scores, {held.size / 1e6:.1f} MB")]

@@ -1,4 +1,4 @@
-"""Findings of the doctor: what a check reports."""
+"""The findings of the doctor, which its checks report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class Finding:
     Attributes
     ----------
     about
-        The part that was checked.
+        The component that was checked.
     state
-        Whether it works. A note is for information: nothing that was asked for depends on it.
+        Whether it works. A note is for information: nothing requested depends on it.
     said
-        What the check found, in one sentence or less.
+        The result, in at most one sentence.
     fix
-        What the user can do about it.
+        The remedy.
     """
 
     about: str
@@ -48,7 +48,7 @@ def installed(name: str) -> str | None:
 
 
 def attempt(about: str, check: Callable[[], list[Finding]]) -> list[Finding]:
-    """Run a check; an exception becomes its finding, so that the other checks still run."""
+    """Run a check. An exception becomes its finding, so that the other checks still run."""
     try:
         return check()
     except NsfwScanError as error:

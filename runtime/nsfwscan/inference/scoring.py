@@ -1,4 +1,4 @@
-"""From decoded images to scores: batches of frames, the highest frame of each image, rounding."""
+"""Score decoded images: batch their frames, take each image's highest score, and round it."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,14 +24,14 @@ def score_images(
     images
         One or more decoded images, all of the same S x S.
     predict
-        Gives probabilities, float32 (N,), for pixels, uint8 (N, S, S, 3).
+        Returns probabilities, float32 (N,), for pixels, uint8 (N, S, S, 3).
     batch_size
         Most frames in one call of `predict`.
 
     Returns
     -------
     list of Score or ImageError
-        One for each image: the highest score of its frames, or an error if one is NaN.
+        For each image the highest score of its frames, or an error if a score is NaN.
     """
     frames = [image.pixels for image in images]
     together = frames[0] if len(frames) == 1 else np.concatenate(frames)
@@ -39,13 +39,13 @@ def score_images(
     values = np.concatenate([predict(together[start : start + batch_size]) for start in starts])
     ends = np.cumsum([len(pixels) for pixels in frames])
     return [
-        _score(image, float(part.max()))  # NaN if any of them is
+        _score(image, float(part.max()))  # NaN if any frame's value is NaN
         for image, part in zip(images, np.split(values, ends[:-1]), strict=True)
     ]
 
 
 def _score(image: DecodedImage, value: float) -> Score | ImageError:
     if math.isnan(value):
-        return ImageError(Reason.UNSCORED, "the model gave no number for it")
-    # Rounded before it is compared with the threshold, so that a record is consistent.
+        return ImageError(Reason.UNSCORED, "the model returned no number for it")
+    # Round before the comparison with the threshold, so that a record is consistent.
     return Score(round(value, _DECIMALS), image.width, image.height, len(image.pixels))

@@ -1,4 +1,4 @@
-"""ONNX Runtime: its sessions and their devices. The only module that uses it."""
+"""ONNX Runtime's sessions and their devices. No other module uses ONNX Runtime directly."""
 
 import contextlib
 import ctypes
@@ -19,8 +19,8 @@ _CPU = "CPUExecutionProvider"
 _LOG_FATAL = 4
 _DEVICE = re.compile(r"auto|cpu|cuda(?::(\d{1,3}))?")
 
-SEE_DOCTOR = '; "nsfwscan doctor" says what to do'
-"""Ends the message of a GPU that does not start. The doctor removes it from its own output."""
+SEE_DOCTOR = '; run "nsfwscan doctor" to find the cause'
+"""The end of each message about a GPU that does not work. The doctor's own output omits it."""
 
 
 def check_device(device: str) -> None:
@@ -30,14 +30,14 @@ def check_device(device: str) -> None:
 
 
 def gpu_index(device: str) -> int:
-    """Give the N of ``cuda:N``; where there is none, it is the first."""
+    """Return the N of ``cuda:N``, or 0 without one."""
     match = _DEVICE.fullmatch(device)
     return int(match[1] or 0) if match else 0
 
 
 def engine_version() -> str | None:
-    """Name the inference engine and its version, without loading it; None if there is none."""
-    from importlib.metadata import (  # noqa: PLC0415 - slow to import, and seldom asked
+    """Return the inference engine's name and version without loading it; None if it is missing."""
+    from importlib.metadata import (  # noqa: PLC0415 - slow to import, and rarely needed
         PackageNotFoundError,
         version,
     )
@@ -51,34 +51,34 @@ def engine_version() -> str | None:
 
 
 def engine() -> Any:
-    """Import ONNX Runtime and load the CUDA libraries that lie in the environment, if any do.
+    """Import ONNX Runtime, and load the CUDA libraries that the environment contains.
 
     Raises
     ------
     EngineError
-        If it is not installed, or not usable.
+        If ONNX Runtime is not installed or not usable.
     """
-    why = "its folder is there, its files are gone"  # after one of two wheels was uninstalled
+    why = "its folder exists without its files"  # after one of two wheels was uninstalled
     try:
-        import onnxruntime  # noqa: PLC0415 - without it the rest of the package still works
+        import onnxruntime  # noqa: PLC0415 - the rest of the package works without it
     except ImportError as error:
         onnxruntime, why = None, sentence(error)
     if not hasattr(onnxruntime, "InferenceSession"):
         raise EngineError(
             f"ONNX Runtime is not usable ({why}): install onnxruntime, or onnxruntime-gpu for an "
-            "NVIDIA card, never both"
+            "NVIDIA GPU, but not both"
         )
     onnxruntime.set_default_logger_severity(_LOG_FATAL)
-    onnxruntime.disable_telemetry_events()  # on Windows, where the variable does not count
+    onnxruntime.disable_telemetry_events()  # Windows ignores the environment variable
     if hasattr(onnxruntime, "preload_dlls"):
-        # It prints what it does not find; whether that matters shows when a session is made.
+        # It prints which libraries it did not find. If they matter, creating a session fails.
         with contextlib.redirect_stdout(io.StringIO()):
             onnxruntime.preload_dlls()
     return onnxruntime
 
 
 def cuda_major(runtime: Any) -> int | None:
-    """Give the CUDA major version that the engine was built for; None if it was built for none."""
+    """Return the CUDA major version that the engine was built for; None without CUDA."""
     version = getattr(runtime, "cuda_version", "")
     has_cuda = _CUDA in runtime.get_available_providers() and version
     return int(version.partition(".")[0]) if has_cuda else None
@@ -87,23 +87,28 @@ def cuda_major(runtime: Any) -> int | None:
 def open_session(
     runtime: Any, data: bytes, path: Path, device: str, intra_op_threads: int, *, tf32: bool
 ) -> tuple[Any, str | None]:
-    """Create a session on the device asked for; also say why ``auto`` took the CPU instead.
+    """Create a session on a device.
 
     Parameters
     ----------
     runtime
-        What `engine` gives.
+        ONNX Runtime, as `engine` returns it.
     data, path
-        The model, and the file it was read from, for messages.
+        The bytes of the model, and its file for messages.
     device, intra_op_threads, tf32
         As in `nsfwscan.Classifier.load`.
+
+    Returns
+    -------
+    session, note
+        The session, and why ``auto`` chose the CPU although ONNX Runtime supports CUDA, or None.
 
     Raises
     ------
     ModelError
-        If the data is no model.
+        If the data is not an ONNX model.
     DeviceError
-        If the device asked for does not come up.
+        If the requested device does not start.
     """
     failure = None
     if device != "cpu":
@@ -116,7 +121,7 @@ def open_session(
     try:
         session = _session(runtime, data, [_CPU], intra_op_threads)
     except Exception as error:
-        raise ModelError(f"{path} is no ONNX model that runs: {sentence(error)}") from error
+        raise ModelError(f"{path} is not a usable ONNX model: {sentence(error)}") from error
     if failure is not None and device != "auto":
         raise failure
     has_cuda = _CUDA in runtime.get_available_providers()
@@ -125,13 +130,13 @@ def open_session(
 
 def _session(runtime: Any, data: bytes, providers: Sequence[Any], intra_op_threads: int) -> Any:
     options = runtime.SessionOptions()
-    options.log_severity_level = _LOG_FATAL  # what goes wrong is said by an exception
+    options.log_severity_level = _LOG_FATAL  # exceptions report the failures
     options.intra_op_num_threads = intra_op_threads
-    # Between two batches the threads would otherwise burn the cores that decoding needs.
+    # Spinning between two batches would take the cores that decoding needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Not ONNX Runtime's own format as well, which it would tell by a mark in the data.
+    # By default ONNX Runtime also accepts its own format.
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    # Weights in other files were not hashed: look for them where nothing can be.
+    # The digest does not cover weights in other files. In this folder there are none.
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(Path(os.devnull) / "none")
     )
@@ -143,13 +148,13 @@ def _cuda_session(
 ) -> Any:
     if _CUDA not in runtime.get_available_providers():
         raise DeviceError(
-            f"this ONNX Runtime ({engine_version()}) has no CUDA in it; for an NVIDIA card install "
-            "onnxruntime-gpu in its place"
+            f"this ONNX Runtime ({engine_version()}) was built without CUDA; for an NVIDIA GPU "
+            "install onnxruntime-gpu instead"
         )
     options = {
         "device_id": str(index),
         "use_tf32": str(int(tf32)),
-        # The default tries every algorithm for each new batch size.
+        # The default benchmarks every algorithm for each new batch size.
         "cudnn_conv_algo_search": "HEURISTIC",
     }
     try:
@@ -160,29 +165,29 @@ def _cuda_session(
     except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions have no common base
         why = cuda_failure(sentence(error))
     missing = _missing_library(Path(runtime.__file__).parent)
-    raise DeviceError(f"cuda:{index} does not come up: {missing or why}{SEE_DOCTOR}")
+    raise DeviceError(f"cuda:{index} does not start: {missing or why}{SEE_DOCTOR}")
 
 
 def cuda_failure(said: str) -> str:
-    """Cut CUDA's own words out of where in ONNX Runtime's source they were met."""
+    """Extract CUDA's own message from one with ONNX Runtime's source locations around it."""
     found = re.search(r"\bCU\w+ failure \d+: [^;]*[^; ]", said)
     return said if found is None else found[0]
 
 
 def _missing_library(package: Path) -> str | None:
-    """Say which library keeps CUDA from loading, if one does: ONNX Runtime only logs it."""
+    """Describe the library that CUDA support cannot load, if any: ONNX Runtime only logs it."""
     for library in sorted((package / "capi").glob("*onnxruntime_providers_cuda.*")):
         try:
             ctypes.CDLL(str(library))
         except OSError as error:
-            # Its own symbols are resolved only inside ONNX Runtime; that is no missing library.
+            # Only ONNX Runtime resolves the library's own symbols, so this is not the cause.
             if "undefined symbol" not in str(error):
                 return sentence(error)
     return None
 
 
 def device_of(session: Any) -> str:
-    """Name the device that a session runs on: ``cpu`` or ``cuda:N``."""
+    """Return the device that a session runs on: ``cpu`` or ``cuda:N``."""
     if _CUDA not in session.get_providers():
         return "cpu"
     options = session.get_provider_options().get(_CUDA, {})
@@ -190,13 +195,13 @@ def device_of(session: Any) -> str:
 
 
 class Binding:
-    """The input and output of a session, bound to the device it runs on."""
+    """The input and output of a session, bound to the session's device."""
 
     def __init__(self, session: Any, input_name: str, output_name: str) -> None:
         self._session = session
         self._input = input_name
         self._binding = session.io_binding()
-        self._binding.bind_output(output_name)  # scores are few: to the CPU's memory
+        self._binding.bind_output(output_name)  # in the CPU's memory, since scores are small
 
     def __call__(self, tensor: "NDArray[Any]") -> "NDArray[Any]":
         """Run the model on one batch."""
@@ -209,5 +214,5 @@ class Binding:
 
 
 def sentence(error: BaseException) -> str:
-    """Put what a library said on one line."""
+    """Return the message of an exception on one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The signature of a model, its inputs and outputs, and whether its manifest agrees."""
+"""The signature of a model (its inputs and outputs), and its comparison with the manifest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def tensors(nodes: Sequence[Any]) -> tuple[Tensor, ...]:
 def check_signature(
     manifest: Manifest, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], path: Path
 ) -> int | None:
-    """Check that a model's inputs and outputs are those of its manifest.
+    """Check that a model's inputs and outputs match its manifest.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def check_signature(
     Raises
     ------
     ModelError
-        If they disagree. The message describes both.
+        If they do not match. The message describes both.
     """
     batch = _check_input(manifest, inputs, path)
     _check_output(manifest.output, outputs, path)
@@ -60,7 +60,7 @@ def _check_input(manifest: Manifest, inputs: tuple[Tensor, ...], path: Path) -> 
     if len(inputs) != 1 or inputs[0].name != spec.name:
         takes = ", ".join(map(str, inputs))
         raise ModelError(
-            f"{path} takes {takes}, but its manifest says one input named {spec.name!r}"
+            f"{path} takes {takes}, but its manifest has one input named {spec.name!r}"
         )
     found = inputs[0]
     axes = (size, size, 3) if spec.layout == "NHWC" else (3, size, size)
@@ -70,7 +70,7 @@ def _check_input(manifest: Manifest, inputs: tuple[Tensor, ...], path: Path) -> 
     )
     if found.dtype != spec.dtype or not agrees:
         expected = Tensor(spec.name, spec.dtype, ("N", *axes))
-        raise ModelError(f"{path} takes {found}, but its manifest says {expected}")
+        raise ModelError(f"{path} takes {found}, but its manifest has {expected}")
     batch = found.shape[0]
     if batch == 0:
         raise ModelError(f"{path} takes {found}: its batch size is fixed at 0")
@@ -82,10 +82,10 @@ def _check_output(spec: OutputSpec, outputs: tuple[Tensor, ...], path: Path) -> 
     if found is None:
         gives = ", ".join(map(str, outputs))
         raise ModelError(
-            f"{path} gives {gives}, but its manifest says an output named {spec.name!r}"
+            f"{path} gives {gives}, but its manifest has an output named {spec.name!r}"
         )
     if found.dtype not in _FLOATS or len(found.shape) not in {1, 2}:
         raise ModelError(f"{path} gives {found}, expected floats [N] or [N, columns]")
     columns = found.shape[1] if len(found.shape) == 2 else 1
     if isinstance(columns, int) and spec.column >= columns:
-        raise ModelError(f"{path} gives {found}, but its manifest says column {spec.column}")
+        raise ModelError(f"{path} gives {found}, but its manifest has column {spec.column}")

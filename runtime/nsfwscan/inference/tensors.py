@@ -1,4 +1,4 @@
-"""From pixels to a model's input, and from its output to probabilities, as its manifest says."""
+"""Convert pixels to a model's input, and its output to probabilities, as its manifest describes."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from nsfwscan.inference.manifest import InputSpec, OutputSpec
 
 Probabilities = NDArray[np.float32]
 
-_ROUNDING = 1e-5  # how far outside [0, 1] a softmax in single precision may end
+_ROUNDING = 1e-5  # largest error of a softmax in single precision
 
 
 def to_tensor(pixels: Pixels, spec: InputSpec) -> NDArray[Any]:
@@ -31,7 +31,7 @@ def to_tensor(pixels: Pixels, spec: InputSpec) -> NDArray[Any]:
     tensor: NDArray[Any] = pixels.take([2, 1, 0], axis=-1) if spec.channels == "BGR" else pixels
     if spec.normalises:
         count, height, width, _ = pixels.shape
-        # Whole rows at once: NumPy is six times slower over the three channels alone.
+        # Use whole rows: broadcasting over three channels is six times slower in NumPy.
         mean, scale = np.tile(np.array([spec.mean, spec.scale], np.float32), width)
         rows = tensor.reshape(count, height, -1)
         rows = np.subtract(rows, mean, dtype=np.float32)
@@ -56,7 +56,7 @@ def to_probability(out: NDArray[Any], spec: OutputSpec) -> Probabilities:
     Returns
     -------
     numpy.ndarray
-        float32, (N,). In [0, 1] if the spec is right for the model; rounding errors are clipped.
+        float32, (N,). In [0, 1] if the spec matches the model; rounding errors are clipped.
     """
     table = out.reshape(len(out), -1).astype(np.float32)
     if spec.activation == "softmax":
@@ -64,7 +64,7 @@ def to_probability(out: NDArray[Any], spec: OutputSpec) -> Probabilities:
         table /= table.sum(axis=1, keepdims=True)
     scores = table[:, spec.column]
     if spec.activation == "sigmoid":
-        # The exponent is never positive, so that nothing overflows.
+        # The exponent is never positive, so that the result does not overflow.
         small = np.exp(-np.abs(scores))
         scores = np.where(scores >= 0, 1 / (1 + small), small / (1 + small))
     near = (scores > -_ROUNDING) & (scores < 1 + _ROUNDING)

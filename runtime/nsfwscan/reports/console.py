@@ -1,4 +1,4 @@
-"""The console for messages, and whether it has colours."""
+"""The console for messages, and its colours."""
 
 import os
 from typing import TYPE_CHECKING, Literal, TextIO
@@ -10,13 +10,13 @@ Color = Literal["auto", "always", "never"]
 
 
 def console(stream: TextIO, color: Color) -> "Console":
-    """Return a console that prints text as it is: no wrapping, markup or highlighting."""
+    """Return a console that prints text unchanged: without wrapping, markup or highlighting."""
     from rich.console import Console  # noqa: PLC0415 - slow to import
 
     plain = color == "never" or (color == "auto" and bool(os.environ.get("NO_COLOR")))
     return Console(
         file=stream,
-        width=80 if os.environ.get("COLUMNS") == "0" else None,  # rich would print nothing
+        width=80 if os.environ.get("COLUMNS") == "0" else None,  # rich prints nothing at width 0
         color_system=None if plain else "standard" if color == "always" else "auto",
         force_terminal=True if color == "always" else None,
         no_color=False if color == "always" else None,

@@ -8,11 +8,11 @@ from nsfwscan.record import FIELDS, Record
 from nsfwscan.reports.report import Report
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""See OWASP on CSV injection; the last four are the wide forms that East Asian keyboards write."""
+"""From OWASP's page on CSV injection. The last four are the full-width forms of = + - @."""
 
 
 class CsvReport(Report):
-    """Comma-separated values with a header: RFC 4180, but lines end in a line feed.
+    """Comma-separated values with a header: RFC 4180, except that lines end in a line feed.
 
     `clean` is applied to every text. It escapes control characters for a terminal.
     """
@@ -20,7 +20,7 @@ class CsvReport(Report):
     def __init__(self, out: TextIO, clean: Callable[[str], str]) -> None:
         super().__init__(out)
         self._clean = clean
-        # All text is quoted: the writer's own choice overlooks a carriage return in a name.
+        # Quote all text, because the writer's default does not quote a carriage return in a name.
         self._writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         self._writer.writerow(FIELDS)
 
@@ -35,5 +35,5 @@ class CsvReport(Report):
         if not isinstance(value, str):
             return value
         text = self._clean(value)
-        # A spreadsheet would run such a cell as a formula; the quote makes it text.
+        # A spreadsheet would run such a cell as a formula. The quote makes it text.
         return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -7,7 +7,7 @@ from nsfwscan.util.escape import to_json
 
 
 class JsonReport(Report):
-    """One JSON array of all records, one a line."""
+    """A JSON array of all records, one per line."""
 
     _separator = "["
 

@@ -6,7 +6,7 @@ from nsfwscan.util.escape import to_json
 
 
 class JsonLinesReport(Report):
-    """One JSON object a line, written as soon as its record exists."""
+    """One JSON object per line, written as soon as its record exists."""
 
     def add(self, record: Record) -> None:
         """Write one line."""

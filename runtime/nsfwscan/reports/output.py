@@ -1,4 +1,4 @@
-"""Where a report is written, and in which format."""
+"""The destination and the format of a report."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -39,13 +39,13 @@ def open_report(
     format_
         The format.
     paths
-        If not empty, write only the paths of flagged images instead, each ended by this.
+        If not empty: write only the paths of flagged images, each followed by this terminator.
     color
-        Whether text is coloured; ``auto`` is on a terminal.
+        Whether to colour the text report; ``auto`` colours on a terminal.
     quiet
-        Omit the summary line of the text.
+        Whether to omit the summary line of the text report.
     say
-        Called with each error that the report itself has no place for.
+        Called with each error that a report of paths does not contain.
     """
     clean = printable if out.isatty() else str
     if paths:
@@ -63,21 +63,22 @@ def open_report(
 def open_output(target: Path | None, format_: Format, *, raw: bool) -> Iterator[TextIO]:
     """Open the output of a report: standard output, or a file.
 
-    A file gets its final name at the end (`atomic_write`); JSON lines stream into the file itself.
+    A file gets its final name at the end (`atomic_write`), except that JSON lines are written
+    directly to the target.
 
     Parameters
     ----------
     target
-        The file; None is standard output.
+        The file. None: standard output.
     format_
         The report's format.
     raw
-        Whether names are written byte for byte rather than as valid UTF-8.
+        Whether to write names byte for byte, and not as valid UTF-8.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the output cannot be written.
     """
     encoding = sys.getfilesystemencoding() if raw else "utf-8"
     errors = sys.getfilesystemencodeerrors() if raw else "backslashreplace"
@@ -96,5 +97,5 @@ def open_output(target: Path | None, format_: Format, *, raw: bool) -> Iterator[
             yield out
             out.flush()
         finally:
-            with suppress(OSError):  # an error that matters was raised above
+            with suppress(OSError):  # the flush above raises the errors that matter
                 out.detach()

@@ -1,4 +1,4 @@
-"""The report that holds the paths of flagged images only."""
+"""The report of the paths of flagged images only."""
 
 from collections.abc import Callable
 from typing import TextIO
@@ -9,9 +9,10 @@ from nsfwscan.reports.text import error_line
 
 
 class PathsReport(Report):
-    """The path of each flagged image, followed by `end`; `say` gets one line for each error.
+    """The path of each flagged image, followed by `end`.
 
-    `clean` is applied to every path. It escapes control characters for a terminal.
+    `say` is called with one line for each error. `clean` is applied to every path and escapes
+    control characters for a terminal.
     """
 
     def __init__(

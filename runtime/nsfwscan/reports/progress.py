@@ -28,13 +28,13 @@ def progress(
     label
         The name of the work.
     total
-        The number of items; or a function that returns an iterator over them, which another thread
-        counts; or None if the number cannot be known in advance.
+        The number of items; or a function that returns an iterator over the items, which a second
+        thread counts; or None if the number is not known in advance.
 
     Yields
     ------
     callable
-        Takes the number of items that are done.
+        A function to call with the number of completed items.
     """
     bar = Progress(
         TextColumn(label),
@@ -44,14 +44,14 @@ def progress(
         TimeRemainingColumn(),
         console=out,
         transient=True,
-        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),  # a file stays a file
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),  # never a file's
     )
     task = bar.add_task(label, total=None, of="?")
     ended = threading.Event()
 
     def count_items(items: Iterator[object]) -> None:
         count = 0
-        with suppress(Exception):  # the work itself reports it
+        with suppress(Exception):  # the work itself raises the same exception
             for _ in items:
                 if ended.is_set():
                     return

@@ -1,7 +1,7 @@
-"""The base of all report formats.
+"""The base class of all report formats.
 
-File names are untrusted: no format writes control characters to a terminal, a CSV cell is never a
-formula, and a JSON line is one line whatever a name holds.
+File names are untrusted. No format writes control characters to a terminal, no CSV cell is a
+formula, and no name breaks a JSON line in two.
 """
 
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from nsfwscan.reports.summary import Summary
 
 
 class Report(ABC):
-    """A report in one format, on an output that the caller opens and closes."""
+    """A report in one format. The caller opens and closes its output."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out

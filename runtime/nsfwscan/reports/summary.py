@@ -9,7 +9,7 @@ from nsfwscan.sources.filetype import Kind
 
 
 class ExitCode(IntEnum):
-    """Exit codes of a scan. Where two apply, the larger one is used."""
+    """Exit codes of a scan. If two codes apply, the scan exits with the larger one."""
 
     SAFE = 0
     FLAGGED = 1
@@ -24,7 +24,7 @@ EXIT_CODES = {
     ExitCode.FLAGGED: "at least one image is flagged, and there are no errors",
     ExitCode.ERROR: "wrong usage, or an image could not be scored; the other results are printed",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; the results so far are printed",
-    ExitCode.BROKEN_PIPE: "the reader of the output closed it (`| head`)",
+    ExitCode.BROKEN_PIPE: "the program that reads the output closed it (`| head`)",
     ExitCode.TERMINATED: "ended by SIGTERM (129: by SIGHUP); the results so far are printed",
 }
 
@@ -40,13 +40,13 @@ class Summary:
     cached
         Records whose score comes from an earlier scan.
     skipped
-        Entries that are not images or were not wanted, by kind.
+        Entries that are not images or were not selected, by kind.
     seconds
         Wall-clock time of the scan.
     interrupted
-        Whether a signal ended it.
+        Whether a signal ended the scan.
     failed
-        Whether the model or the list of files failed, so that it ended early.
+        Whether the scan ended early because the model or the list of files failed.
     """
 
     safe: int = 0
@@ -75,11 +75,11 @@ class Summary:
 
     @property
     def found(self) -> int:
-        """The number of entries: records and skipped ones."""
+        """The number of entries, scored and skipped."""
         return self.records + self.skipped.total()
 
     def exit_code(self, *, exit_zero: bool = False) -> ExitCode:
-        """Return the exit code; with `exit_zero` a flagged image does not raise it."""
+        """Return the exit code. With `exit_zero`, flagged images do not change it."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
         if self.errors or self.failed:
@@ -87,7 +87,7 @@ class Summary:
         return ExitCode.FLAGGED if self.flagged and not exit_zero else ExitCode.SAFE
 
     def line(self) -> str:
-        """Describe the scan in one line, in numbers that add up."""
+        """Describe the scan in one line. The parts add up to the number found."""
         plural = "" if self.errors == 1 else "s"
         parts = f"{self.safe:,} safe, {self.flagged:,} flagged, {self.errors:,} error{plural}"
         if self.skipped:

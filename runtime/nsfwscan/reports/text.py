@@ -11,7 +11,7 @@ _FLAGGED, _ERROR, _BOLD = "1;31", "1;33", "1"  # ANSI (ECMA-48) graphic renditio
 
 
 class TextReport(Report):
-    """Flagged images by falling score, then errors, then the summary line."""
+    """Flagged images by descending score, then errors, then the summary line."""
 
     def __init__(self, out: TextIO, *, colored: bool, quiet: bool) -> None:
         super().__init__(out)
@@ -21,14 +21,14 @@ class TextReport(Report):
         self._errors: list[Record] = []
 
     def add(self, record: Record) -> None:
-        """Keep a record that `close` will show."""
+        """Keep a record for `close`."""
         if record.status == "flagged" and record.score is not None:
             self._flagged.append((-record.score, record.path))
         elif record.status == "error":
             self._errors.append(record)
 
     def close(self, summary: Summary) -> None:
-        """Write everything."""
+        """Write the flagged images, the errors and the summary line."""
         flagged = _style("flagged", _FLAGGED, colored=self._colored)
         for negative, path in sorted(self._flagged):
             self._out.write(f"{flagged}  {-negative:.3f}  {printable(path)}\n")

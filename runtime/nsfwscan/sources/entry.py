@@ -1,7 +1,7 @@
-"""What a source yields: entries to score, entries it skips, and problems.
+"""The results of a source: entries to score, skipped entries, and problems.
 
-Everything behind a source (reader, engine, cache, record) knows an entry by its location, its
-stamp, and its bytes. Only this module and the reader know that most entries are files.
+The engine, the cache and the record identify an entry by its location, its stamp and its bytes.
+Only this module and the reader depend on the fact that most entries are files.
 """
 
 import errno
@@ -16,7 +16,7 @@ from nsfwscan.errors import Reason
 from nsfwscan.sources.filetype import Kind
 
 Stamp = tuple[int, ...]
-"""Numbers that change when the content changes, short of deliberate disguise."""
+"""Numbers that change with the content, unless somebody deliberately restores them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Entry:
     Attributes
     ----------
     location
-        What the record calls ``path``.
+        The record's ``path``.
     explicit
-        Whether the user gave this location; otherwise a walk found it.
+        Whether the user gave this location, or a walk found it.
     open
         Opens the bytes. None for a file, which the worker process opens by its location.
     """
@@ -39,17 +39,17 @@ class Entry:
 
     @property
     def address(self) -> str:
-        """The location in a form that holds in any working directory; a cache keys on it."""
+        """The location, independent of the working directory. The cache uses it as a key."""
         return os.path.abspath(self.location) if self.open is None else self.location
 
     def stamp(self, max_filesize: int) -> Stamp | None:
-        """Give the stamp of an unopened file.
+        """Return the stamp of an unopened file.
 
         Returns
         -------
         tuple of int or None
-            As `stamp_of`. None if there is no such file, if it has more than `max_filesize`
-            bytes, or if the entry is not a file: then only its bytes tell.
+            As `stamp_of`. None if the file does not exist or has more than `max_filesize` bytes,
+            or if the entry is not a file.
         """
         if self.open is not None:
             return None
@@ -62,7 +62,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An entry that is not scored, and what it is."""
+    """An entry that is not scored, and its kind."""
 
     location: str
     kind: Kind
@@ -70,7 +70,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An entry that cannot be read, and why."""
+    """An entry that cannot be read, and the reason."""
 
     location: str
     reason: Reason
@@ -81,13 +81,13 @@ Found = Entry | Skipped | Problem
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """Give the stamp of a file.
+    """Return the stamp of a file.
 
     Returns
     -------
     tuple of int
-        Device, inode, size in bytes, and the times of the last modification and status change in
-        nanoseconds.
+        Device, inode, size in bytes, and the times of the last modification and of the last status
+        change in nanoseconds.
     """
     return (
         status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
@@ -95,40 +95,40 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 
 def problem_of(path: str, error: OSError | ValueError, *, explicit: bool) -> Problem:
-    """Turn an error of the operating system into a `Problem`.
+    """Convert an error of the operating system to a `Problem`.
 
     Parameters
     ----------
     path
         The file or folder.
     error
-        The error. No system call takes a path that raises ValueError.
+        The error. ValueError means that the path is invalid.
     explicit
-        Whether the user gave the path. Then a missing file is the user's mistake, and not a
-        change during the scan.
+        Whether the user gave the path. If so, a missing file was never there; otherwise it was
+        deleted during the scan.
     """
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         if os.path.islink(path):
             return Problem(path, Reason.DANGLING_LINK, "the link's target does not exist")
         if explicit:
             return Problem(path, Reason.NOT_FOUND, "no such file or folder")
-        return Problem(path, Reason.VANISHED, "it was gone when it was opened")
+        return Problem(path, Reason.VANISHED, "it was deleted before it could be opened")
     if isinstance(error, PermissionError):
         return Problem(path, Reason.UNREADABLE, "permission denied")
     if isinstance(error, OSError):
         if error.errno == errno.ELOOP:
             return Problem(path, Reason.DANGLING_LINK, "the link leads back to itself")
         return Problem(path, Reason.UNREADABLE, error.strerror or str(error))
-    return Problem(path, Reason.NOT_FOUND, f"no such file can exist: {error}")
+    return Problem(path, Reason.NOT_FOUND, f"the path is invalid: {error}")
 
 
 def special_file(path: str, mode: int) -> Problem:
-    """Report what is neither a file nor a folder, by its `stat` mode."""
+    """Return the problem of a pipe, a socket or a device, by its `stat` mode."""
     names = {
         stat.S_IFIFO: "a named pipe",
         stat.S_IFSOCK: "a socket",
         stat.S_IFCHR: "a device",
         stat.S_IFBLK: "a device",
     }
-    what = names.get(stat.S_IFMT(mode), "no regular file")
+    what = names.get(stat.S_IFMT(mode), "not a regular file")
     return Problem(path, Reason.SPECIAL_FILE, f"{what}, which is never opened")

@@ -1,7 +1,7 @@
-"""The type of a file, by its first bytes; its name says only what to expect.
+"""The type of a file, by its first bytes.
 
-`sniff` finds the image format. `kind_of` finds the kind of a file that is not an image, for the
-summary of what a scan skipped.
+`sniff` returns the image format. `kind_of` returns the kind of a file that is not an image, for
+the counts of skipped files. The name of a file only says which format to expect.
 """
 
 import re
@@ -15,7 +15,7 @@ HEAD_BYTES = 512
 
 
 class Kind(StrEnum):
-    """The kind of a skipped entry; an "s" makes each word its plural."""
+    """The kind of a skipped entry. An "s" makes each word plural."""
 
     VIDEO = "video"
     AUDIO = "audio file"
@@ -49,14 +49,14 @@ class Format:
     name
         Common name.
     plugin
-        Name of the Pillow plugin that decodes it; None if it is recognised but not decoded.
+        Name of the Pillow plugin that decodes it. None if it is recognised but not decoded.
     extensions
-        Extensions of this format, lower case with their dot.
+        Extensions of this format, in lower case and with the dot.
     matches
-        Whether a file's first `HEAD_BYTES` bytes are of this format.
+        Tells whether a file's first `HEAD_BYTES` bytes have this format.
     animated
-        Whether further frames are images in their own right, and not layers, thumbnails, other
-        sizes or gain maps of the first.
+        Whether the other frames are separate images, and not layers, thumbnails, other sizes or
+        gain maps of the first frame.
     """
 
     name: str
@@ -71,7 +71,7 @@ def _starts(*signatures: bytes) -> Callable[[bytes], bool]:
 
 
 def _brands(head: bytes) -> frozenset[bytes]:
-    """Return all brands of an ISO base media file, also the major one (ISO/IEC 14496-12, 4.3)."""
+    """Return the major and compatible brands of an ISO media file (ISO/IEC 14496-12, 4.3)."""
     if head[4:8] != b"ftyp":
         return frozenset()
     end = min(int.from_bytes(head[:4], "big"), len(head))
@@ -98,7 +98,7 @@ def _is_webp(head: bytes) -> bool:
 
 
 def _is_bmp(head: bytes) -> bool:
-    # "BM" alone also begins prose: the size of the second header must be a known one too.
+    # Text can begin with "BM" too, so the size of the second header must also be valid.
     return head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in {
         12, 16, 40, 52, 56, 64, 108, 124,
     }  # fmt: skip
@@ -195,12 +195,12 @@ _SIGNATURES: tuple[tuple[Kind, tuple[bytes, ...]], ...] = (
 
 
 def extension_of(name: str) -> str:
-    """Return the extension of a file name, lower case with its dot, or an empty string."""
+    """Return the extension of a file name in lower case and with its dot, or an empty string."""
     return PurePath(name).suffix.lower()
 
 
 def promised_format(name: str) -> Format | None:
-    """Return the image format that a file's name promises, or None."""
+    """Return the image format of a file name's extension, or None."""
     return _PROMISED.get(extension_of(name))
 
 
@@ -216,8 +216,8 @@ def sniff(head: bytes, name: str = "") -> Format | None:
     head
         The file's first `HEAD_BYTES` bytes.
     name
-        Its name. It matters in one case: most camera raw files are TIFF files that hold sensor
-        data. With an extension of such a format a TIFF file is not an image.
+        The file's name. A TIFF file with an extension of a camera raw format is not an image: most
+        camera raw files are TIFF files with sensor data.
     """
     for row in FORMATS:
         if row.matches(head):
@@ -234,7 +234,7 @@ def kind_of(head: bytes, name: str = "") -> Kind:
     head
         The file's first `HEAD_BYTES` bytes.
     name
-        Its name.
+        The file's name.
     """
     if not head:
         return Kind.EMPTY
@@ -255,5 +255,5 @@ def kind_of(head: bytes, name: str = "") -> Kind:
         return by_name
     if head.startswith(b"PK\3\4"):
         return Kind.ARCHIVE
-    # Text has no control characters but white space.
+    # Text contains no control characters except white space.
     return Kind.OTHER if re.search(rb"[\0-\x08\x0e-\x1f]", head) else Kind.TEXT

@@ -1,8 +1,8 @@
-"""Read the bytes of an entry and their digests, if they are an image.
+"""Read the bytes of an image, and compute their digests.
 
-The first bytes decide whether the rest is read. A worker process reads files (`read_file`). What
-only the scan itself can open, it reads (`read_stream`) and sends to a worker, which computes the
-digests (`contents_of`).
+The first bytes decide whether the rest is read. A worker process reads files (`read_file`). Other
+entries can be opened only by the scan itself, which reads their bytes (`read_stream`) and sends
+them to a worker. The worker computes the digests (`contents_of`).
 """
 
 import errno
@@ -35,12 +35,12 @@ class Contents:
     Attributes
     ----------
     data
-        Its bytes.
+        The bytes.
     sha256, sha1
-        Their lower-case hex digests.
+        Lower-case hex digests of the bytes.
     stamp
-        The file's stamp (`stamp_of`). None if the file changed during reading, or if the bytes are
-        not a file's.
+        The file's stamp (`stamp_of`). None if the file changed during reading, or if the bytes do
+        not come from a file.
     """
 
     data: bytes
@@ -60,7 +60,7 @@ def contents_of(data: bytes, stamp: Stamp | None = None) -> Contents:
 
 
 def read_file(entry: Entry, max_filesize: int) -> Contents | Skipped | Problem:
-    """Read a file, if it is an image or claims to be one.
+    """Read a file if it is an image.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def read_file(entry: Entry, max_filesize: int) -> Contents | Skipped | Problem:
     Returns
     -------
     Contents, Skipped or Problem
-        The image; or what the file is instead; or why it cannot be read.
+        The image, or the kind of another file, or why the file cannot be read.
 
     Raises
     ------
@@ -94,17 +94,16 @@ def read_file(entry: Entry, max_filesize: int) -> Contents | Skipped | Problem:
             unchanged = stamp == stamp_of(os.fstat(stream.fileno()))
     except (OSError, ValueError) as error:
         return problem_of(path, error, explicit=entry.explicit)
-    if len(data) > max_filesize:  # the file has grown
+    if len(data) > max_filesize:  # the file grew during reading
         return _too_large(path, max_filesize)
     return contents_of(data, stamp if unchanged else None)
 
 
 def read_stream(entry: Entry, max_filesize: int) -> bytes | Skipped | Problem:
-    """Read the bytes of an entry that opens them itself, as `read_file` reads a file's.
+    """Read the bytes of an entry that is not a file, as `read_file` reads a file.
 
-    Bytes that the user gave explicitly are never skipped: if they are not an image, that is a
-    problem. At most ``max_filesize + 1`` bytes are read. The entry's location serves as the file
-    name, whose extension may promise an image.
+    At most ``max_filesize + 1`` bytes are read. The entry's location serves as the file name.
+    Explicit bytes are never skipped: if they are not an image, the result is a problem.
 
     Raises
     ------
@@ -124,30 +123,30 @@ def read_stream(entry: Entry, max_filesize: int) -> bytes | Skipped | Problem:
             data = head + read_up_to(stream, max_filesize + 1 - len(head))
     except OSError as error:
         return problem_of(entry.location, error, explicit=entry.explicit)
-    except ValueError as error:  # a stream that is closed
+    except ValueError as error:  # the stream is closed
         return Problem(entry.location, Reason.UNREADABLE, str(error))
     return data if len(data) <= max_filesize else _too_large(entry.location, max_filesize)
 
 
 def open_regular(path: str, *, follow: bool) -> BinaryIO:
-    """Open what was a regular file when it was listed, unbuffered.
+    """Open a file that was regular when it was listed, without buffering.
 
-    A pipe that has taken the file's place does not block, and a symbolic link is an error unless it
-    is to be followed.
+    If a pipe has replaced the file, opening it does not block. If a symbolic link has, opening it
+    is an error unless `follow` is set.
     """
     more = getattr(os, "O_NONBLOCK", 0) | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
     return open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | more))
 
 
 def read_up_to(stream: BinaryIO, most: int, *, first: int = _PIECE_BYTES) -> bytes:
-    """Read to the end of a stream, or its next `most` bytes.
+    """Read to the end of a stream, or at most `most` bytes.
 
-    `first` bytes are read at once: with one more than a file's size, its bytes are not copied.
+    The first read asks for `first` bytes. One more than the size of a file avoids a copy.
 
     Raises
     ------
     OSError
-        If the stream has no bytes for now, as a file in /proc may not.
+        If the stream currently has no bytes, which can happen for a file in /proc.
     """
     pieces, size, step = list[bytes](), 0, first
     while size < most and (piece := _some(stream, min(step, most - size))):
@@ -165,7 +164,7 @@ def _some(stream: BinaryIO, size: int) -> bytes:
 
 
 def _refusal(location: str, head: bytes, size: int, max_filesize: int) -> Skipped | Problem | None:
-    """Decide by its first bytes whether an entry is not worth reading; None if it is."""
+    """Return why an entry need not be read, by its first bytes; None if it must be read."""
     name = PurePath(location).name
     if sniff(head, name) is not None:
         return _too_large(location, max_filesize, size) if size > max_filesize else None
@@ -179,7 +178,7 @@ def _refusal(location: str, head: bytes, size: int, max_filesize: int) -> Skippe
         detail = f"{claim}, which is not decoded; convert it to PNG or JPEG"
         return Problem(location, Reason.UNSUPPORTED, detail)
     looks = "" if kind is Kind.OTHER else f"; it looks like a {kind}"
-    detail = f"{claim}, but the content is none{looks}"
+    detail = f"{claim}, but the content is not an image{looks}"
     return Problem(location, Reason.NOT_AN_IMAGE, detail)
 
 

@@ -1,6 +1,6 @@
-"""Which entries of a folder are wanted: globs, ignore files, hidden files.
+"""Select the entries of a folder: globs, ignore files, hidden files.
 
-Patterns are in gitignore syntax. Nothing here touches the file system.
+Patterns have gitignore syntax. This module does not access the file system.
 """
 
 import re
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-# An ignore file may be a stranger's, and matching a pattern tries all ways in which its stars can
-# divide a path. The first star of a name leaves one way. Of 255 letters, each further one leaves
-# about 64 times as many: 0.06 ms with two, 4 ms with three, 0.2 s with four. A double star does
-# the same to a path of a thousand names.
+# Ignore files are untrusted. Matching a pattern tries all ways in which its stars can divide a
+# path. In a name of 255 letters, each star after the first multiplies the ways by about 64: two
+# stars take 0.06 ms, three take 4 ms, four take 0.2 s. A double star in a path of a thousand names
+# has the same effect.
 _WAYS_PER_STAR = 64
-_MAX_WAYS = _WAYS_PER_STAR**2  # of one line
+_MAX_WAYS = _WAYS_PER_STAR**2  # per line
 _MAX_WAYS_OF_A_FILE = 12 * _MAX_WAYS  # 50 ms
 
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 
 
 def _compile(lines: Iterable[str]) -> "PathSpec[Pattern]":
-    """Compile patterns of which the last match decides, as git does within one folder.
+    """Compile patterns. The last matching pattern decides, as in git within one folder.
 
     pathspec's `GitIgnoreSpec` also applies the patterns of folders to the files below them. A walk
-    does not enter an excluded folder and needs the plain rule.
+    does not need this, because it does not enter an excluded folder.
 
     Raises
     ------
@@ -43,30 +43,31 @@ def _compile(lines: Iterable[str]) -> "PathSpec[Pattern]":
 
     try:
         return PathSpec.from_lines("gitignore", lines)
-    except (GitIgnorePatternError, re.error) as error:  # [z-a] fails only in re
+    except (GitIgnorePatternError, re.error) as error:  # re raises for [z-a]
         raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which files below a folder are wanted. A file that is given explicitly always is.
+    """The files below a folder to scan. Explicit files are always scanned.
 
     Attributes
     ----------
     glob
-        Patterns in gitignore syntax, relative to the given folder. The last match decides: a
-        leading ``!`` excludes. A file without a match is wanted only if all patterns exclude.
+        Patterns in gitignore syntax, relative to the given folder. The last matching pattern
+        decides. A pattern selects files, or excludes them if it begins with ``!``. A file that
+        matches no pattern is selected only if all patterns exclude.
     ignore
-        Whether an ignore file in a folder excludes what it matches there and below.
+        Whether ignore files apply. Each applies to its folder and the folders below it.
     hidden
-        Whether entries whose name begins with a dot are wanted.
+        Whether to select entries whose name begins with a dot.
     max_depth
-        Number of levels to enter: 1 is the given folder's own files only. None is all.
+        Number of levels to enter. 1: only the files directly in the given folder. None: all.
 
     Raises
     ------
     InputError
-        If a glob is not a pattern that can match, or `max_depth` is below 1.
+        If a glob cannot match, or `max_depth` is below 1.
     """
 
     glob: Sequence[str] = ()
@@ -78,7 +79,7 @@ class Selection:
     def __post_init__(self) -> None:
         """Check the options and compile the globs."""
         if isinstance(self.glob, str):
-            raise InputError(f"glob is a sequence of patterns, got the string {self.glob!r}")
+            raise InputError(f"glob must be a sequence of patterns, got the string {self.glob!r}")
         if self.max_depth is not None and self.max_depth < 1:
             raise InputError(f"max_depth must be 1 or more, got {self.max_depth}")
         for pattern in self.glob:
@@ -102,7 +103,7 @@ class Selection:
     def enters(self, relative: str) -> bool:
         """Return whether the walk enters a folder.
 
-        It does unless a ``!`` pattern matches the folder and all later patterns exclude too.
+        It enters unless a ``!`` pattern matches the folder and all later patterns exclude too.
         """
         if self._spec is None:
             return True
@@ -122,7 +123,7 @@ class Ignore:
     Parameters
     ----------
     prefix
-        Path of the file's folder relative to the root of the walk, ending in a slash; empty for
+        Path of the file's folder relative to the root of the walk, with a final slash. Empty for
         the root itself.
     lines
         The patterns, as `parse_ignore_file` returns them.
@@ -136,31 +137,31 @@ class Ignore:
     def match(self, relative: str) -> bool | None:
         """Return whether the last matching pattern excludes an entry; None without a match."""
         found = self._spec.check_file(relative.removeprefix(self._prefix))
-        # As in git, x/** matches each entry in x, and not x itself.
+        # As in git, x/** matches the entries of x, but not x itself.
         if found.index is not None and relative.endswith("/"):
             return None if self._lines[found.index].rstrip().endswith("/**") else found.include
         return found.include
 
 
 def _ways(line: str) -> int:
-    """Estimate the number of ways in which a pattern is tried."""
+    """Estimate the number of ways in which a pattern can divide a path."""
     names = _ESCAPED.sub("", line).rstrip().split("/")
     stars = sum(1 if name == "**" else max(0, name.count("*") - 1) for name in names)
     return int(_WAYS_PER_STAR**stars)
 
 
 def parse_ignore_file(data: bytes) -> tuple[list[str], str | None]:
-    """Return the patterns of an ignore file, and a sentence on the first unusable line.
+    """Return the patterns of an ignore file, and a sentence about the first unusable line.
 
     Parameters
     ----------
     data
-        The file's bytes: UTF-8, a pattern a line. Bytes that are not UTF-8 match themselves.
+        The file's bytes: UTF-8, one pattern per line. Bytes that are not UTF-8 match themselves.
     """
     text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape")
     usable, complaint, left = [], None, _MAX_WAYS_OF_A_FILE
     for number, line in enumerate(text.split("\n"), start=1):
-        why = "has more stars than are matched in reasonable time"
+        why = "has too many stars to match in reasonable time"
         try:
             ways = _ways(line)
             if ways <= min(left, _MAX_WAYS):
@@ -168,18 +169,18 @@ def parse_ignore_file(data: bytes) -> tuple[list[str], str | None]:
                 usable += [line] if _compile([line]).patterns else []
                 continue
         except ValueError:
-            why = "is no pattern in gitignore syntax"
-        complaint = complaint or f"line {number} {why} and was left out: {line!r}"
+            why = "is not a pattern in gitignore syntax"
+        complaint = complaint or f"line {number} {why} and is ignored: {line!r}"
     return usable, complaint
 
 
 def skipped(
     name: str, relative: str, *, is_folder: bool, by: Selection, ignores: tuple[Ignore, ...]
 ) -> Kind | None:
-    """Return the kind under which the selection skips an entry; None if it is wanted."""
+    """Return the kind of a skipped entry; None if the selection includes the entry."""
     if name.startswith(".") and not by.hidden:
         return Kind.HIDDEN_FOLDER if is_folder else Kind.HIDDEN_FILE
-    # As in git, the nearest ignore file with a match decides.
+    # As in git, the nearest ignore file with a matching pattern decides.
     path = f"{relative}/" if is_folder else relative
     matches = (ignore.match(path) for ignore in reversed(ignores))
     if next((match for match in matches if match is not None), False):

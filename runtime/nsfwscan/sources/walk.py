@@ -1,6 +1,6 @@
-"""Find files: walk folders, apply globs and ignore files, follow no links.
+"""Find files: walk folders, apply globs and ignore files, and do not follow links.
 
-Only folders and ignore files are opened. The walk is lazy and holds the names of one folder at a
+The walk opens only folders and ignore files. It is lazy and holds the names of one folder at a
 time, so that its memory depends on the largest folder and not on the number of files.
 """
 
@@ -31,7 +31,7 @@ class ByteStream(Protocol):
     """A buffered binary stream, such as `sys.stdin.buffer`."""
 
     def read1(self, size: int, /) -> bytes:
-        """Read the bytes that are available, 1 to `size`; none at the end."""
+        """Read 1 to `size` available bytes, or none at the end."""
 
 
 def discover(
@@ -42,16 +42,16 @@ def discover(
     Parameters
     ----------
     paths
-        Files, folders and entries. An entry is yielded unchanged. Symbolic links among them are
-        followed; those found below folders are not. In a sequence, a path that occurs twice or
-        lies below another one is yielded once. An iterator is consumed as it comes.
+        Files, folders and entries. An entry is yielded unchanged. Symbolic links are followed if
+        they are among the paths, and not if they are found below a folder. A path that occurs twice
+        in a sequence, or lies below another path, is yielded once. An iterator is consumed lazily.
     selection
         Which entries below folders to yield, and which to skip.
 
     Yields
     ------
     Entry, Skipped or Problem
-        One for each entry. A folder that is entered yields none itself.
+        One for each entry. A folder itself yields nothing if it is entered.
     """
     explicit = _entries(paths) if isinstance(paths, Sequence) else set[str]()
     done = set[str]()
@@ -80,26 +80,26 @@ def discover(
 
 
 def _entries(paths: Sequence[str | os.PathLike[str] | Entry]) -> set[str]:
-    """Give the real paths at which a walk would find the given paths, links included."""
-    found = {os.curdir}  # not a real path: the set is true even if no given path exists
+    """Return the real paths at which a walk would find the given paths, including links."""
+    found = {os.curdir}  # not a real path: makes the set true even if no given path exists
     for given in paths:
         if isinstance(given, Entry):
             continue
         path = os.fspath(given)
         folder, name = os.path.split(path)
-        with suppress(OSError, ValueError):  # reported when the path's turn comes
+        with suppress(OSError, ValueError):  # `discover` reports it when it reaches the path
             os.stat(path)
             found |= {os.path.realpath(path), os.path.join(os.path.realpath(folder), name)}
     return found
 
 
 def read_list(stream: ByteStream, *, null: bool) -> Iterator[str]:
-    r"""Yield the paths of a list, one a line or terminated by NUL bytes.
+    r"""Yield the paths of a list, one per line or terminated by NUL bytes.
 
     Parameters
     ----------
     stream
-        The list, in binary mode: names may consist of any bytes.
+        The list, in binary mode, because names can contain any bytes.
     null
         Whether NUL bytes terminate the names (``find -print0``), so that a name may contain a
         newline.
@@ -107,13 +107,13 @@ def read_list(stream: ByteStream, *, null: bool) -> Iterator[str]:
     Yields
     ------
     str
-        Each path, decoded by `os.fsdecode`. Unless `null`, a carriage return before a newline and a
-        byte order mark at the beginning are ignored. Empty names are ignored.
+        Each path, decoded by `os.fsdecode`. Empty names are ignored. Unless `null`, a carriage
+        return before a newline and a byte order mark at the beginning are ignored too.
 
     Raises
     ------
     InputError
-        If the list cannot be read to its end.
+        If the list cannot be read.
     """
     end, strip = (b"\0", b"") if null else (b"\n", b"\r")
     rest, at_start = b"", not null
@@ -129,13 +129,13 @@ def read_list(stream: ByteStream, *, null: bool) -> Iterator[str]:
 def _decoded(name: bytes) -> str:
     try:
         return os.fsdecode(name)
-    except UnicodeDecodeError as error:  # on Windows, where names are text
+    except UnicodeDecodeError as error:  # on Windows, where names are Unicode
         raise InputError(f"the list of files must be in UTF-8, got {name!r}") from error
 
 
 def _read_some(stream: ByteStream) -> bytes:
     try:
-        return stream.read1(1 << 16)  # what is available: a pipe is followed
+        return stream.read1(1 << 16)  # returns what a pipe has, without waiting for more
     except OSError as error:
         raise InputError(f"the list of files cannot be read: {error.strerror}") from error
 
@@ -173,7 +173,7 @@ def _walk(root: str, selection: Selection, skip: Collection[str]) -> Iterator[Fo
             path = os.path.join(folder.path, name)
             relative = folder.prefix + name
             if skip and os.path.normpath(os.path.join(real_root, relative)) in skip:
-                continue  # it is given too, and yielded there
+                continue  # `discover` yields it as a given path
             is_folder = kind == "folder"
             reason = skipped(name, relative, is_folder=is_folder, by=selection, ignores=ignores)
             if reason is not None:
@@ -200,7 +200,7 @@ def _entry(path: str, kind: _Type) -> Found:
 
 
 def _list(path: str) -> list[tuple[str, _Type]]:
-    """List a folder in the order of names, with each entry's type; links are not followed."""
+    """List a folder in the order of names, with each entry's type. Links are not followed."""
 
     def type_of(entry: os.DirEntry[str]) -> _Type:
         try:
@@ -217,7 +217,7 @@ def _list(path: str) -> list[tuple[str, _Type]]:
 
 
 def _read_ignore_file(path: str) -> tuple[list[str], Problem | None]:
-    """Read an ignore file's patterns, and report those that cannot be used."""
+    """Read an ignore file's patterns, and report the first unusable one."""
     try:
         with open_regular(path, follow=False) as stream:
             data = read_up_to(stream, _IGNORE_FILE_BYTES + 1)

@@ -1,4 +1,4 @@
-"""Write files atomically: whole, or not at all."""
+"""Write files atomically: completely, or not at all."""
 
 import stat
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from nsfwscan.errors import OutputError
 
 @contextmanager
 def write_errors(target: object) -> Iterator[None]:
-    """Raise `OSError` as `OutputError`, but for a reader that closed its pipe."""
+    """Raise `OSError` as `OutputError`, except if the reader closed the pipe."""
     try:
         yield
     except BrokenPipeError:
@@ -23,10 +23,10 @@ def write_errors(target: object) -> Iterator[None]:
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path, and rename what is written there at the end of the ``with`` block.
+    """Yield a temporary path, and rename it to the target at the end of the ``with`` block.
 
-    If the block raises, the target stays as it was. If the target is a symbolic link, its
-    destination is replaced.
+    If the block raises, the target is unchanged. If the target is a symbolic link, the file that
+    it points to is replaced.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """
     with write_errors(target):
         final = target.resolve()
-        # In a new folder: at a predictable name somebody else's link could already be.
+        # A new folder, because another user could create a link at a predictable name.
         with TemporaryDirectory(prefix=".", suffix=".tmp", dir=final.parent) as folder:
             temporary = Path(folder, final.name)
             yield temporary
@@ -46,7 +46,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 def atomic_write(
     target: Path, *, stream: bool = False, encoding: str = "utf-8", errors: str = "strict"
 ) -> Iterator[TextIO]:
-    """Open a text file for writing, and rename it to its target at the end, as `atomic_path`.
+    """Open a text file for writing, and rename it to its target at the end, as `atomic_path` does.
 
     A target that is not a regular file (a pipe, a terminal, ``/dev/null``) is written directly.
 
@@ -55,14 +55,14 @@ def atomic_write(
     target
         The file.
     stream
-        Write into the file itself, for readers that follow it as it grows.
+        Write directly to the file, for readers that follow it as it grows.
     encoding, errors
-        As for `open`. Line ends are written as given.
+        As for `open`. Line endings are not translated.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the target cannot be written.
     """
     with write_errors(target):
         if stream or not _is_regular(target):
@@ -77,7 +77,7 @@ def atomic_write(
 
 
 def _is_regular(target: Path) -> bool:
-    """Return whether a path is a regular file, or may become one."""
+    """Return whether a path is a regular file or does not exist."""
     try:
         return stat.S_ISREG(target.stat().st_mode)
     except FileNotFoundError:

@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 def available_cores() -> int:
     """Return the number of cores that the machine, taskset and the container allow.
 
-    A container's limit on CPU time (``docker run --cpus``) counts as that many cores, rounded up.
+    A container's limit on CPU time (``docker run --cpus``) is rounded up to whole cores.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
@@ -24,19 +24,19 @@ def available_cores() -> int:
 
 
 def cpu_quota(membership: Path, root: Path) -> float | None:
-    """Return the CPU time that Linux' control groups allow, in cores.
+    """Return the CPU time that Linux control groups allow, in cores.
 
     Parameters
     ----------
     membership
         The file that lists the process's groups (cgroups(7)).
     root
-        The mount point: of version 2, or of version 1 with a folder for each controller.
+        The mount point of version 2, or of version 1 with a folder for each controller.
 
     Returns
     -------
     float or None
-        The lowest limit of the group and its parents; None if there is none.
+        The lowest limit of the group and its parents. None if there is no limit.
     """
     try:
         lines = membership.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
@@ -49,7 +49,7 @@ def cpu_quota(membership: Path, root: Path) -> float | None:
             continue
         base = root / controllers
         own = base / group.lstrip("/")
-        # In a container the name may be the host's: then only the top folder exists.
+        # In a container the name may be the host's. Then only the top folder exists.
         for folder in (own, *own.parents):
             if folder == base or base in folder.parents:
                 quotas += [_quota(folder)]
@@ -57,7 +57,7 @@ def cpu_quota(membership: Path, root: Path) -> float | None:
 
 
 def _quota(folder: Path) -> float | None:
-    """Read one group's limit (Linux' admin-guide/cgroup-v2 and scheduler/sched-bwc)."""
+    """Read one group's limit (Linux documentation: admin-guide/cgroup-v2, scheduler/sched-bwc)."""
     try:
         if (folder / "cpu.max").exists():
             quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
@@ -85,13 +85,14 @@ def map_ahead(
     workers
         Number of threads, 1 or more.
     window
-        Largest number of items in progress or done and waiting, 1 or more. It bounds the memory.
+        Most items that are in progress, or done and not yet yielded; 1 or more. It limits the
+        memory.
 
     Yields
     ------
     object
-        ``function(item)`` for each item; an exception is raised in its place. Closing the generator
-        drops items that have not begun and waits for those that have.
+        ``function(item)`` for each item. An exception is raised in place of the result. Closing
+        the generator drops the items that have not started and waits for the others.
     """
     futures: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")

@@ -13,13 +13,13 @@ from nsfwscan.errors import CacheError
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
-def test_the_file_is_the_user_s_alone(tmp_path: Path) -> None:
+def test_only_the_user_can_read_the_file(tmp_path: Path) -> None:
     path = filled(tmp_path / "new" / "c")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_another_file_is_refused_and_stays_unchanged(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_cache_is_refused_and_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "photos.db"
     altered(path, "CREATE TABLE precious (a)")
     (tmp_path / "text").write_text("no database at all, but precious\n" * 9)
@@ -34,7 +34,7 @@ def test_another_file_is_refused_and_stays_unchanged(tmp_path: Path) -> None:
         open_database(tmp_path)
 
 
-def test_a_newer_file_is_refused_and_kept(tmp_path: Path) -> None:
+def test_a_cache_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
     path = altered(filled(tmp_path / "c"), "PRAGMA user_version = 99")
     with pytest.raises(CacheError, match=r"another version of nsfwscan \(schema 99, expected 2\)"):
         open_database(path)
@@ -42,7 +42,7 @@ def test_a_newer_file_is_refused_and_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes")
-def test_nothing_but_a_cache_is_ever_cleared(tmp_path: Path) -> None:
+def test_only_a_cache_is_cleared(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     (tmp_path / "empty-wal").write_text("a neighbour")
     os.mkfifo(tmp_path / "pipe")
@@ -82,14 +82,14 @@ def test_clear_deletes_a_cache_in_any_state(
         "CREATE TRIGGER t AFTER INSERT ON score BEGIN DELETE FROM score; END",
     ],
 )
-def test_tables_that_are_not_ours_are_refused(tmp_path: Path, damage: str) -> None:
+def test_unexpected_tables_are_refused(tmp_path: Path, damage: str) -> None:
     path = altered(filled(tmp_path / "c"), damage)
     with pytest.raises(CacheError, match="is damaged; delete it, or name another file"):
         open_database(path)
 
 
-def test_a_cache_that_another_scan_is_making_is_waited_for(tmp_path: Path) -> None:
-    """SQLite says at once that it is locked, however long one means to wait."""
+def test_a_scan_waits_for_another_that_creates_the_cache(tmp_path: Path) -> None:
+    """SQLite reports a lock immediately here, despite its timeout."""
     other = sqlite3.connect(tmp_path / "c", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     done = threading.Timer(0.3, other.execute, ["ROLLBACK"])

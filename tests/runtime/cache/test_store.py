@@ -18,7 +18,7 @@ digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 
 
 @given(st.dictionaries(digests, scores, max_size=5), st.binary(min_size=32, max_size=32))
-def test_scores_come_back_unchanged(stored: dict[str, Score], digest: bytes) -> None:
+def test_scores_round_trip_through_the_cache(stored: dict[str, Score], digest: bytes) -> None:
     key = CacheKey(digest, MODEL, 7)
     with TemporaryDirectory() as folder, Cache(Path(folder, "c")) as cache:
         cache.store(stored.items(), key)
@@ -27,7 +27,7 @@ def test_scores_come_back_unchanged(stored: dict[str, Score], digest: bytes) -> 
             assert cache.find(sha256, SHA1, OTHER) is None
 
 
-def test_a_score_outlives_the_scan_and_is_then_an_earlier_one(tmp_path: Path) -> None:
+def test_a_score_of_an_earlier_scan_is_found(tmp_path: Path) -> None:
     hit = Hit(SCORE, SHA256, SHA1, earlier=True)
     with Cache(filled(tmp_path / "c")) as cache:
         assert cache.find(SHA256, SHA1, LATER) == hit
@@ -36,7 +36,7 @@ def test_a_score_outlives_the_scan_and_is_then_an_earlier_one(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("changed", range(5))
-def test_a_changed_stamp_another_address_or_key_is_not_found(tmp_path: Path, changed: int) -> None:
+def test_a_changed_stamp_address_or_key_is_a_miss(tmp_path: Path, changed: int) -> None:
     stamp = tuple(value + (i == changed) for i, value in enumerate(OLD))
     with Cache(filled(tmp_path / "c")) as cache:
         assert cache.find_unread("a.jpg", lambda: stamp, KEY) is None
@@ -47,7 +47,7 @@ def test_a_changed_stamp_another_address_or_key_is_not_found(tmp_path: Path, cha
         assert cache.find_unread("a.jpg", lambda: OLD, KEY) is None
 
 
-def test_the_stamp_of_an_unknown_address_is_not_asked_for(tmp_path: Path) -> None:
+def test_the_stamp_of_an_unknown_address_is_not_read(tmp_path: Path) -> None:
     def never() -> tuple[int, ...]:
         raise AssertionError
 
@@ -56,7 +56,7 @@ def test_the_stamp_of_an_unknown_address_is_not_asked_for(tmp_path: Path) -> Non
         assert cache.find_unread("a.jpg", lambda: None, KEY) is None
 
 
-def test_a_young_file_is_not_remembered_by_its_stamp(tmp_path: Path) -> None:
+def test_the_stamp_of_a_recent_file_is_not_stored(tmp_path: Path) -> None:
     now = time.time_ns()
     with Cache(tmp_path / "c") as cache:
         cache.store([(SHA256, SCORE)], KEY)
@@ -66,7 +66,7 @@ def test_a_young_file_is_not_remembered_by_its_stamp(tmp_path: Path) -> None:
         assert cache.find_unread("b.jpg", lambda: (1, 2, 3, 0, now), KEY) is None
 
 
-def test_no_path_and_no_name_stands_in_clear_nor_as_a_plain_digest(tmp_path: Path) -> None:
+def test_the_cache_contains_no_path_and_no_plain_digest_of_one(tmp_path: Path) -> None:
     path = tmp_path / "c"
     secret = "holidays/secret.jpg"
     with Cache(path) as cache:
@@ -84,11 +84,11 @@ def test_no_path_and_no_name_stands_in_clear_nor_as_a_plain_digest(tmp_path: Pat
     assert b"secret" not in data
 
 
-def test_what_is_kept_survives_a_kill(tmp_path: Path) -> None:
+def test_scores_survive_a_kill(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c")
     cache.store([(SHA256, SCORE)], KEY)
     for name in ("c", "c-wal"):
-        (tmp_path / f"k{name}").write_bytes((tmp_path / name).read_bytes())  # as a kill leaves it
+        (tmp_path / f"k{name}").write_bytes((tmp_path / name).read_bytes())  # the state at a kill
     cache.close()
     with Cache(tmp_path / "kc") as left:
         assert left.find(SHA256, SHA1, KEY) is not None
@@ -114,14 +114,14 @@ def test_two_scans_share_a_file(tmp_path: Path) -> None:
         assert other.find(f"{7:064x}", SHA1, KEY) is not None
 
 
-def test_info_counts(tmp_path: Path) -> None:
+def test_info_counts_the_scores(tmp_path: Path) -> None:
     with Cache(filled(tmp_path / "c")) as cache:
         info = cache.info()
     assert (info.files, info.scores) == (1, {"ab" * 6: 1})
     assert info.size >= (tmp_path / "c").stat().st_size > 0
 
 
-def test_a_file_that_fails_is_no_longer_used(
+def test_a_failing_cache_is_no_longer_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = filled(tmp_path / "c")
@@ -133,7 +133,7 @@ def test_a_file_that_fails_is_no_longer_used(
         cache.store([(SHA256, SCORE)], KEY)
         cache.remember("a.jpg", OLD, SHA256, SHA1)
         assert cache.find(SHA256, SHA1, KEY) is None
-        assert "no such table" in str(cache.failure)  # the first failure is the one to report
+        assert "no such table" in str(cache.failure)  # the first failure is reported
     (logged,) = caplog.records
     assert (logged.name, logged.levelname) == ("nsfwscan.cache.store", "WARNING")
 
@@ -150,7 +150,7 @@ def test_a_file_that_fails_is_no_longer_used(
         "UPDATE file SET sha1 = 'short'",
     ],
 )
-def test_a_row_that_makes_no_sense_is_never_a_score(tmp_path: Path, damage: str) -> None:
+def test_an_invalid_row_is_never_a_score(tmp_path: Path, damage: str) -> None:
     path = altered(filled(tmp_path / "c"), damage)
     with Cache(path) as cache:
         assert cache.find_unread("a.jpg", lambda: OLD, KEY) is None

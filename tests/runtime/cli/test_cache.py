@@ -12,7 +12,7 @@ from nsfwscan import Manifest, Preprocess
 
 @pytest.fixture
 def scanned(run: Run, tmp_path: Path) -> tuple[str, ...]:
-    """Give the command of a scan that was run once."""
+    """Run a scan, and return its command."""
     mean_model(tmp_path / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
     for level in (10, 90):
         Image.new("RGB", (30, 20), (level, 0, 0)).save(tmp_path / f"{level}.png")
@@ -21,7 +21,7 @@ def scanned(run: Run, tmp_path: Path) -> tuple[str, ...]:
     return command
 
 
-def test_info_says_where_the_cache_is_and_what_it_holds(
+def test_info_prints_the_place_and_the_contents(
     run: Run, tmp_path: Path, scanned: tuple[str, ...]
 ) -> None:
     place = tmp_path / "mine.sqlite"
@@ -40,7 +40,7 @@ def test_clear_deletes_the_cache(run: Run, scanned: tuple[str, ...]) -> None:
     assert done.stdout.startswith("there is no cache at ")
 
 
-def test_the_options_file_says_which_cache(
+def test_the_options_file_selects_the_cache(
     run: Run, tmp_path: Path, scanned: tuple[str, ...]
 ) -> None:
     (tmp_path / "nsfwscan.toml").write_text('cache = "mine.sqlite"\n')

@@ -8,7 +8,7 @@ from nsfwscan import ConfigError
 from nsfwscan.cli.config import find_config, read_config
 
 
-def test_the_current_folder_comes_before_the_user_s(
+def test_the_current_folder_overrides_the_user_s_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, user = tmp_path / "here", tmp_path / "user"
@@ -23,26 +23,26 @@ def test_the_current_folder_comes_before_the_user_s(
     assert find_config() == Path("nsfwscan.toml")
 
 
-def test_dashes_and_underscores_name_the_same_option(tmp_path: Path) -> None:
+def test_dashes_and_underscores_are_equivalent(tmp_path: Path) -> None:
     path = tmp_path / "nsfwscan.toml"
     path.write_text('max-depth = 2\nbatch_size = 4\nglob = ["*.jpg"]\n')
     assert read_config(path) == {"max-depth": 2, "batch-size": 4, "glob": ["*.jpg"]}
 
 
 @pytest.mark.parametrize("content", [b"threshold = ", b"\xff\xfe", b"a = 1\na = 2\n"])
-def test_what_is_no_toml_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_toml_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "nsfwscan.toml"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"nsfwscan\.toml is not valid TOML: "):
         read_config(path)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_options_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read .*nsfwscan\.toml: No such file"):
         read_config(tmp_path / "nsfwscan.toml")
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "nsfwscan.toml"
     path.write_text("threshold = 0.5", encoding="utf-8-sig")
     assert read_config(path) == {"threshold": 0.5}
@@ -55,13 +55,13 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
         ("a = " + "[" * 5000, "is not valid TOML"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_unusable_toml_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "nsfwscan.toml").write_text(text)
     with pytest.raises(ConfigError, match=message):
         read_config(tmp_path / "nsfwscan.toml")
 
 
-def test_a_folder_that_cannot_be_looked_into_holds_no_options(
+def test_an_inaccessible_folder_has_no_options(
     open_folder: Path,
     unprivileged: Callable[[], AbstractContextManager[None]],
     monkeypatch: pytest.MonkeyPatch,

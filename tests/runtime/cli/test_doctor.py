@@ -20,7 +20,7 @@ def test_a_working_machine_exits_0_and_lists_its_findings(run: Run) -> None:
     assert any(line.startswith("ok      inference on cpu: ") for line in lines)
 
 
-def test_json_holds_the_same(run: Run) -> None:
+def test_json_contains_the_same_findings(run: Run) -> None:
     found = json.loads(run("doctor", "--device", "cpu", "-f", "json").stdout)
     assert found["ok"] is True
     assert [one["about"] for one in found["findings"]][:3] == ["Python", "nsfwscan", "engine"]
@@ -57,16 +57,16 @@ def test_a_broken_package_does_not_end_the_checks(run: Run, tmp_path: Path, pack
     assert len(found) > 6
 
 
-def test_options_come_from_where_a_scan_takes_them(run: Run, tmp_path: Path) -> None:
+def test_the_doctor_uses_the_options_of_a_scan(run: Run, tmp_path: Path) -> None:
     (tmp_path / "nsfwscan.toml").write_text(f'cache = "{tmp_path / "c"}"\ndevice = "cuda:99"\n')
     done = run("doctor")
     assert done.returncode == 1
-    assert f"ok      cache: {tmp_path / 'c'}, none yet" in done.stdout
+    assert f"ok      cache: {tmp_path / 'c'}, not yet created" in done.stdout
     assert "FAILED  inference on cuda:99: " in done.stdout
     assert "cuda" not in run("doctor", "--device", "cpu").stdout
 
 
-def test_an_unusable_cache_is_a_finding(run: Run, tmp_path: Path) -> None:
+def test_an_unusable_cache_is_reported(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     done = run("doctor", "--cache", str(tmp_path / "file"))
     assert done.returncode == 1
@@ -78,13 +78,13 @@ def test_an_engine_without_its_files_has_a_fix(run: Run, tmp_path: Path) -> None
     (tmp_path / "first" / "onnxruntime" / "__init__.py").touch()
     done = run("doctor", environment={"PYTHONPATH": str(tmp_path / "first")})
     assert done.returncode == 1
-    assert "FAILED  ONNX Runtime: ONNX Runtime is not usable (its folder is there" in done.stdout
+    assert "FAILED  ONNX Runtime: ONNX Runtime is not usable (its folder exists" in done.stdout
     assert "        pip install --force-reinstall --no-deps onnxruntime\n" in done.stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
 @pytest.mark.parametrize("program", ["nsfwscan", "nsfwtrain"])
-def test_nowhere_to_print_is_one_sentence(program: str) -> None:
+def test_a_closed_standard_output_is_one_sentence(program: str) -> None:
     script = Path(sysconfig.get_path("scripts")) / program
     command = f"{shlex.quote(str(script))} doctor -f json >&-"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)

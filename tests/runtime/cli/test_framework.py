@@ -55,14 +55,14 @@ def test_the_first_command_is_the_default(arguments: list[str], expected: str) -
     assert invoke(*arguments) == expected + "\n"
 
 
-def test_variables_set_options_and_flags_win() -> None:
+def test_flags_override_variables() -> None:
     assert invoke("home", NSFWSCAN_MAX_STEPS="7", NSFWSCAN_FAST="1").strip() == (
         "walk ['home'] 7 True None"
     )
     assert "5 False" in invoke("home", "-s", "5", NSFWSCAN_MAX_STEPS="7")
 
 
-def test_help_shows_the_default_command_s_options_by_panel() -> None:
+def test_help_groups_the_default_command_s_options_by_panel() -> None:
     text = invoke("--help")
     assert text.index("Arguments:") < text.index("Pace:") < text.index("Other:")
     assert text.index("Other:") < text.index("Options:") < text.index("Commands:")
@@ -77,9 +77,9 @@ def check(values: dict[str, object]) -> dict[str, object]:
     return checked_defaults(values, Path("x.toml"), command, context)  # type: ignore[arg-type]
 
 
-def test_defaults_of_a_file_go_by_parameter_name() -> None:
+def test_defaults_of_a_file_are_keyed_by_parameter_name() -> None:
     given = {"max-steps": 3, "fast": True, "tag": "a"}
-    # As they would stand on the command line, where they are converted.
+    # As on the command line, which converts them.
     assert check(given) == {"steps": "3", "fast": True, "tag": ["a"]}
 
 
@@ -99,21 +99,19 @@ def test_defaults_of_a_file_go_by_parameter_name() -> None:
         ({"tag": [1]}, r"x\.toml: tag takes a string or a list of strings"),
     ],
 )
-def test_defaults_that_cannot_be_are_refused_by_name(
-    values: dict[str, object], message: str
-) -> None:
+def test_the_error_for_an_invalid_default_names_it(values: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check(values)
 
 
-def test_foreseen_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_expected_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as caught, errors_as_exit_codes():
         raise ModelError("no model at evil\x1b[2Jname")
     assert caught.value.exit_code == 2
     assert capsys.readouterr().err == "nsfwscan: no model at evil\\x1b[2Jname\n"
 
 
-def test_unforeseen_errors_are_one_sentence_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unexpected_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit), errors_as_exit_codes(verbose=False):
         raise KeyError("x")
     said = capsys.readouterr().err

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 
-def test_libraries_written_in_c_are_silent_and_python_is_not() -> None:
+def test_the_output_of_c_libraries_is_suppressed() -> None:
     code = (
         "import os, sys\n"
         "from nsfwscan.cli.streams import silent_libraries\n"

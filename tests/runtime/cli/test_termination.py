@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.mark.parametrize(("code", "ended"), [("0", 0), ("7", 7), ("None", 0), ("'no'", 1)])
-def test_a_process_that_ends_at_once_loses_no_output(code: str, ended: int) -> None:
+def test_an_immediate_exit_loses_no_output(code: str, ended: int) -> None:
     program = (
         "import sys; from nsfwscan.cli.termination import end_at_once; "
         f"sys.stdout.write('out'); sys.stderr.write('err'); end_at_once({code})"
@@ -45,7 +45,7 @@ def test_the_first_signal_raises_and_the_second_ends(first: str, second: str) ->
     one, two = (getattr(signal, name) for name in (first, second))
     process.send_signal(one)
     assert process.stdout.readline() == f"raised {one:d} {one:d}\n"
-    process.send_signal(two)  # at once: it belongs to the same request
+    process.send_signal(two)  # immediately: it belongs to the same request
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=0.5)
     time.sleep(2)

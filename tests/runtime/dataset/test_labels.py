@@ -20,7 +20,7 @@ def object_id(number: int) -> str:
     return hashlib.sha1(str(number).encode()).hexdigest() + ".jpg"
 
 
-def test_object_ids() -> None:
+def test_object_ids_are_recognised() -> None:
     assert is_object_id("0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33.jpg")
     assert not is_object_id("0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33")
     assert not is_object_id("0BEEC7B5EA3F0FDBC95D0DD47F3C5BC275DA8A33.jpg")
@@ -28,7 +28,7 @@ def test_object_ids() -> None:
     assert Label("0beec7.jpg", 1).sha1 == "0beec7"
 
 
-def test_files_survive_being_written_and_read(tmp_path: Path) -> None:
+def test_label_and_split_files_round_trip(tmp_path: Path) -> None:
     labels = [Label(object_id(i), i % 2) for i in range(3)]
     write_labels(tmp_path / "label.csv", labels)
     assert read_labels(tmp_path / "label.csv") == labels
@@ -59,7 +59,7 @@ GOOD = object_id(1)
         (f"objectId,value\n{GOOD},1\n{GOOD}x,1\n", f"line 3: the image {GOOD}x repeats line 2"),
     ],
 )
-def test_a_wrong_label_file_is_refused_with_the_line(
+def test_the_error_for_an_invalid_label_file_gives_the_line(
     tmp_path: Path, text: str, message: str
 ) -> None:
     (tmp_path / "label.csv").write_text(text)
@@ -67,7 +67,7 @@ def test_a_wrong_label_file_is_refused_with_the_line(
         read_labels(tmp_path / "label.csv")
 
 
-def test_a_split_of_another_type_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_split_type_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text(f"objectId,value,type\n{GOOD},1,dev\n")
     with pytest.raises(LabelError, match="line 2: the type must be one of train, validation, test"):
         read_split(tmp_path / "s.csv")

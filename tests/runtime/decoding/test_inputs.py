@@ -26,7 +26,7 @@ OPTIONS = ScanOptions()
         lambda data: Image.open(io.BytesIO(data)),
     ],
 )
-def test_every_form_of_a_file_has_the_pixels_of_the_file(given: Callable[[bytes], object]) -> None:
+def test_every_form_of_a_file_has_the_same_pixels(given: Callable[[bytes], object]) -> None:
     expected = decode(JPEG, PREPROCESS)
     found = decode_input(given(JPEG), PREPROCESS, OPTIONS)  # type: ignore[arg-type]
     assert np.array_equal(found.pixels, expected.pixels)
@@ -59,7 +59,7 @@ def test_a_loaded_jpeg_is_decoded_at_full_size() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_an_array_is_the_image_of_its_pixels(mode: str) -> None:
+def test_an_array_and_an_image_give_the_same_pixels(mode: str) -> None:
     image = PHOTO.convert(mode)
     expected = decode(encoded(image, "PNG"), PREPROCESS)
     array = np.asarray(image)
@@ -81,12 +81,12 @@ def test_an_array_is_the_image_of_its_pixels(mode: str) -> None:
         (io.StringIO("text"), "got str"),
     ],
 )
-def test_another_type_is_refused_by_name(given: object, said: str) -> None:
+def test_the_error_for_an_unsupported_type_names_it(given: object, said: str) -> None:
     with pytest.raises(TypeError, match=said):
         decode_input(given, PREPROCESS, OPTIONS)  # type: ignore[arg-type]
 
 
-def test_limits_apply() -> None:
+def test_the_limits_apply() -> None:
     for given in (JPEG, Image.open(io.BytesIO(JPEG)), np.asarray(PHOTO)):
         with pytest.raises(ImageError, match="more than the limit"):
             decode_input(given, PREPROCESS, ScanOptions(max_pixels=1000))

@@ -18,13 +18,13 @@ def test_parameters_out_of_range_are_refused(values: dict[str, int], message: st
         Preprocess(**values)  # type: ignore[arg-type]
 
 
-def test_the_target_is_what_is_resized_to() -> None:
+def test_the_target_is_the_size_before_the_crop() -> None:
     assert Preprocess(size=224).target == 224
     assert Preprocess(size=224, resize=256).target == 256
     assert Preprocess(size=MAX_SIZE).target == MAX_SIZE
 
 
-def test_stored_parameters_are_read_by_their_former_names_too() -> None:
+def test_stored_parameters_can_have_former_names() -> None:
     assert Preprocess.from_facts({"size": 8, "draft_margin": None, "new": 1}) == Preprocess(
         size=8, jpeg_draft_margin=None
     )

@@ -51,30 +51,30 @@ def test_every_format_decodes_to_the_same_image(plugin: str) -> None:
     assert image.pixels.shape == (1, 32, 32, 3)
     assert image.pixels.dtype == np.uint8
     reference = np.asarray(photo.resize((32, 32), Image.Resampling.BILINEAR)).astype(int)
-    if plugin != "ICO":  # an icon is square and small
+    if plugin != "ICO":  # icons are square and small
         assert np.abs(image.pixels[0].astype(int) - reference).mean() < 4
         assert (image.width, image.height) == (240, 160)
     assert image.format in {row.name for row in FORMATS}
 
 
-def test_without_reduction_the_pixels_are_pillow_s() -> None:
+def test_without_reduction_the_pixels_equal_pillow_s() -> None:
     photo = load_photo("chelsea.png")
     expected = np.asarray(photo.resize((32, 32), Image.Resampling.BILINEAR))
     assert np.array_equal(decode(encoded(photo, "PNG"), SMALL).pixels[0], expected)
 
 
-def test_resize_then_crop() -> None:
+def test_an_image_is_resized_then_cropped() -> None:
     photo = load_photo("chelsea.png")
     preprocess = Preprocess(size=24, resize=32, interpolation="bicubic")
     expected = np.asarray(photo.resize((32, 32), Image.Resampling.BICUBIC).crop((4, 4, 28, 28)))
     assert np.array_equal(decode(encoded(photo, "PNG"), preprocess).pixels[0], expected)
 
 
-def test_shorter_side_keeps_the_aspect_ratio_without_blowing_up() -> None:
+def test_shorter_side_keeps_the_aspect_ratio_in_little_memory() -> None:
     ramp = Image.linear_gradient("L").rotate(90).resize((60000, 60)).convert("RGB")
     preprocess = Preprocess(size=30, resize=60, fit="shorter-side")
     pixels = decode(encoded(ramp, "PNG"), preprocess).pixels[0]
-    # Of 60,000 columns only the middle 30 are seen: half of the range, and hardly a slope.
+    # The crop has only the middle 30 of 60,000 columns: half of the range, and almost no slope.
     assert pixels.shape == (30, 30, 3)
     assert np.ptp(pixels) <= 1
     assert 120 <= int(pixels[15, 15, 0]) <= 135
@@ -101,14 +101,14 @@ def test_shorter_side_keeps_the_aspect_ratio_without_blowing_up() -> None:
         ("YCbCr", (100, 128, 128), "JPEG", (100, 100, 100)),
     ],
 )
-def test_every_mode_becomes_rgb(
+def test_every_mode_is_converted_to_rgb(
     mode: str, color: object, format_: str, expected: tuple[int, ...]
 ) -> None:
     got = only_color(encoded(solid(mode, color), format_))
     assert np.abs(np.subtract(got, expected)).max() <= 2
 
 
-def test_transparency_of_palette_and_of_a_single_colour() -> None:
+def test_transparency_of_a_palette_or_a_single_colour_is_flattened() -> None:
     palette = solid("P", 0)
     palette.putpalette([255, 0, 0])
     assert only_color(encoded(palette, "PNG", transparency=0)) == (255, 255, 255)
@@ -129,7 +129,7 @@ def test_32_bit_samples_of_unknown_range_are_stretched() -> None:
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF", "WEBP", "HEIC"])
 def test_exif_orientation_is_applied(orientation: int, format_: str) -> None:
     upright = Image.new("RGB", (96, 48), "white")
-    upright.paste("black", (0, 0, 48, 24))  # the dark corner tells which way is up
+    upright.paste("black", (0, 0, 48, 24))  # the dark corner shows the orientation
     stored, exif = turned(upright, orientation)
     data = heic(stored, exif) if format_ == "HEIC" else encoded(stored, format_, exif=exif)
     image = decode(data, SMALL)
@@ -168,7 +168,7 @@ def test_frames_are_spread_over_the_animation(count: int, most: int) -> None:
 
 
 @pytest.mark.parametrize("format_", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
-def test_animations_give_several_frames(format_: str) -> None:
+def test_animations_have_several_frames(format_: str) -> None:
     shades = [solid("RGB", (20 * i,) * 3) for i in range(12)]
     data = encoded(shades[0], format_, save_all=True, append_images=shades[1:], duration=50)
     one, four = decode(data, SMALL), decode(data, SMALL, frames=4)
@@ -178,7 +178,7 @@ def test_animations_give_several_frames(format_: str) -> None:
     assert decode(data, SMALL, frames=50).pixels.shape[0] == 12
 
 
-def test_a_gain_map_is_no_frame() -> None:
+def test_a_gain_map_is_not_a_frame() -> None:
     data = encoded(solid("RGB", "red"), "MPO", save_all=True, append_images=[solid("RGB", "white")])
     image = decode(data, SMALL, frames=8)
     assert image.format == "JPEG"
@@ -187,7 +187,7 @@ def test_a_gain_map_is_no_frame() -> None:
     assert image.pixels[0, 0, 0, 1] < 20
 
 
-def test_the_primary_image_of_a_collection_is_the_first_choice() -> None:
+def test_the_primary_image_of_a_collection_is_chosen_first() -> None:
     collection = pillow_heif.HeifFile()
     for color in ("red", "lime"):
         collection.add_from_pillow(solid("RGB", color))
@@ -218,7 +218,7 @@ def png_header(width: int, height: int) -> bytes:
         (b"GIF89a" + bytes(3), Reason.TRUNCATED),
     ],
 )
-def test_what_cannot_be_decoded_has_a_reason(data: bytes, reason: Reason) -> None:
+def test_undecodable_data_has_a_reason(data: bytes, reason: Reason) -> None:
     with pytest.raises(ImageError) as caught:
         decode(data, SMALL)
     assert caught.value.reason is reason
@@ -229,7 +229,7 @@ def test_what_cannot_be_decoded_has_a_reason(data: bytes, reason: Reason) -> Non
 @pytest.mark.parametrize(
     "format_", ["JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP", "JPEG2000"]
 )
-def test_an_image_cut_short_is_an_error_never_a_score(format_: str) -> None:
+def test_a_truncated_image_is_an_error(format_: str) -> None:
     data = encoded(load_photo("chelsea.png"), format_)
     with pytest.raises(ImageError) as caught:
         decode(data[: len(data) // 2], SMALL)
@@ -237,7 +237,7 @@ def test_an_image_cut_short_is_an_error_never_a_score(format_: str) -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP"]))
-def test_damage_is_an_image_error_or_an_image(noise: bytes, format_: str) -> None:
+def test_damaged_data_is_an_image_error_or_an_image(noise: bytes, format_: str) -> None:
     data = bytearray(encoded(Image.new("RGB", (20, 20), "teal"), format_))
     data[20 : 20 + len(noise)] = noise
     try:
@@ -247,7 +247,7 @@ def test_damage_is_an_image_error_or_an_image(noise: bytes, format_: str) -> Non
     assert image.pixels.shape[1:] == (32, 32, 3)
 
 
-def test_the_limit_on_pixels_is_the_caller_s() -> None:
+def test_the_caller_sets_the_pixel_limit() -> None:
     data = encoded(solid("RGB", "red"), "PNG")
     assert decode(data, SMALL, max_pixels=2400).width == 60
     with pytest.raises(ImageError, match=r"60 x 40 pixels are more than the limit of 2,399"):
@@ -264,7 +264,7 @@ ODD_ORIENTATIONS = {
 
 
 @pytest.mark.parametrize("kind", ODD_ORIENTATIONS)
-def test_an_orientation_that_makes_no_sense_is_none(kind: str) -> None:
+def test_an_invalid_orientation_is_ignored(kind: str) -> None:
     type_, value = ODD_ORIENTATIONS[kind]
     entry = struct.pack("<HHI4s", 0x0112, type_, 1, value)
     exif = b"Exif\0\0II*\0\x08\0\0\0\1\0" + entry + bytes(4)
@@ -273,17 +273,17 @@ def test_an_orientation_that_makes_no_sense_is_none(kind: str) -> None:
     assert np.array_equal(decode(odd, SMALL).pixels, decode(plain, SMALL).pixels)
 
 
-def test_damaged_exif_data_spoils_no_image() -> None:
-    """Only the orientation is asked for; what else there is may be as wrong as it likes."""
+def test_damaged_exif_data_is_ignored() -> None:
+    """Only the orientation matters. All other EXIF data can be invalid."""
     sideways = struct.pack("<HHII", 0x0112, 3, 1, 6)
-    resolution = struct.pack("<HHI4s", 0x011A, 2, 4, b"none")  # a text where numbers belong
+    resolution = struct.pack("<HHI4s", 0x011A, 2, 4, b"none")  # text instead of numbers
     exif = b"Exif\0\0II*\0\x08\0\0\0\2\0" + sideways + resolution + bytes(4)
     assert decode(encoded(solid("RGB", "red"), "JPEG", exif=exif), SMALL).width == 40
     junk = encoded(solid("RGB", "red"), "PNG", exif=b"junk that is no EXIF data")
     assert decode(junk, SMALL).width == 60
 
 
-def test_wrong_calls_are_the_caller_s_errors() -> None:
+def test_invalid_arguments_are_refused() -> None:
     data = encoded(solid("RGB", "red"), "PNG")
     with pytest.raises(ValueError, match="frames and max_pixels must be 1 or more"):
         decode(data, SMALL, frames=0)

@@ -34,13 +34,13 @@ HEADER = ImageHeader(3, 640, 480, "JPEG 2000")
         Decode(Preprocess(size=8, resize=9, jpeg_draft_margin=None), 4, 10**6),
     ],
 )
-def test_requests_arrive_as_they_were_sent(request_: ReadFile | ReadBytes | Decode) -> None:
+def test_requests_round_trip(request_: ReadFile | ReadBytes | Decode) -> None:
     line = to_line(request_)
     assert line.index(b"\n") == len(line) - 1
     assert parse_request(line) == request_
 
 
-def test_answers_arrive_as_they_were_sent() -> None:
+def test_answers_round_trip() -> None:
     stamp = (1, 2, 3, -4, 5)
     for answer in (Digests(SHA256, SHA1, stamp), Digests(SHA256, SHA1, None), Kind.VIDEO, FAILURE):
         assert parse_read_answer(to_line(answer)) == answer
@@ -63,7 +63,7 @@ def test_answers_arrive_as_they_were_sent() -> None:
         ["Failure", "corrupt", None, False], ["Failure", "corrupt", "x", 0],
     ],
 )  # fmt: skip
-def test_nonsense_is_no_answer_to_a_request_to_read(answer: object) -> None:
+def test_an_invalid_read_answer_is_refused(answer: object) -> None:
     with pytest.raises(ProtocolError):
         parse_read_answer(json.dumps(answer).encode())
 
@@ -76,7 +76,7 @@ def test_nonsense_is_no_answer_to_a_request_to_read(answer: object) -> None:
         [1, 1, 1, "no such format"], [1, 1, 1, None], [1, 1, 1, ["PNG"]], [1, 1, 1, "PNG", 1],
     ],
 )  # fmt: skip
-def test_nonsense_is_no_image(fields: list[object]) -> None:
+def test_an_invalid_image_header_is_refused(fields: list[object]) -> None:
     with pytest.raises(ProtocolError):
         parse_decode_answer(json.dumps(["ImageHeader", *fields]).encode(), 3)
 

@@ -40,7 +40,7 @@ def photo(path: Path) -> Entry:
     return Entry(str(path), explicit=False)
 
 
-def test_a_worker_decodes_as_this_process_does(tmp_path: Path, worker: Worker) -> None:
+def test_a_worker_and_this_process_decode_the_same_pixels(tmp_path: Path, worker: Worker) -> None:
     frames = [Image.new("RGB", (40, 30), (i, 0, 0)) for i in range(9)]
     frames[0].save(tmp_path / "b.png", save_all=True, append_images=frames[1:])
     for entry in (photo(tmp_path / "a.jpg"), Entry(str(tmp_path / "b.png"), explicit=True)):
@@ -60,7 +60,7 @@ def stream_of(data: bytes, location: str = "-") -> Entry:
     return Entry(location, open=lambda: io.BytesIO(data))
 
 
-def test_bytes_are_read_and_decoded_as_the_same_file(tmp_path: Path, worker: Worker) -> None:
+def test_bytes_are_read_and_decoded_like_a_file(tmp_path: Path, worker: Worker) -> None:
     animation = tmp_path / "b.gif"
     shades = [Image.new("RGB", (40, 30), (60 * i, 0, 0)) for i in range(4)]
     shades[0].save(animation, save_all=True, append_images=shades[1:])
@@ -73,7 +73,7 @@ def test_bytes_are_read_and_decoded_as_the_same_file(tmp_path: Path, worker: Wor
         assert np.array_equal(worker.decode(PREPROCESS, OPTIONS).pixels, pixels)
 
 
-def test_bytes_may_be_more_than_a_pipe_holds(worker: Worker) -> None:
+def test_bytes_can_exceed_the_pipe_s_buffer(worker: Worker) -> None:
     data = encoded(Image.effect_noise((1500, 1400), 90), "PNG")
     assert len(data) > 1 << 20
     seen = worker.read(stream_of(data), replace(OPTIONS, max_filesize=len(data)))
@@ -86,7 +86,7 @@ def test_bytes_may_be_more_than_a_pipe_holds(worker: Worker) -> None:
     assert worker.is_reusable
 
 
-def test_a_crash_while_bytes_are_sent_is_the_image_s(
+def test_a_crash_while_bytes_are_sent_is_an_error_of_the_image(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = encoded(Image.effect_noise((1500, 1400), 90), "PNG")
@@ -103,7 +103,7 @@ def test_a_crash_while_bytes_are_sent_is_the_image_s(
     assert "ended on '-': exit code 7" in caplog.text
 
 
-def test_a_worker_that_takes_no_bytes_is_ended_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_reads_no_bytes_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(Image.effect_noise((1500, 1400), 90), "PNG")
     hangs = (
         "import sys, time; sys.stdin.buffer.readline(); print('[\"Ready\"]', flush=True)\n"
@@ -129,7 +129,7 @@ def test_bytes_that_do_not_fit_in_memory_are_too_large(worker: Worker) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit")
 @pytest.mark.parametrize("earlier", [0, 1])
-def test_a_retry_is_worthwhile_if_the_worker_had_other_files(
+def test_a_worker_with_earlier_files_needs_recycling(
     tmp_path: Path, worker: Worker, earlier: int
 ) -> None:
     little = replace(OPTIONS, max_memory=LEAST_MEMORY)
@@ -144,7 +144,7 @@ def test_a_retry_is_worthwhile_if_the_worker_had_other_files(
     assert not worker.is_reusable
 
 
-def test_what_is_no_image_comes_back_as_such(tmp_path: Path, worker: Worker) -> None:
+def test_files_that_are_not_images_are_skipped(tmp_path: Path, worker: Worker) -> None:
     (tmp_path / "a.txt").write_text("a")
     (tmp_path / "b.jpg").write_text("b")
     (tmp_path / "c.jpg").write_bytes(b"\xff\xd8\xff" + bytes(50))
@@ -159,7 +159,7 @@ def test_what_is_no_image_comes_back_as_such(tmp_path: Path, worker: Worker) -> 
         worker.decode(PREPROCESS, OPTIONS)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names of any bytes")
 def test_names_of_any_bytes_reach_the_worker(tmp_path: Path, worker: Worker) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/new\nline \xff.jpg")
     photo(tmp_path / "a.jpg")
@@ -168,13 +168,13 @@ def test_names_of_any_bytes_reach_the_worker(tmp_path: Path, worker: Worker) -> 
 
 
 def large(path: Path) -> Entry:
-    """Write a small file of which decoding takes a second and hundreds of megabytes."""
+    """Write a small file whose decoding takes a second and hundreds of megabytes."""
     Image.new("1", (15_000, 15_000)).save(path)
     return Entry(str(path), explicit=False)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to it")
-def test_more_memory_than_allowed_is_the_file_s_and_the_worker_is_let_go(
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit")
+def test_exceeding_the_memory_limit_is_an_error_of_the_file_and_ends_the_worker(
     tmp_path: Path, worker: Worker
 ) -> None:
     entry = large(tmp_path / "a.png")
@@ -185,7 +185,7 @@ def test_more_memory_than_allowed_is_the_file_s_and_the_worker_is_let_go(
     assert not worker.is_reusable
 
 
-def test_what_takes_too_long_is_ended(tmp_path: Path, worker: Worker) -> None:
+def test_a_worker_that_takes_too_long_is_ended(tmp_path: Path, worker: Worker) -> None:
     entry = large(tmp_path / "a.png")
     threading.Timer(0.3, worker.end_if_overdue).start()
     worker.read(entry, replace(OPTIONS, timeout=0.1))
@@ -195,20 +195,20 @@ def test_what_takes_too_long_is_ended(tmp_path: Path, worker: Worker) -> None:
     assert not worker.is_reusable
 
 
-def test_what_was_in_time_is_not_ended_later(tmp_path: Path, worker: Worker) -> None:
+def test_a_worker_that_was_in_time_is_not_ended_later(tmp_path: Path, worker: Worker) -> None:
     worker.read(photo(tmp_path / "a.jpg"), replace(OPTIONS, timeout=1))
     time.sleep(1.1)
     worker.end_if_overdue()
     assert worker.is_reusable
 
 
-def test_time_asleep_does_not_count(tmp_path: Path, worker: Worker) -> None:
+def test_suspended_time_does_not_count(tmp_path: Path, worker: Worker) -> None:
     worker.read(large(tmp_path / "a.png"), replace(OPTIONS, timeout=0.1))
     threading.Timer(0.3, worker.end_if_overdue, [60]).start()
     assert worker.decode(PREPROCESS, OPTIONS).width == 15_000
 
 
-def test_a_crash_is_the_file_s(tmp_path: Path, worker: Worker) -> None:
+def test_a_crash_is_an_error_of_the_file(tmp_path: Path, worker: Worker) -> None:
     entry = photo(tmp_path / "a.jpg")
     worker.read(entry, OPTIONS)
     assert worker.is_reusable
@@ -220,7 +220,7 @@ def test_a_crash_is_the_file_s(tmp_path: Path, worker: Worker) -> None:
     assert not worker.is_reusable
 
 
-def test_a_process_that_does_not_start_is_no_file_s_fault(
+def test_a_process_that_does_not_start_is_not_an_error_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = photo(tmp_path / "a.jpg")
@@ -235,7 +235,7 @@ def test_a_process_that_does_not_start_is_no_file_s_fault(
         Worker()
 
 
-def test_a_worker_takes_no_module_from_the_current_folder(
+def test_a_worker_imports_no_module_from_the_current_folder(
     tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "numpy.py").write_text("raise SystemExit('a stranger ran')")
@@ -244,8 +244,8 @@ def test_a_worker_takes_no_module_from_the_current_folder(
     assert isinstance(worker.read(photo(tmp_path / "a.jpg"), OPTIONS), Digests)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
-def test_workers_go_when_the_scan_is_killed(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_workers_end_when_the_scan_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time; from test_worker import *\n"
         "worker = Worker(); worker.read(photo(Path(sys.argv[1])), OPTIONS)\n"
@@ -268,7 +268,7 @@ def test_workers_go_when_the_scan_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
-    """What starts processes through `multiprocessing` would run such a script again in each."""
+    """A `multiprocessing` process would run such a script again."""
     photo(tmp_path / "a.jpg")
     model = mean_model(tmp_path / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
     script = tmp_path / "script.py"
@@ -281,10 +281,10 @@ def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
     assert done.stdout in {"safe\n", "flagged\n"}
 
 
-def test_a_relative_path_holds_in_the_current_folder(
+def test_a_relative_path_refers_to_the_current_folder(
     tmp_path: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It stays in the folder in which it was started; names are meant from here."""
+    """A worker stays in the folder where it started, but paths refer to the current folder."""
     (tmp_path / "sub").mkdir()
     monkeypatch.chdir(tmp_path)
     photo(tmp_path / "a.jpg")
@@ -304,24 +304,24 @@ def test_a_relative_path_holds_in_the_current_folder(
         '["Failure", "none of ours", "", false]',
     ],
 )  # fmt: skip
-def test_an_answer_that_makes_no_sense_is_a_crash(
+def test_an_invalid_answer_is_a_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
-    """What a decoder does that was taken over, or has overwritten what was not its own."""
+    """A compromised decoder, or one that overwrites memory, can send any answer."""
     speaks = (
         "import sys; sys.stdin.readline(); print('[\"Ready\"]', flush=True); sys.stdin.readline();"
         f"print({answer!r}, flush=True); sys.stdin.readline()"
     )
     monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", speaks)
     with closing(Worker()) as odd:
-        with pytest.raises(ImageError, match="it answers nonsense") as caught:
+        with pytest.raises(ImageError, match="its answer is invalid") as caught:
             odd.read(photo(tmp_path / "a.jpg"), OPTIONS)
         assert caught.value.reason is Reason.CRASHED
         assert not odd.is_reusable
 
 
 @pytest.mark.parametrize("frames", ["1000000000", "0", "-1", '"many"', "null"])
-def test_an_image_with_other_frames_than_asked_for_is_a_crash(
+def test_an_unexpected_number_of_frames_is_a_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: str
 ) -> None:
     head = f'["ImageHeader", {frames}, 1, 1, "PNG"]'
@@ -334,12 +334,12 @@ def test_an_image_with_other_frames_than_asked_for_is_a_crash(
     monkeypatch.setattr("nsfwscan.decoding.process._BOOTSTRAP", speaks)
     with closing(Worker()) as odd:
         odd.read(photo(tmp_path / "a.jpg"), OPTIONS)
-        with pytest.raises(ImageError, match="it answers nonsense"):
+        with pytest.raises(ImageError, match="its answer is invalid"):
             odd.decode(PREPROCESS, OPTIONS)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux about processes")
-def test_a_worker_ends_with_its_scan_even_while_it_decodes(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_worker_ends_with_its_scan_even_during_decoding(tmp_path: Path) -> None:
     entry = large(tmp_path / "a.png")
     code = (
         "import sys, threading; from nsfwscan.decoding.parameters import Preprocess\n"
@@ -359,7 +359,7 @@ def test_a_worker_ends_with_its_scan_even_while_it_decodes(tmp_path: Path) -> No
         pid = int(scan.stdout.readline())
         assert Path(f"/proc/{pid}/exe").exists()
         scan.kill()
-    until = time.monotonic() + 0.2  # decoding alone takes longer
+    until = time.monotonic() + 0.2  # less than decoding takes
     while Path(f"/proc/{pid}/exe").exists() and time.monotonic() < until:
         time.sleep(0.01)
     assert not Path(f"/proc/{pid}/exe").exists()

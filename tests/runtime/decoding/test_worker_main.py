@@ -33,7 +33,7 @@ def reading(path: Path, explicit: bool, max_filesize: int) -> ReadFile:
 
 
 def spoken(*requests: ReadFile | ReadBytes | Decode | bytes, before: str = "") -> bytes:
-    """Give what a process answers, from its start to the end of its input."""
+    """Return the answers of a process, from its start to the end of its input."""
     sent = [one if isinstance(one, bytes) else to_line(one) for one in requests]
     done = subprocess.run(
         [sys.executable, "-c", f"{before}\n{MAIN}"],
@@ -43,7 +43,7 @@ def spoken(*requests: ReadFile | ReadBytes | Decode | bytes, before: str = "") -
     return done.stdout
 
 
-def test_an_image_is_read_then_decoded(tmp_path: Path) -> None:
+def test_an_image_is_read_and_decoded(tmp_path: Path) -> None:
     data = encoded(load_photo("coffee.png"), "JPEG")
     (tmp_path / "a.jpg").write_bytes(data)
     ready, seen, head, pixels = spoken(reading(tmp_path / "a.jpg", False, 10**6), DECODING).split(
@@ -56,7 +56,7 @@ def test_an_image_is_read_then_decoded(tmp_path: Path) -> None:
     assert np.array_equal(np.frombuffer(pixels, np.uint8).reshape(own.pixels.shape), own.pixels)
 
 
-def test_what_a_library_prints_comes_between_no_answers(tmp_path: Path) -> None:
+def test_output_of_libraries_does_not_mix_with_the_answers(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     noise = (
         "import os, nsfwscan.decoding.worker_main as s; old = s.read_file\n"
@@ -66,16 +66,16 @@ def test_what_a_library_prints_comes_between_no_answers(tmp_path: Path) -> None:
     assert out == READY + to_line(Kind.TEXT)
 
 
-def test_usual_images_take_no_numpy(tmp_path: Path) -> None:
-    """It is half of what a worker's start would cost."""
+def test_common_images_do_not_load_numpy(tmp_path: Path) -> None:
+    """NumPy would double the time that a worker takes to start."""
     (tmp_path / "a.jpg").write_bytes(encoded(load_photo("coffee.png"), "JPEG"))
-    code = "import sys; sys.modules['numpy'] = None"  # whoever imports it now fails
+    code = "import sys; sys.modules['numpy'] = None"  # makes each import of it fail
     out = spoken(reading(tmp_path / "a.jpg", False, 10**6), DECODING,
                  before=code)  # fmt: skip
     assert len(out.split(b"\n", 3)[3]) == 16 * 16 * 3
 
 
-def test_problems_are_words(tmp_path: Path) -> None:
+def test_problems_have_stable_words(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff" + bytes(40))
     _, _, answer, missing = spoken(
         reading(tmp_path / "a.jpg", False, 100), DECODING, reading(tmp_path / "b.jpg", True, 100)

@@ -45,7 +45,7 @@ def test_a_dead_worker_is_not_acquired_again() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_after_a_fork_the_child_starts_workers_of_its_own(tmp_path: Path) -> None:
+def test_a_forked_child_starts_its_own_workers(tmp_path: Path) -> None:
     photo = tmp_path / "a.jpg"
     photo.write_bytes(encoded(load_photo("chelsea.png"), "JPEG"))
     code = (

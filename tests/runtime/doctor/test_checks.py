@@ -39,22 +39,22 @@ def test_checks_run_in_order_and_write_nothing() -> None:
     assert [name for name in order if name in wanted] == wanted
     assert "HEIF" in about("formats", findings).said
     assert "Photoshop" in about("formats", findings).said
-    assert about("cache", findings).said.endswith("none yet")
+    assert about("cache", findings).said.endswith("not yet created")
     assert not default_path().parent.exists()
 
 
-def test_a_damaged_cache_is_a_note_and_a_failure_if_explicit(tmp_path: Path) -> None:
+def test_a_damaged_cache_is_a_note_or_a_failure_if_explicit(tmp_path: Path) -> None:
     default_path().parent.mkdir(parents=True)
     default_path().write_text("no cache, but long enough to be looked into" * 9)
     found = list(examine("cpu"))
     assert failed(found) == []
     assert about("cache", found).state is State.NOTE
-    assert "scans go on without it" in about("cache", found).said
+    assert "scans continue without it" in about("cache", found).said
     assert failed(examine("cpu", default_path())) == ["cache"]
     assert failed(examine("cpu", tmp_path / "new")) == []
 
 
-def test_a_changed_default_model_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_of_a_modified_default_model_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     changed = modelfile.read_model(modelfile.default_model_path()) + b"x"
     monkeypatch.setattr(modelfile, "read_model", lambda _: changed)
     found = about("default model", examine("cpu"))
@@ -62,14 +62,14 @@ def test_a_changed_default_model_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not as published" in found.said
 
 
-def test_a_gpu_score_must_equal_the_cpu_s_but_for_rounding() -> None:
+def test_a_gpu_score_must_equal_the_cpu_score_within_rounding() -> None:
     found = compare_scores("cuda:0", "1 ms", 0.05, 0.9)
     assert (found.about, found.state) == ("inference on cuda:0", State.FAILED)
     assert found.said == "1 ms, 8.5e-01 from the CPU's"
     assert compare_scores("cuda:0", "1 ms", 0.9 + TOLERANCE / 2, 0.9).state is State.OK
 
 
-def test_a_gpu_s_score_is_compared_with_the_cpu_s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gpu_score_is_compared_with_the_cpu_score(monkeypatch: pytest.MonkeyPatch) -> None:
     load = Classifier.load
     monkeypatch.setattr(Classifier, "load", lambda *, device: load(device="cpu"))  # noqa: ARG005
     (found,) = checks._check_inference("cuda:0")
@@ -77,7 +77,7 @@ def test_a_gpu_s_score_is_compared_with_the_cpu_s(monkeypatch: pytest.MonkeyPatc
     assert found.said.endswith("0.0e+00 from the CPU's")
 
 
-def test_each_gpu_that_programs_see_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_visible_gpu_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Libraries((12, 9), (9, 10, 2), devices=2)
     monkeypatch.setattr(session, "cuda_major", lambda _: 12)
     monkeypatch.setattr(checks, "load_libraries", lambda _: seen)

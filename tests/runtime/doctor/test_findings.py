@@ -12,14 +12,14 @@ def test_an_exception_becomes_a_finding() -> None:
     assert found.fix is not None
 
 
-def test_a_finding_does_not_refer_to_the_doctor() -> None:
+def test_a_finding_omits_the_reference_to_the_doctor() -> None:
     def check() -> list[Finding]:
         raise DeviceError(
-            'cuda:0 does not come up: no such thing; "nsfwscan doctor" says what to do'
+            'cuda:0 does not start: no such thing; run "nsfwscan doctor" to find the cause'
         )
 
     (found,) = attempt("inference", check)
-    assert found.said == "cuda:0 does not come up: no such thing"
+    assert found.said == "cuda:0 does not start: no such thing"
 
 
 def test_a_check_s_findings_are_returned() -> None:
@@ -27,6 +27,6 @@ def test_a_check_s_findings_are_returned() -> None:
     assert attempt("first", lambda: findings) == findings
 
 
-def test_packages_have_versions_or_are_not_there() -> None:
+def test_installed_packages_have_a_version() -> None:
     assert installed("numpy") is not None
     assert installed("no-such-package") is None

@@ -16,7 +16,7 @@ def failed(findings: list[Finding]) -> list[str]:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_missing_driver_fails_only_if_a_gpu_is_wanted(device: str) -> None:
+def test_a_missing_driver_fails_only_if_a_gpu_is_requested(device: str) -> None:
     absent, wanted = NoDriver("Library Not Found"), device.startswith("cuda")
     assert failed(check_cuda(absent, GOOD, 12, device)) == (["driver"] if wanted else [])
     assert failed(check_cuda(absent, None, 12, device)) == (["CUDA", "driver"] if wanted else [])
@@ -36,7 +36,7 @@ def test_a_driver_that_does_not_answer_needs_a_restart(device: str) -> None:
     assert str(found[-1].fix).startswith("restart")
 
 
-def test_a_gpu_that_does_not_answer_hides_no_other() -> None:
+def test_a_gpu_that_does_not_answer_does_not_hide_others() -> None:
     lost = Driver("575.57.08", (12, 9), (GTX_1070,), ("GPU 0 does not answer (GPU is lost)",))
     found = check_cuda(lost, GOOD, 12, "auto")
     assert failed(found) == ["GPU"]
@@ -44,10 +44,10 @@ def test_a_gpu_that_does_not_answer_hides_no_other() -> None:
     assert "GTX 1070" in found[-1].said
 
 
-def test_a_gpu_that_is_not_used_has_a_note() -> None:
+def test_an_unused_gpu_has_a_note() -> None:
     first, *_ = check_cuda(DRIVER, None, 12, "auto")
     assert (first.about, first.state) == ("CUDA", State.NOTE)
-    assert "so no GPU is used" in first.said
+    assert "uses no GPU" in first.said
     assert "pip uninstall -y onnxruntime," in str(first.fix)
 
 
@@ -68,14 +68,14 @@ def test_missing_libraries_are_listed_by_file_name(major: int, extra: str) -> No
     assert extra in str(found[0].fix)
 
 
-def test_an_unsupported_gpu_fails_only_if_a_gpu_is_wanted() -> None:
+def test_an_unsupported_gpu_fails_only_if_a_gpu_is_requested() -> None:
     old = Gpu("GeForce GTX 970", (5, 2), 4 << 30)
     both = Driver("575.57.08", (12, 9), (old, GTX_1070))
     assert failed(check_cuda(both, GOOD, 12, "auto")) == []
     assert failed(check_cuda(both, GOOD, 12, "cuda")) == ["GPU 0"]
 
 
-def test_all_incompatibilities_fail_unless_no_gpu_is_wanted() -> None:
+def test_all_incompatibilities_fail_unless_the_cpu_is_requested() -> None:
     old = Driver("470.57.02", (11, 4), (GTX_1070,))
     new = Libraries((12, 9), (9, 11, 0))
     found = [one for one in check_cuda(old, new, 12, "auto") if one.about == "GPU 0"]

@@ -30,7 +30,7 @@ CUDA_12, CUDA_13 = (12, 9), (13, 0)
     [
         (GTX_1070, OLD, CUDA_12, (9, 10, 2), None, None),
         (GTX_1070, OLD, CUDA_12, (9, 11, 0), "cuDNN 9.11.0 does not run", "nvidia-cudnn-cu12<9.11"),
-        (GTX_1070, NEW, CUDA_13, (9, 10, 2), "CUDA 13 has no code", "nsfwscan[gpu]"),
+        (GTX_1070, NEW, CUDA_13, (9, 10, 2), "CUDA 13 does not support it", "nsfwscan[gpu]"),
         (V100, NEW, CUDA_13, (9, 13, 0), "older than Turing", "nsfwscan[gpu]"),
         (GTX_1070, OLDER, CUDA_12, (9, 10, 2), "CUDA 12 needs a newer", "525 to 580, the last"),
         (GTX_970, OLD, CUDA_12, (9, 11, 0), "older than Pascal", "--device cpu"),
@@ -67,7 +67,7 @@ def test_all_incompatibilities_are_reported() -> None:
 
 
 def test_the_engine_s_libraries_differ_by_cuda_major_version() -> None:
-    """As `ldd` shows for onnxruntime-gpu 1.26.0, and its wheels' metadata for 1.31.1."""
+    """Sources: `ldd` for onnxruntime-gpu 1.26.0, the wheel's metadata for 1.31.1."""
     twelve, thirteen = engine_libraries(12), engine_libraries(13)
     if sys.platform == "linux":
         assert set(twelve) == {
@@ -77,13 +77,13 @@ def test_the_engine_s_libraries_differ_by_cuda_major_version() -> None:
     assert len(set(twelve) & set(thirteen)) == 2
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names of Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the names of Linux libraries")
 def test_libraries_that_cannot_be_loaded_are_listed() -> None:
     assert missing_libraries(["libc.so.6", "libnothing.so.1"]) == ["libnothing.so.1"]
 
 
-def test_this_machine_is_queried() -> None:
-    """Both answers are valid: with a GPU and without one."""
+def test_the_driver_and_libraries_of_this_machine_can_be_queried() -> None:
+    """The result depends on whether the machine has a GPU. Both are valid."""
     found = query_driver()
     if isinstance(found, NoDriver):
         assert found.why

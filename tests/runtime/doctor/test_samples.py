@@ -7,7 +7,7 @@ from nsfwscan.sources.filetype import HEAD_BYTES, Format, sniff
 
 
 @pytest.mark.parametrize("row", decoded_formats(), ids=lambda row: row.name)
-def test_there_is_a_sample_of_each_format(row: Format) -> None:
+def test_each_decoded_format_has_a_sample(row: Format) -> None:
     data = sample(row)
     assert sniff(data[:HEAD_BYTES]) is row
     image = decode(data, Preprocess(size=SIDE))

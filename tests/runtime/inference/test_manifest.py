@@ -54,11 +54,11 @@ manifests = st.builds(
 
 
 @given(manifests)
-def test_a_manifest_survives_json(manifest: Manifest) -> None:
+def test_a_manifest_round_trips_through_json(manifest: Manifest) -> None:
     assert parse_manifest(manifest.to_json(), "x") == manifest
 
 
-def test_defaults_describe_our_own_models() -> None:
+def test_the_defaults_describe_our_own_models() -> None:
     manifest = parse_manifest(MINIMAL, "x")
     assert manifest.input == InputSpec(name="image", dtype="uint8", layout="NHWC", channels="RGB")
     assert manifest.output == OutputSpec(name="probability", column=0, activation="none")
@@ -71,7 +71,7 @@ CONTRACT = """
 """
 
 
-def test_the_json_has_the_contract_s_fields_in_order() -> None:
+def test_the_json_has_the_documented_fields_in_order() -> None:
     assert list(json.loads(BUILT_IN[OPEN_NSFW_SHA256].to_json())) == CONTRACT.split()
 
 
@@ -85,13 +85,13 @@ def changed(**changes: object) -> str:
         ("", "Invalid JSON"),
         ("[]", "manifest is invalid"),
         ('{"name": "x"}', "field 'preprocess': it is missing"),
-        (changed(treshold=0.5), "field 'treshold': there is no field of that name"),
+        (changed(treshold=0.5), "field 'treshold': no such field exists"),
         (changed(preprocess={"size": 224, "crop": 1}), "field 'preprocess.crop': there is no"),
         (changed(preprocess={"size": "224"}), "field 'preprocess.size': Input should be a valid"),
         (changed(preprocess={"size": 10**9}), "field 'preprocess': size must be 1 to 4096"),
         (changed(threshold=1.5), "threshold must be in"),
         (changed(threshold=float("nan")), "threshold must be in"),
-        (changed(schema=2), "schema 2 is not 1, the one that this version"),
+        (changed(schema=2), "this version of nsfwscan reads schema 1, got 2"),
         (changed(input={"layout": "CHWN"}), "field 'input.layout': Input should be 'NHWC' or"),
         (changed(input={"mean": [1.0, 2.0]}), "field 'input.mean"),
         (changed(input={"mean": [1.0, 2.0, 3.0]}), "takes the pixels as they are"),
@@ -103,7 +103,7 @@ def changed(**changes: object) -> str:
         (" " * 2_000_000 + MINIMAL, "larger than 1,048,576 bytes"),
     ],
 )
-def test_a_wrong_manifest_is_refused_with_the_field(text: str, message: str) -> None:
+def test_the_error_for_an_invalid_manifest_names_the_field(text: str, message: str) -> None:
     with pytest.raises(ManifestError, match=message) as caught:
         parse_manifest(text, "models/x.json")
     assert str(caught.value).startswith("models/x.json: ")
@@ -111,12 +111,12 @@ def test_a_wrong_manifest_is_refused_with_the_field(text: str, message: str) -> 
 
 
 @given(st.text() | st.recursive(st.none() | st.integers(), st.lists).map(json.dumps))
-def test_any_text_is_a_manifest_or_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     with pytest.raises(ManifestError):
         parse_manifest(text, "x")
 
 
-def test_a_manifest_file(tmp_path: Path) -> None:
+def test_a_manifest_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     with pytest.raises(ManifestError, match=r"cannot read the manifest .*json: No such file"):
         read_manifest(path)

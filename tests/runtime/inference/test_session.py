@@ -30,33 +30,33 @@ OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])
-def test_devices_are_known_by_their_names(device: str) -> None:
+def test_valid_devices_are_accepted(device: str) -> None:
     check_device(device)
     assert gpu_index(device) == (12 if device == "cuda:12" else 0)
 
 
 @pytest.mark.parametrize("device", ["", "gpu", "CPU", "cuda:", "cuda:-1", "cuda:1000", "cpu:0"])
-def test_other_names_are_refused_with_what_to_write(device: str) -> None:
+def test_the_error_for_an_invalid_device_lists_the_valid_ones(device: str) -> None:
     with pytest.raises(DeviceError, match="write auto, cpu, cuda or cuda:N"):
         check_device(device)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "CPU", "cuda:", ""])
-def test_unknown_devices_are_refused(device: str) -> None:
+def test_loading_on_an_invalid_device_is_refused(device: str) -> None:
     with pytest.raises(DeviceError, match="write auto, cpu, cuda or cuda:N"):
         Classifier.load(device=device)
 
 
 @pytest.mark.skipif(HAS_CUDA, reason="this ONNX Runtime has CUDA")
-def test_without_cuda_an_explicit_gpu_fails_and_auto_takes_the_cpu(tmp_path: Path) -> None:
+def test_without_cuda_an_explicit_gpu_fails_and_auto_uses_the_cpu(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", OURS)
-    with pytest.raises(DeviceError, match=r"has no CUDA in it; .*onnxruntime-gpu"):
+    with pytest.raises(DeviceError, match=r"was built without CUDA; .*onnxruntime-gpu"):
         Classifier.load(path, device="cuda")
     assert Classifier.load(path, device="auto").device == "cpu"
 
 
 @pytest.mark.skipif(not HAS_CUDA, reason="needs ONNX Runtime with CUDA and a GPU")
-def test_the_gpu_gives_the_cpu_s_scores(open_nsfw: Classifier) -> None:
+def test_the_gpu_and_the_cpu_give_the_same_scores(open_nsfw: Classifier) -> None:
     try:
         gpu = Classifier.load(device="cuda")
     except DeviceError as error:
@@ -71,10 +71,10 @@ def test_the_gpu_gives_the_cpu_s_scores(open_nsfw: Classifier) -> None:
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
 @pytest.mark.skipif(HAS_CUDA, reason="this ONNX Runtime has CUDA")
-def test_a_library_that_does_not_load_is_named_if_asked_for_and_noted_otherwise(
+def test_a_library_that_fails_to_load_is_an_error_for_cuda_and_a_note_for_auto(
     tmp_path: Path,
 ) -> None:
-    """An engine that says it has CUDA, beside a library of its own that is none."""
+    """The engine claims to support CUDA, but its CUDA library is not a library."""
     runtime = SimpleNamespace(**vars(onnxruntime))
     runtime.get_available_providers = lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     runtime.__file__ = str(tmp_path / "__init__.py")
@@ -82,7 +82,7 @@ def test_a_library_that_does_not_load_is_named_if_asked_for_and_noted_otherwise(
     library.parent.mkdir()
     library.write_bytes(b"no library")
     path = mean_model(tmp_path / "m.onnx", OURS)
-    with pytest.raises(DeviceError, match=rf"^cuda:0 does not come up: .*{library.name}.*doctor"):
+    with pytest.raises(DeviceError, match=rf"^cuda:0 does not start: .*{library.name}.*doctor"):
         open_session(runtime, path.read_bytes(), path, "cuda", 1, tf32=False)
     session, note = open_session(runtime, path.read_bytes(), path, "auto", 1, tf32=False)
     assert device_of(session) == "cpu"
@@ -103,11 +103,11 @@ def test_a_library_that_does_not_load_is_named_if_asked_for_and_noted_otherwise(
         ("something else; went wrong", "something else; went wrong"),
     ],
 )
-def test_of_a_failure_cuda_s_own_words_are_kept(said: str, kept: str) -> None:
+def test_cuda_s_message_is_extracted_from_a_failure(said: str, kept: str) -> None:
     assert cuda_failure(said) == kept
 
 
-def test_the_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_s_name_and_version_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine_version() == f"onnxruntime {onnxruntime.__version__}"
 
 
@@ -119,7 +119,7 @@ def test_weights_in_another_file_are_refused(
     here.mkdir()
     for folder in (tmp_path, here):
         (folder / "w.bin").write_bytes(np.array([1 / 255, 0, 0], np.float32).tobytes())
-    monkeypatch.chdir(here)  # ONNX Runtime would look there
+    monkeypatch.chdir(here)  # ONNX Runtime would search this folder
     mean_model(here / "m.onnx", OURS)
     model = onnx.load(here / "m.onnx")
     (weights,) = [tensor for tensor in model.graph.initializer if tensor.name == "weights"]
@@ -128,5 +128,5 @@ def test_weights_in_another_file_are_refused(
     entry = weights.external_data.add()
     entry.key, entry.value = "location", str(here / "w.bin") if location == "absolute" else location
     (here / "m.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match=r"m\.onnx is no ONNX model that runs: "):
+    with pytest.raises(ModelError, match=r"m\.onnx is not a usable ONNX model: "):
         Classifier.load("m.onnx")

@@ -11,7 +11,7 @@ from nsfwscan.inference.signature import Tensor
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 
 
-def test_a_tensor_is_written_with_name_dtype_and_shape() -> None:
+def test_a_tensor_prints_its_name_dtype_and_shape() -> None:
     assert str(Tensor("x", "uint8", ("batch", 8, None, 3))) == "x: uint8 [N, 8, N, 3]"
 
 
@@ -22,10 +22,10 @@ def test_a_tensor_is_written_with_name_dtype_and_shape() -> None:
             replace(OURS, preprocess=Preprocess(size=9)),
             r"takes image: uint8 \[N, 8, 8, 3\], but its",
         ),
-        (replace(OURS, input=InputSpec(name="x")), "its manifest says one input named 'x'"),
-        (replace(OURS, input=InputSpec(dtype="float32")), r"manifest says image: float32 \[N, 8"),
-        (replace(OURS, output=OutputSpec(name="y")), "its manifest says an output named 'y'"),
-        (replace(OURS, output=OutputSpec(column=1)), "its manifest says column 1"),
+        (replace(OURS, input=InputSpec(name="x")), "its manifest has one input named 'x'"),
+        (replace(OURS, input=InputSpec(dtype="float32")), r"manifest has image: float32 \[N, 8"),
+        (replace(OURS, output=OutputSpec(name="y")), "its manifest has an output named 'y'"),
+        (replace(OURS, output=OutputSpec(column=1)), "its manifest has column 1"),
     ],
 )
 def test_a_manifest_that_contradicts_the_signature_is_refused(
@@ -36,7 +36,7 @@ def test_a_manifest_that_contradicts_the_signature_is_refused(
         Classifier.load(path, manifest=manifest)
 
 
-def test_an_output_that_is_not_a_table_of_floats_is_refused(tmp_path: Path) -> None:
+def test_an_output_of_another_type_or_rank_is_refused(tmp_path: Path) -> None:
     node = helper.make_node("Shape", ["image"], ["probability"])
     path = graph_model(tmp_path / "m.onnx", node, dtype=TensorProto.INT64, shape=[4])
     with pytest.raises(ModelError, match=r"gives probability: int64 \[4\], expected floats \[N\]"):

@@ -25,16 +25,16 @@ def test_activations_give_probabilities(
     assert np.all((scores >= 0) & (scores <= 1))
 
 
-def test_a_vector_is_one_column() -> None:
+def test_a_one_dimensional_output_is_one_column() -> None:
     assert to_probability(np.array([0.25, 0.5]), OutputSpec()) == pytest.approx([0.25, 0.5])
 
 
-def test_pixels_pass_uncopied_to_a_model_of_ours() -> None:
+def test_pixels_are_not_copied_for_our_own_models() -> None:
     given_pixels = np.zeros((2, 8, 8, 3), np.uint8)
     assert to_tensor(given_pixels, InputSpec()) is given_pixels
 
 
-def test_channels_are_normalised_in_their_own_order() -> None:
+def test_normalisation_follows_the_channel_order() -> None:
     rgb = np.array([10, 20, 30], np.uint8).reshape(1, 1, 1, 3)
     spec = InputSpec(
         dtype="float32",

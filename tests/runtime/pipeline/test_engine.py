@@ -31,7 +31,7 @@ KEY = CacheKey(bytes(32), "ab" * 32, 1)
 
 
 class Redness:
-    """Scores by red / 255, and keeps how many frames each call had."""
+    """A model that scores red / 255 and records the number of frames of each call."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
@@ -87,7 +87,7 @@ def score_of(result: Result) -> float:
     "division",
     [plan(), plan(workers=1, threads=1), plan(workers=4, threads=3, batch_size=7, pad=True)],
 )
-def test_results_come_in_the_order_of_the_entries(tmp_path: Path, division: Plan) -> None:
+def test_results_have_the_order_of_the_entries(tmp_path: Path, division: Plan) -> None:
     entries = images(tmp_path, 40)
     entries[3] = Skipped("left", Kind.TEXT)
     entries[5] = Problem("problem", Reason.UNREADABLE, "no")
@@ -112,7 +112,7 @@ def test_identical_files_are_scored_once(tmp_path: Path) -> None:
     assert not any(isinstance(result, Outcome) and result.cached for result in found)
 
 
-def test_batches_fill_up_where_they_are_to_be_full(tmp_path: Path) -> None:
+def test_padded_batches_are_filled(tmp_path: Path) -> None:
     score = Redness()
     results(images(tmp_path, 50), score.make, plan(batch_size=8, threads=2, pad=True))
     assert sum(score.calls) == 50
@@ -120,7 +120,7 @@ def test_batches_fill_up_where_they_are_to_be_full(tmp_path: Path) -> None:
     assert score.calls.count(8) >= 4
 
 
-def test_all_frames_of_an_animation_count(tmp_path: Path) -> None:
+def test_all_frames_of_an_animation_are_scored(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (9, 9), (10 * i, 0, 0)) for i in range(4)]
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
     (found,) = results([Entry(str(tmp_path / "a.png"), explicit=False)], Redness().make, plan())
@@ -128,7 +128,7 @@ def test_all_frames_of_an_animation_count(tmp_path: Path) -> None:
     assert found.score == Score(round(30 / 255, 6), 9, 9, 4)
 
 
-def test_entries_are_taken_a_window_ahead_and_no_more(tmp_path: Path) -> None:
+def test_entries_are_consumed_at_most_a_window_ahead(tmp_path: Path) -> None:
     taken = 0
     one = image(tmp_path / "a.png", 1)
 
@@ -146,8 +146,8 @@ def test_entries_are_taken_a_window_ahead_and_no_more(tmp_path: Path) -> None:
     run.close()
 
 
-def test_results_are_there_before_the_list_goes_on(tmp_path: Path) -> None:
-    """A list that comes through a pipe is followed file by file."""
+def test_results_do_not_wait_for_the_next_entry(tmp_path: Path) -> None:
+    """A list from a pipe is scanned file by file."""
     more = threading.Event()
     entries = images(tmp_path, 2)
 
@@ -162,7 +162,7 @@ def test_results_are_there_before_the_list_goes_on(tmp_path: Path) -> None:
     assert len(list(run)) == 1
 
 
-def test_what_ends_the_list_is_raised_behind_its_entries(tmp_path: Path) -> None:
+def test_an_error_of_the_list_is_raised_after_its_entries(tmp_path: Path) -> None:
     def broken() -> Iterator[Found]:
         yield image(tmp_path / "a.png", 51)
         raise ModelError("the list broke")
@@ -173,7 +173,7 @@ def test_what_ends_the_list_is_raised_behind_its_entries(tmp_path: Path) -> None
         next(run)
 
 
-def test_a_model_that_fails_is_raised_at_its_image(tmp_path: Path) -> None:
+def test_a_model_failure_is_raised_at_its_image(tmp_path: Path) -> None:
     def fails(pixels: Pixels) -> Probabilities:
         if pixels[0, 0, 0, 0] == 2:
             raise ModelError("no")
@@ -187,7 +187,7 @@ def test_a_model_that_fails_is_raised_at_its_image(tmp_path: Path) -> None:
     assert not [thread for thread in enumerate_threads() if thread.name.startswith("decode")]
 
 
-def test_an_image_without_a_number_has_no_score_and_is_not_kept(tmp_path: Path) -> None:
+def test_a_nan_is_not_a_score_and_is_not_stored(tmp_path: Path) -> None:
     def nothing(pixels: Pixels) -> Probabilities:
         return np.full(len(pixels), np.nan, np.float32)
 
@@ -201,7 +201,7 @@ def test_an_image_without_a_number_has_no_score_and_is_not_kept(tmp_path: Path) 
     assert score_of(again) == 0.0
 
 
-def test_closing_ends_all_work_at_once(tmp_path: Path) -> None:
+def test_closing_ends_all_work_immediately(tmp_path: Path) -> None:
     entries = images(tmp_path, 60)
     made = engine(Redness().make, plan(workers=4))
     run = made.run(iter(entries))
@@ -222,7 +222,7 @@ def test_no_call_scores_more_frames_than_a_batch(tmp_path: Path) -> None:
     assert score.calls == [3, 1]
 
 
-def test_a_worker_killed_while_it_starts_costs_nothing(
+def test_a_worker_killed_during_its_start_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Worker] = []
@@ -239,7 +239,7 @@ def test_a_worker_killed_while_it_starts_costs_nothing(
     assert [score_of(result) for result in found] == pytest.approx([0, 1 / 255, 2 / 255], abs=1e-6)
 
 
-def test_a_script_may_leave_a_scan_unfinished(tmp_path: Path) -> None:
+def test_a_script_can_leave_a_scan_unfinished(tmp_path: Path) -> None:
     images(tmp_path, 40)
     model = mean_model(tmp_path / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
     script = (

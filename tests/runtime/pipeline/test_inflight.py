@@ -39,13 +39,13 @@ def test_the_same_bytes_are_scored_once() -> None:
     ]
 
 
-def test_other_bytes_with_the_same_sha1_are_scored() -> None:
+def test_different_bytes_with_the_same_sha1_are_scored() -> None:
     in_flight = InFlight(None, KEY)
     assert claimed(in_flight, "a")[0]
     assert claimed(in_flight, "b", OTHER)[0]
 
 
-def test_a_known_verdict_comes_at_once(tmp_path: Path) -> None:
+def test_a_cached_score_is_returned_immediately(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c.sqlite")
     cache.store([(ONE.sha256, SCORE)], KEY)
     for key, cached in ((KEY, False), (CacheKey(b"q" * 32, "c" * 64, scan=2), True)):
@@ -56,7 +56,7 @@ def test_a_known_verdict_comes_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("found", [ImageError(Reason.CORRUPT, "cut short"), OSError("no")])
-def test_an_error_is_the_result_of_all(found: Exception) -> None:
+def test_an_error_is_the_result_of_all_identical_images(found: Exception) -> None:
     in_flight = InFlight(None, KEY)
     results = [claimed(in_flight, path)[1] for path in "ab"]
     in_flight.complete(ONE.sha256, found)
@@ -68,7 +68,7 @@ def test_an_error_is_the_result_of_all(found: Exception) -> None:
     assert claimed(in_flight, "c")[0]  # it is tried again
 
 
-def test_recent_scores_are_found_without_a_cache_and_old_ones_are_forgotten() -> None:
+def test_recent_scores_are_kept_without_a_cache_and_old_ones_are_dropped() -> None:
     in_flight = InFlight(None, KEY)
     for i in range(2 * RECENT):
         digests = Digests(f"{i:064x}", "1" * 40, None)

@@ -50,7 +50,7 @@ def written(
     return out.getvalue()
 
 
-def test_text_shows_the_worst_first_then_errors_then_the_sum() -> None:
+def test_text_lists_flagged_images_by_score_then_errors_then_the_summary() -> None:
     assert written(RECORDS, "text").splitlines() == [
         "flagged  0.900  =cmd|' /C calc'!A0\\x1b[2J\\xff\\n,\".jpg",
         "flagged  0.600  low.jpg",
@@ -60,7 +60,7 @@ def test_text_shows_the_worst_first_then_errors_then_the_sum() -> None:
     assert "found" not in written(RECORDS, "text", quiet=True)
 
 
-def test_text_is_coloured_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_is_coloured_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     red = "\x1b[1;31mflagged"
     assert red not in written(RECORDS, "text")
@@ -72,12 +72,12 @@ def test_text_is_coloured_where_it_is_wanted(monkeypatch: pytest.MonkeyPatch) ->
     assert red in written(RECORDS, "text", color="always")
 
 
-def test_long_lines_are_not_wrapped_nor_markup_read() -> None:
+def test_lines_are_not_wrapped_and_markup_is_not_interpreted() -> None:
     path = "[bold]:smile: " + "x" * 500 + ".jpg"
     assert path in written([make_record(path=path, status="flagged", score=0.7)], "text")
 
 
-def test_json_lines_and_json_hold_the_same_records() -> None:
+def test_json_and_json_lines_contain_the_same_records() -> None:
     lines = [json.loads(line) for line in written(RECORDS, "jsonl").splitlines()]
     assert lines == json.loads(written(RECORDS, "json"))
     assert lines == [record.to_dict() for record in RECORDS]
@@ -86,7 +86,7 @@ def test_json_lines_and_json_hold_the_same_records() -> None:
     assert len(written(RECORDS, "jsonl").splitlines()) == len(RECORDS)
 
 
-def test_csv_has_the_same_fields_and_no_formula() -> None:
+def test_csv_contains_the_same_fields_and_no_formula() -> None:
     rows = list(csv.DictReader(io.StringIO(written(RECORDS, "csv"), newline="")))
     assert tuple(rows[0]) == FIELDS
     assert [row["path"] for row in rows] == ["low.jpg", "safe.jpg", f"'{UGLY}", "bad.jpg"]
@@ -95,12 +95,12 @@ def test_csv_has_the_same_fields_and_no_formula() -> None:
 
 
 @pytest.mark.parametrize("start", "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-def test_csv_disarms_whatever_starts_a_formula(start: str) -> None:
+def test_csv_quotes_cells_that_start_a_formula(start: str) -> None:
     text = written([make_record(path=f"{start}1+1")], "csv")
     assert f"'{start}1+1" in text
 
 
-def test_bare_paths_are_the_flagged_ones_byte_for_byte() -> None:
+def test_the_paths_report_has_the_exact_bytes_of_flagged_paths() -> None:
     said: list[str] = []
     assert written(RECORDS, "text", paths="\n", say=said.append) == f"low.jpg\n{UGLY}\n"
     assert written(RECORDS, "text", paths="\0") == f"low.jpg\0{UGLY}\0"
@@ -108,13 +108,13 @@ def test_bare_paths_are_the_flagged_ones_byte_for_byte() -> None:
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_a_terminal_gets_no_control_characters_from_names(format_: Format) -> None:
+def test_no_control_characters_of_names_reach_a_terminal(format_: Format) -> None:
     assert "\x1b[2J" not in written(RECORDS, format_, out=Terminal())
     assert "\x1b[2J" not in written(RECORDS, format_, out=Terminal(), color="always")
     assert "\x1b[2J" not in written(RECORDS, "text", paths="\n", out=Terminal())
 
 
-def test_csv_keeps_one_row_a_record_whatever_a_name_holds() -> None:
+def test_csv_has_one_row_per_record_for_any_name() -> None:
     names = ["a\rb.jpg", "\rx.jpg", "x\r", "\r\n", "a,b", 'q"q', ""]
     text = written([make_record(path=name) for name in names], "csv")
     rows = list(csv.reader(io.StringIO(text, newline="")))

@@ -14,7 +14,7 @@ RECORD = make_record(path="low.jpg", status="flagged", score=0.6)
 
 
 @pytest.mark.parametrize("format_", ["text", "json", "csv"])
-def test_a_file_is_whole_or_as_it_was(target: Path, format_: Format) -> None:
+def test_a_file_is_complete_or_unchanged(target: Path, format_: Format) -> None:
     with suppress(ZeroDivisionError), open_output(target, format_, raw=False) as out:
         out.write("half")
         out.flush()
@@ -26,7 +26,7 @@ def test_a_file_is_whole_or_as_it_was(target: Path, format_: Format) -> None:
     assert target.read_text() == "all"
 
 
-def test_json_lines_stream_into_the_file(target: Path) -> None:
+def test_json_lines_are_written_to_the_file_immediately(target: Path) -> None:
     with open_output(target, "jsonl", raw=False) as out:
         open_report(out, "jsonl").add(RECORD)
         assert json.loads(target.read_text())["path"] == "low.jpg"
@@ -39,7 +39,7 @@ def test_bytes_that_are_not_utf8_can_be_written(tmp_path: Path, raw: bool) -> No
     assert (tmp_path / "out").read_bytes() == (b"caf\xe9" if raw else b"caf\\udce9")
 
 
-def test_a_full_disk_is_one_sentence() -> None:
+def test_the_error_for_a_full_disk_is_one_sentence() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     with pytest.raises(OutputError, match="cannot write /dev/full: No space left on device"):  # noqa: SIM117
@@ -47,7 +47,7 @@ def test_a_full_disk_is_one_sentence() -> None:
             open_report(out, "jsonl").add(RECORD)
 
 
-def test_a_console_changes_nothing_in_what_it_prints() -> None:
+def test_a_console_prints_text_unchanged() -> None:
     out = io.StringIO()
     console(out, "auto").print("[red]1.5 :smile: 'x'" + "y" * 300)
     assert out.getvalue() == "[red]1.5 :smile: 'x'" + "y" * 300 + "\n"

@@ -10,7 +10,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_bar_shows_count_total_rate_and_time_and_goes_away() -> None:
+def test_the_bar_shows_count_total_rate_and_time_and_disappears() -> None:
     out = Terminal()
     with progress(console(out, "always"), "scanning", lambda: iter(range(40))) as advance:
         deadline = time.monotonic() + 10
@@ -23,10 +23,10 @@ def test_the_bar_shows_count_total_rate_and_time_and_goes_away() -> None:
     assert "scanning" in shown
     assert "of 40" in shown
     assert "/s" in shown
-    assert shown.endswith("\x1b[2K")  # the line is cleared at the end
+    assert shown.endswith("\x1b[2K")  # clears the line
 
 
-def test_without_a_total_the_bar_says_so() -> None:
+def test_an_unknown_total_is_shown_as_unknown() -> None:
     out = Terminal()
     with progress(console(out, "always"), "scanning", None) as advance:
         advance(3)
@@ -34,7 +34,7 @@ def test_without_a_total_the_bar_says_so() -> None:
     assert "of ?" in out.getvalue()
 
 
-def test_a_total_that_is_known_needs_no_counting() -> None:
+def test_a_known_total_is_not_counted() -> None:
     out = Terminal()
     with progress(console(out, "always"), "training", 1500) as advance:
         advance(1200)

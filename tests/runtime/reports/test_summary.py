@@ -23,11 +23,11 @@ def test_exit_codes(safe: int, flagged: int, errors: int, exit_zero: bool, stopp
 
 
 @pytest.mark.parametrize("code", ExitCode)
-def test_every_code_is_documented(code: ExitCode) -> None:
+def test_every_exit_code_is_documented(code: ExitCode) -> None:
     assert EXIT_CODES[code]
 
 
-def test_the_line_adds_up() -> None:
+def test_the_counts_in_the_summary_line_add_up() -> None:
     skipped = Counter({Kind.VIDEO: 3, Kind.HIDDEN_FILE: 1})
     summary = Summary(safe=1200, flagged=2, errors=1, skipped=skipped, seconds=10.0)
     assert summary.line() == (
@@ -36,5 +36,5 @@ def test_the_line_adds_up() -> None:
     )
 
 
-def test_an_interrupted_scan_says_so() -> None:
+def test_the_summary_of_an_interrupted_scan_says_so() -> None:
     assert Summary(interrupted=True).line().startswith("Interrupted: 0 found: 0 safe")

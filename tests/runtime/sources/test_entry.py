@@ -22,7 +22,7 @@ from nsfwscan.sources.entry import Entry, problem_of, special_file, stamp_of
         (ValueError("embedded null byte"), True, Reason.NOT_FOUND),
     ],
 )
-def test_what_the_system_says_has_a_reason(
+def test_system_errors_have_a_reason(
     tmp_path: Path, error: OSError | ValueError, named: bool, reason: Reason
 ) -> None:
     path = str(tmp_path / "a")
@@ -31,18 +31,18 @@ def test_what_the_system_says_has_a_reason(
     assert problem.detail
 
 
-def test_a_link_to_nowhere_is_one(tmp_path: Path) -> None:
+def test_a_dangling_link_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("nowhere")
     error = FileNotFoundError(errno.ENOENT, "x")
     assert problem_of(str(tmp_path / "a"), error, explicit=True).reason is Reason.DANGLING_LINK
 
 
-def test_special_files_are_named() -> None:
+def test_the_type_of_a_special_file_is_reported() -> None:
     assert special_file("p", stat.S_IFIFO).detail == "a named pipe, which is never opened"
     assert special_file(os.devnull, Path(os.devnull).stat().st_mode).reason is Reason.SPECIAL_FILE
 
 
-def test_the_address_of_a_file_holds_in_any_folder(
+def test_the_address_of_a_file_does_not_depend_on_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -51,7 +51,7 @@ def test_the_address_of_a_file_holds_in_any_folder(
     assert Entry("a.jpg").address != Entry(str(tmp_path / "a.jpg")).address
 
 
-def test_the_stamp_of_a_file_that_is_too_large_or_gone_is_none(tmp_path: Path) -> None:
+def test_a_missing_or_too_large_file_has_no_stamp(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"1234")
     assert Entry(str(path)).stamp(4) == stamp_of(path.stat())
@@ -60,7 +60,7 @@ def test_the_stamp_of_a_file_that_is_too_large_or_gone_is_none(tmp_path: Path) -
     assert Entry("a\0b").stamp(4) is None
 
 
-def test_a_link_has_a_stamp_of_its_target_if_it_is_explicit(tmp_path: Path) -> None:
+def test_an_explicit_link_has_the_stamp_of_its_target(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1234")
     (tmp_path / "link").symlink_to("a")
     target = stamp_of((tmp_path / "a").stat())
@@ -68,6 +68,6 @@ def test_a_link_has_a_stamp_of_its_target_if_it_is_explicit(tmp_path: Path) -> N
     assert Entry(str(tmp_path / "link")).stamp(99) != target
 
 
-def test_bytes_from_elsewhere_have_no_stamp_and_keep_their_location(tmp_path: Path) -> None:
+def test_an_entry_that_is_not_a_file_has_no_stamp_and_keeps_its_location(tmp_path: Path) -> None:
     entry = Entry("-", explicit=True, open=lambda: io.BytesIO(b"x"))
     assert (entry.address, entry.stamp(99)) == ("-", None)

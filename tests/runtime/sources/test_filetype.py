@@ -21,7 +21,7 @@ WRITABLE = {
 
 
 @pytest.mark.parametrize(("name", "plugin"), WRITABLE.items())
-def test_real_files_are_recognised_by_content(name: str, plugin: str) -> None:
+def test_images_are_recognised_by_content(name: str, plugin: str) -> None:
     data = encoded(Image.new("RGB", (40, 30), "teal"), plugin)
     row = sniff(data[:HEAD_BYTES], "anything.txt")
     assert row is not None
@@ -80,11 +80,11 @@ def test_a_tiff_with_a_camera_raw_extension_is_camera_raw() -> None:
 
 
 @pytest.mark.parametrize("text", [b"BMW is a maker of cars", b"P1 is a runway", b"GIF is a format"])
-def test_prose_that_begins_like_an_image_is_none(text: bytes) -> None:
+def test_text_that_begins_like_an_image_is_not_an_image(text: bytes) -> None:
     assert sniff(text) is None
 
 
-def test_extensions_promise_one_format_each() -> None:
+def test_each_extension_belongs_to_one_format() -> None:
     extensions = [extension for row in FORMATS for extension in row.extensions]
     assert len(set(extensions)) == len(extensions)
     promised = promised_format("A.JPG")
@@ -94,24 +94,24 @@ def test_extensions_promise_one_format_each() -> None:
     assert promised_format(".jpg") is None
 
 
-def test_counts_have_their_plural() -> None:
+def test_counts_have_a_plural() -> None:
     assert Kind.VIDEO.counted(1) == "1 video"
     assert Kind.CAMERA_RAW.counted(1200) == "1,200 camera raw files"
 
 
 def test_each_format_is_reachable() -> None:
-    """No signature may hide behind an earlier one, and every row of the photos' is right."""
+    """No signature hides a later one, and each photo matches the row of its format."""
     names = {(sniff(p.read_bytes()[:HEAD_BYTES]) or FORMATS[0]).name for p in PHOTOS.glob("*.png")}
     assert names == {"PNG"}
 
 
 @given(st.binary(max_size=64), st.text(max_size=12))
-def test_any_bytes_have_an_answer(head: bytes, name: str) -> None:
+def test_any_bytes_have_a_format_or_a_kind(head: bytes, name: str) -> None:
     assert (sniff(head, name) is None) or (sniff(head, name) in FORMATS)
     assert kind_of(head, name) in Kind
 
 
-def test_no_header_keeps_the_matcher_busy() -> None:
+def test_matching_any_header_is_fast() -> None:
     assert sniff(b"P1" + b" " * 500 + b"x") is None
     assert sniff(b"P1" + b"#\n " * 150 + b"x") is None
     pnm = sniff(b"P4#made by hand\n# twice\n 1 1 ")

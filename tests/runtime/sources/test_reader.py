@@ -34,7 +34,7 @@ def test_an_image_is_read_with_its_digests(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_a_stamp_tells_versions_of_a_file_apart(tmp_path: Path) -> None:
+def test_versions_of_a_file_have_different_stamps(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"one")
     before = stamp_of(path.stat())
@@ -46,7 +46,7 @@ def test_a_stamp_tells_versions_of_a_file_apart(tmp_path: Path) -> None:
     assert stamp_of(path.stat()) != longer
 
 
-def test_a_file_that_changes_while_it_is_read_has_no_stamp(
+def test_a_file_that_changes_during_reading_has_no_stamp(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.jpg"
@@ -65,13 +65,13 @@ def test_a_file_that_changes_while_it_is_read_has_no_stamp(
     assert found.stamp is None
 
 
-def test_what_is_no_image_is_not_read(tmp_path: Path) -> None:
+def test_files_that_are_not_images_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     found = read_file(Entry(str(tmp_path / "a.txt"), explicit=True), MOST)
     assert found == Skipped(str(tmp_path / "a.txt"), Kind.TEXT)
 
 
-def test_sizes_are_limited(tmp_path: Path) -> None:
+def test_the_file_size_is_limited(tmp_path: Path) -> None:
     photo = encoded(load_photo("chelsea.png"), "JPEG")
     for name, more in (("fits", MOST - len(photo)), ("large", MOST - len(photo) + 1)):
         (tmp_path / name).write_bytes(photo + bytes(more))
@@ -80,7 +80,7 @@ def test_sizes_are_limited(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions, pipes and links")
-def test_files_that_cannot_be_opened_have_their_reasons(
+def test_files_that_cannot_be_opened_have_a_reason(
     open_folder: Path, unprivileged: Callable[[], AbstractContextManager[None]]
 ) -> None:
     (open_folder / "shut.png").write_bytes(b"x")
@@ -105,7 +105,7 @@ def test_only_an_explicit_link_is_followed(tmp_path: Path) -> None:
 
 
 class Trickle(io.BytesIO):
-    """A stream that gives few bytes at a time, as a socket does, and counts them."""
+    """A stream that returns few bytes at a time, as a socket does, and counts them."""
 
     given = 0
 
@@ -122,7 +122,7 @@ def stream_entry(stream: BinaryIO, location: str = "-") -> Entry:
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.txt", "a.jxl", "a.dng", "a", "a.svg"])
 @pytest.mark.parametrize("data", [b"", b"hello", b"%PDF-1", bytes(600), b"II*\0" + bytes(600)])
-def test_a_stream_is_classified_as_the_file_of_that_name(
+def test_a_stream_is_classified_like_a_file_of_the_same_name(
     tmp_path: Path, name: str, data: bytes
 ) -> None:
     path = tmp_path / name
@@ -132,7 +132,7 @@ def test_a_stream_is_classified_as_the_file_of_that_name(
     assert as_stream == (found.data if isinstance(found, Contents) else found)
 
 
-def test_at_most_one_byte_more_than_the_limit_is_read_from_a_stream() -> None:
+def test_a_stream_is_read_to_one_byte_above_the_limit() -> None:
     photo = encoded(load_photo("chelsea.png"), "JPEG")
     assert read_stream(stream_entry(Trickle(photo)), len(photo)) == photo
     stream = Trickle(photo)
@@ -158,7 +158,7 @@ def test_an_explicit_stream_without_an_image_is_never_skipped(
     assert said in found.detail
 
 
-def test_a_stream_that_cannot_be_read_is_a_problem() -> None:
+def test_an_unreadable_stream_is_a_problem() -> None:
     class Broken(io.BytesIO):
         def read(self, _size: int | None = -1) -> bytes:
             raise OSError(5, "Input/output error")

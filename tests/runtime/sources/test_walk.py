@@ -48,9 +48,7 @@ def test_folders_are_walked_in_a_stable_order(tmp_path: Path) -> None:
     assert candidates(tmp_path) == ["b.jpg", "c.jpg", "a/z.jpg", "a/b/c.jpg", "z/a.jpg"]
 
 
-def test_paths_keep_the_form_they_were_given_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_keep_their_given_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, "a/b.jpg")
     monkeypatch.chdir(tmp_path)
     for given_path, expected in ((".", "./a/b.jpg"), ("a/", "a/b.jpg"), ("./a/b.jpg", "./a/b.jpg")):
@@ -65,14 +63,14 @@ def test_hidden_entries_are_skipped_and_counted(tmp_path: Path) -> None:
     assert candidates(tmp_path, Selection(hidden=True)) == [".a.jpg", "c.jpg", ".git/b.jpg"]
 
 
-def test_explicit_paths_are_taken_hidden_or_not(tmp_path: Path) -> None:
+def test_explicit_paths_are_scanned_even_if_hidden(tmp_path: Path) -> None:
     touch(tmp_path, ".dir/.a.jpg", ".dir/b.jpg")
     given = [tmp_path / ".dir" / ".a.jpg", tmp_path / ".dir"]
     paths = [entry.location for entry in discover(given, Selection()) if isinstance(entry, Entry)]
     assert [Path(path).name for path in paths] == [".a.jpg", "b.jpg"]
 
 
-def test_depth_is_limited(tmp_path: Path) -> None:
+def test_the_depth_is_limited(tmp_path: Path) -> None:
     touch(tmp_path, "1.jpg", "a/2.jpg", "a/b/3.jpg")
     assert candidates(tmp_path, Selection(max_depth=1)) == ["1.jpg"]
     assert candidates(tmp_path, Selection(max_depth=2)) == ["1.jpg", "a/2.jpg"]
@@ -91,12 +89,12 @@ def test_depth_is_limited(tmp_path: Path) -> None:
         (["*", "!*.jpg", "b.jpg"], ["a.png", "x/b.jpg"]),
     ],
 )
-def test_globs_select(tmp_path: Path, glob: list[str], expected: list[str]) -> None:
+def test_globs_select_files(tmp_path: Path, glob: list[str], expected: list[str]) -> None:
     touch(tmp_path, "a.jpg", "a.png", "x/b.jpg", "x/y/c.jpg")
     assert candidates(tmp_path, Selection(glob=glob)) == expected
 
 
-def test_ignore_files_apply_where_they_lie_and_below(tmp_path: Path) -> None:
+def test_an_ignore_file_applies_to_its_folder_and_below(tmp_path: Path) -> None:
     touch(
         tmp_path, "a.jpg", "a.png", "x/a.jpg", "x/a.png", "x/y/a.jpg", "thumbs/1.jpg", "x/t/1.jpg"
     )
@@ -110,7 +108,7 @@ def test_ignore_files_apply_where_they_lie_and_below(tmp_path: Path) -> None:
     assert "thumbs/1.jpg" in candidates(tmp_path, Selection(ignore=False))
 
 
-def test_a_line_that_is_no_pattern_is_reported_and_the_others_hold(tmp_path: Path) -> None:
+def test_an_invalid_pattern_is_reported_and_the_others_apply(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.jpg")
     (tmp_path / ".nsfwscanignore").write_text("!\na.jpg\n!\n")
     entries = found(tmp_path)
@@ -139,7 +137,7 @@ def test_links_are_not_followed_unless_explicit(tmp_path: Path) -> None:
         assert isinstance(entry, Problem)
         assert entry.reason is Reason.DANGLING_LINK
     given = discover([root / "folder", root / "file"], Selection())
-    assert [entry.location for entry in given] == [f"{root}/file"]  # the same file: once
+    assert [entry.location for entry in given] == [f"{root}/file"]  # the same file, once
 
 
 @posix_only
@@ -191,7 +189,7 @@ def test_overlapping_paths_yield_each_file_once(tmp_path: Path) -> None:
 
 
 @posix_only
-def test_a_tree_a_thousand_levels_deep(tmp_path: Path) -> None:
+def test_a_thousand_levels_are_walked(tmp_path: Path) -> None:
     here = os.open(tmp_path, os.O_RDONLY)
     try:
         for _ in range(1000):
@@ -204,7 +202,7 @@ def test_a_tree_a_thousand_levels_deep(tmp_path: Path) -> None:
         os.close(here)
     try:
         assert len(candidates(tmp_path)) == 1
-    finally:  # Python's own tools recurse, and cannot remove it
+    finally:  # shutil.rmtree recurses and cannot remove it
         subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
 
 
@@ -219,22 +217,22 @@ names = st.binary(min_size=1).filter(lambda name: b"\0" not in name)
 
 
 @given(st.lists(names))
-def test_a_nul_separated_list_keeps_every_byte(listed: list[bytes]) -> None:
+def test_a_nul_terminated_list_keeps_every_byte(listed: list[bytes]) -> None:
     stream = io.BytesIO(b"".join(name + b"\0" for name in listed))
     assert [os.fsencode(path) for path in read_list(stream, null=True)] == listed
 
 
-def test_a_list_by_lines() -> None:
+def test_a_list_is_read_by_lines() -> None:
     stream = io.BytesIO(b"a.jpg\r\n\n b.jpg \nc\xff.jpg")
     assert list(read_list(stream, null=False)) == ["a.jpg", " b.jpg ", "c\udcff.jpg"]
 
 
-def test_a_long_list_is_read_in_pieces() -> None:
+def test_a_list_longer_than_the_buffer_is_read() -> None:
     listed = [f"{i:060}" for i in range(5000)]
     assert list(read_list(io.BytesIO("\n".join(listed).encode()), null=False)) == listed
 
 
-def test_a_bracket_that_is_no_range_is_no_pattern(tmp_path: Path) -> None:
+def test_an_invalid_character_range_is_not_a_pattern(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.jpg")
     (tmp_path / ".nsfwscanignore").write_text("[z-a]\na.jpg\n")
     assert candidates(tmp_path) == ["b.jpg"]
@@ -243,29 +241,31 @@ def test_a_bracket_that_is_no_range_is_no_pattern(tmp_path: Path) -> None:
         Selection(glob=["[z-a]"])
 
 
-def test_what_is_in_a_folder_can_be_ignored_but_for_one(tmp_path: Path) -> None:
+def test_one_entry_of_an_ignored_folder_can_be_selected(tmp_path: Path) -> None:
     touch(tmp_path, "x/a.jpg", "x/keep.jpg")
     (tmp_path / ".nsfwscanignore").write_text("x/**\n!x/keep.jpg\n")
     assert candidates(tmp_path) == ["x/keep.jpg"]
     (tmp_path / ".nsfwscanignore").write_text("x/\n!x/keep.jpg\n")
-    assert candidates(tmp_path) == []  # as in git: the folder itself is out
+    assert candidates(tmp_path) == []  # as in git: the folder itself is ignored
 
 
-def test_a_later_glob_wins_over_an_earlier_folder(tmp_path: Path) -> None:
+def test_a_later_glob_overrides_an_excluded_folder(tmp_path: Path) -> None:
     touch(tmp_path, "x/a.jpg", "x/keep.jpg", "b.jpg")
     assert candidates(tmp_path, Selection(glob=["*.jpg", "!x/", "x/keep.jpg"])) == [
         "b.jpg", "x/keep.jpg",
     ]  # fmt: skip
 
 
-def test_a_byte_order_mark_belongs_to_no_name(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_a_name(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.jpg")
     (tmp_path / ".nsfwscanignore").write_text("a.jpg\r\n", encoding="utf-8-sig", newline="")
     assert candidates(tmp_path) == ["b.jpg"]
     assert list(read_list(io.BytesIO(b"\xef\xbb\xbfa.jpg\n"), null=False)) == ["a.jpg"]
 
 
-def test_a_bad_path_swallows_no_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_path_does_not_hide_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     touch(tmp_path, "a.jpg")
     monkeypatch.chdir(tmp_path)
     for bad, good in (("", "."), ("a.jpg/", "a.jpg"), ("gone/../a.jpg", "a.jpg")):
@@ -283,7 +283,7 @@ def test_an_explicit_link_is_one_entry(tmp_path: Path) -> None:
     assert [Path(entry.location).name for entry in entries] == ["b.jpg", "link"]
 
 
-def test_a_list_that_cannot_be_read_is_said() -> None:
+def test_an_unreadable_list_is_an_error() -> None:
     class Broken:
         def read1(self, _size: int, /) -> bytes:
             raise OSError(5, "Input/output error")

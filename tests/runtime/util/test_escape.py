@@ -15,14 +15,14 @@ def test_escapes_are_readable() -> None:
 
 
 @given(st.binary())
-def test_no_name_keeps_what_a_terminal_obeys(name: bytes) -> None:
+def test_no_name_keeps_control_characters(name: bytes) -> None:
     shown = printable(os.fsdecode(name))
     assert not UNPRINTABLE.search(shown)
     shown.encode("utf-8")
 
 
 @given(st.binary(), st.text(st.characters(categories=["L", "C", "Z"])))
-def test_names_survive_json(name: bytes, text: str) -> None:
+def test_names_round_trip_through_json(name: bytes, text: str) -> None:
     line = to_json({"path": os.fsdecode(name), "detail": text})
     assert "\n" not in line
     assert not UNPRINTABLE.search(line)

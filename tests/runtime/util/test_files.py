@@ -8,7 +8,7 @@ from nsfwscan import OutputError
 from nsfwscan.util.files import atomic_write
 
 
-def test_a_file_is_whole_or_as_it_was(target: Path) -> None:
+def test_a_file_is_complete_or_unchanged(target: Path) -> None:
     with suppress(ZeroDivisionError), atomic_write(target) as out:
         out.write("half")
         out.flush()
@@ -20,14 +20,14 @@ def test_a_file_is_whole_or_as_it_was(target: Path) -> None:
     assert target.read_bytes() == b"all\n"
 
 
-def test_a_stream_is_there_as_it_is_written(target: Path) -> None:
+def test_a_stream_is_visible_while_it_is_written(target: Path) -> None:
     with atomic_write(target, stream=True) as out:
         out.write("one")
         out.flush()
         assert target.read_text() == "one"
 
 
-def test_a_device_or_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
+def test_a_device_or_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
     if not hasattr(os, "mkfifo"):
         pytest.skip("needs pipes")
     pipe = tmp_path / "pipe"
@@ -45,7 +45,7 @@ def test_a_device_or_pipe_is_written_to_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
-def test_a_link_keeps_being_one(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_preserved(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("before")
     (tmp_path / "link").symlink_to("real")
     with atomic_write(tmp_path / "link") as out:
@@ -55,12 +55,12 @@ def test_a_link_keeps_being_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["gone/report", ".", ""])
-def test_a_target_that_cannot_be_written_is_in_the_message(tmp_path: Path, name: str) -> None:
+def test_an_unwritable_target_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*: "), atomic_write(tmp_path / name):
         pass
 
 
-def test_a_full_disk_is_one_sentence() -> None:
+def test_the_error_for_a_full_disk_is_one_sentence() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     with (

@@ -18,7 +18,7 @@ def test_results_are_those_of_map(items: list[int], workers: int, window: int) -
     assert list(results) == [n * n for n in items]
 
 
-def test_items_are_taken_a_window_ahead_and_no_more() -> None:
+def test_items_are_consumed_at_most_a_window_ahead() -> None:
     taken = 0
 
     def endless() -> Iterator[int]:
@@ -34,14 +34,14 @@ def test_items_are_taken_a_window_ahead_and_no_more() -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
 
 
-def test_an_exception_is_raised_in_its_place() -> None:
+def test_an_exception_is_raised_in_place_of_its_result() -> None:
     results = map_ahead(lambda n: 1 // n, [1, 0, 1], workers=2, window=3)
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
 
 
-def test_there_is_a_core() -> None:
+def test_at_least_one_core_is_available() -> None:
     assert available_cores() >= 1
 
 
@@ -71,7 +71,7 @@ def test_there_is_a_core() -> None:
         ("0::/\n", {"cpu.max": "garbage"}, None),
     ],
 )
-def test_a_container_s_limit_is_found(
+def test_a_container_s_limit_is_read(
     tmp_path: Path, membership: str, files: dict[str, str], quota: float | None
 ) -> None:
     (tmp_path / "cgroup").write_text(membership)
@@ -87,7 +87,7 @@ def test_without_control_groups_there_is_no_limit(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity")
-def test_taskset_is_honoured() -> None:
+def test_taskset_is_respected() -> None:
     code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); "
     code += "from nsfwscan.util.parallel import available_cores; print(available_cores())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

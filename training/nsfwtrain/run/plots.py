@@ -15,7 +15,7 @@ from nsfwtrain.run.metrics import reliability
 
 Scores = NDArray[np.float32]
 
-OPEN_FRAME: dict[Any, bool] = {"axes.spines.top": False, "axes.spines.right": False}
+OPEN_FRAME: dict[Any, Any] = {"axes.spines.top": False, "axes.spines.right": False}
 _BLUE, _GREY = "#1f5fa8", "#999999"
 _BINS = 10
 
