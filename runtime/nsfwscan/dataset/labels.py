@@ -5,13 +5,12 @@
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from nsfwscan.errors import LabelError
-from nsfwscan.util.files import atomic_write
 
 Part = Literal["train", "validation", "test"]
 
@@ -122,33 +121,3 @@ def _labels(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Label, lis
         if value not in {"0", "1"}:
             raise LabelError(f"{where}: the value must be 0 or 1, got {value!r}")
         yield where, Label(object_id, int(value)), others
-
-
-def write_labels(path: Path, labels: Iterable[Label]) -> None:
-    """Write a label file atomically.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    _write(path, LABEL_HEADER, ((label.object_id, label.value) for label in labels))
-
-
-def write_split(path: Path, assigned: Iterable[Assigned]) -> None:
-    """Write a split file atomically.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    cells = ((row.label.object_id, row.label.value, row.part) for row in assigned)
-    _write(path, SPLIT_HEADER, cells)
-
-
-def _write(path: Path, header: Sequence[str], cells: Iterable[tuple[object, ...]]) -> None:
-    with atomic_write(path) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(cells)

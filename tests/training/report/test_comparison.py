@@ -94,6 +94,25 @@ def test_incomplete_facts_are_named(folder: Path) -> None:
         write_report(folder)
 
 
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"metrics": {"accuracy": 0.5}}, "metrics.loss"),
+        ({"metrics": 3}, "metrics.loss"),
+        ({"parameters": "many"}, "parameters"),
+        ({"seconds": {"data": None, "training": 1}}, "seconds.data"),
+    ],
+)
+def test_the_error_for_a_missing_number_names_the_fact(
+    folder: Path, change: dict[str, object], name: str
+) -> None:
+    path = folder / "b0" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(RunError) as caught:
+        write_report(folder)
+    assert str(caught.value) == f"{path} is not valid: {name} is missing or not a number"
+
+
 def test_interrupted_runs_are_not_compared(folder: Path) -> None:
     for name in ("b0", "b2"):
         (folder / name / "run.json").unlink()

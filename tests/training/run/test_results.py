@@ -61,11 +61,64 @@ def test_an_invalid_run_is_named(tmp_path: Path) -> None:
         read_run(make_run(tmp_path / "list", []))
     with pytest.raises(RunError, match=r"run\.json is not valid: it lacks metrics, options"):
         read_run(make_run(tmp_path / "empty", {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "run.json",
+            None,
+            "{run} is not a finished run: cannot read {file}: No such file or directory",
+        ),
+        ("run.json", b"\xff", "{run} is not a finished run: {file} is not UTF-8 text"),
+        ("run.json", b"{", "{run} is not a finished run: {file} is not a JSON file"),
+        ("history.csv", None, "cannot read {file}: No such file or directory"),
+        ("history.csv", b"epoch\n\xff\n", "{file} is not UTF-8 text"),
+        ("history.csv", b'epoch,loss\n"1,0.5\n', "{file} is not a CSV file"),
+        ("history.csv", b"epoch,loss\n1,0\n1,0,0\n", "{file} is not a CSV file"),
+        ("history.csv", b"", "{file} is empty"),
+        (
+            "history.csv",
+            b"epoch,loss,val_loss,seconds\n1,0,0,1\n",
+            "{file} is not valid: it lacks the columns accuracy, val_accuracy",
+        ),
+        ("scores.csv", None, "cannot read {file}: No such file or directory"),
+        ("scores.csv", b"objectId,value\n", "{file} is not valid: it lacks the column score"),
+        (
+            "scores.csv",
+            b"objectId,value,score\nx,,0.5\n",
+            "{file} is not valid: the column value must hold only integers",
+        ),
+        (
+            "scores.csv",
+            b"objectId,value,score\nx,100000000000000000000,0.5\n",
+            "{file} is not valid: the column value must hold only integers",
+        ),
+        (
+            "scores.csv",
+            b"objectId,value,score\nx,1,z\n",
+            "{file} is not valid: the column score must hold only numbers",
+        ),
+    ],
+)
+def test_the_error_for_a_broken_file_names_the_file_and_the_fault(
+    tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
     run = make_run(tmp_path / "b0")
-    for text in ("", "objectId,value\n", "objectId,value,score\nx,y,z\n"):
-        (run / "scores.csv").write_text(text)
-        with pytest.raises(RunError, match=r"b0/scores\.csv is not valid: "):
-            read_run(run)
+    file = run / name
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    with pytest.raises(RunError) as caught:
+        read_run(run)
+    assert str(caught.value) == message.format(run=run, file=file)
+
+
+def test_the_runs_of_a_run_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="b0 is itself a run; use read_run, or give its parent"):
+        read_runs(make_run(tmp_path / "b0"))
 
 
 def test_importing_the_package_loads_no_heavy_library() -> None:

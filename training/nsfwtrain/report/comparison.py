@@ -1,8 +1,10 @@
 """Compare finished runs with each other and with a published study."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from nsfwscan.util.files import atomic_write
 from nsfwtrain.data.tables import write_table
 from nsfwtrain.errors import RunError
 from nsfwtrain.report.charts import draw_charts
-from nsfwtrain.run.results import read_history, read_runs
+from nsfwtrain.run.results import FACTS_FILE, read_history, read_runs
 from nsfwtrain.variants import VARIANTS
 
 _MEGABYTE = 1_000_000
@@ -41,6 +43,17 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
 }
 """The columns of a comparison, each with its format."""
 
+
+_NUMBERS = (
+    "options.batch_size",
+    "bytes.model",
+    "parameters",
+    "metrics.loss",
+    "metrics.accuracy",
+    "seconds.data",
+    "seconds.training",
+)
+"""The facts that `compare` reads."""
 
 _VARIANTS = pd.DataFrame([asdict(row) for row in VARIANTS]).set_index("name")
 
@@ -105,6 +118,7 @@ def write_report(folder: Path) -> list[Path]:
     runs = finished_variants(read_runs(folder))
     if runs.empty:
         raise RunError(f"{folder} holds no finished run; make some with nsfwtrain sweep")
+    _check_numbers(folder, runs)
     compared = compare(runs)
     histories = {name: read_history(folder / name) for name in compared["variant"]}
     table = as_text(compared)
@@ -115,6 +129,16 @@ def write_report(folder: Path) -> list[Path]:
             stream.write(render(page.name, table, charts))
     write_table(folder / "report.csv", table)
     return [*pages, folder / "report.csv", *charts]
+
+
+def _check_numbers(folder: Path, runs: pd.DataFrame) -> None:
+    """Raise RunError if a run lacks a number that `compare` reads."""
+    for run, facts in runs.iterrows():
+        for name in _NUMBERS:
+            value = facts.get(name)
+            if not isinstance(value, Real) or math.isnan(value):
+                path = folder / str(run) / FACTS_FILE
+                raise RunError(f"{path} is not valid: {name} is missing or not a number")
 
 
 def render(page: str, table: pd.DataFrame, charts: Sequence[Path]) -> str:

@@ -8,6 +8,7 @@
     read_runs("runs").sort_values("metrics.accuracy")
 """
 
+import io
 import json
 import os
 from dataclasses import dataclass
@@ -72,11 +73,13 @@ def read_runs(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     RunError
-        If the folder holds no run, or a ``run.json`` is not valid.
+        If the folder holds no run or is itself a run, or a ``run.json`` is not valid.
     """
     path = Path(folder)
     runs = sorted(facts.parent for facts in path.glob(f"*/{FACTS_FILE}"))
     if not runs:
+        if any(path.glob(FACTS_FILE)):
+            raise RunError(f"{path} is itself a run; use read_run, or give its parent folder")
         raise RunError(f"{path} holds no finished run; make some with nsfwtrain sweep")
     return pd.DataFrame([_flat_facts(run) for run in runs], index=[run.name for run in runs])
 
@@ -87,12 +90,15 @@ def read_facts(run: Path) -> dict[str, Any]:
     Raises
     ------
     RunError
-        If it does not exist, or is not a JSON object.
+        If it cannot be read, or is not a JSON object.
     """
+    path = run / FACTS_FILE
     try:
-        facts = json.loads((run / FACTS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        facts = json.loads(_read_text(path))
+    except RunError as error:
         raise RunError(f"{run} is not a finished run: {error}") from error
+    except ValueError as error:
+        raise RunError(f"{run} is not a finished run: {path} is not a JSON file") from error
     if not isinstance(facts, dict):
         raise RunError(f"{run} is not a finished run: {FACTS_FILE} is not a JSON object")
     return facts
@@ -109,10 +115,36 @@ def read_scores(run: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
+    text = _read_text(path)
     try:
-        return pd.read_csv(path)[list(dtypes)].astype(dtypes)
-    except (OSError, KeyError, ValueError) as error:
-        raise RunError(f"{path} is not valid: {error}") from error
+        frame = pd.read_csv(io.StringIO(text))
+    except pd.errors.EmptyDataError as error:
+        raise RunError(f"{path} is empty") from error
+    except pd.errors.ParserError as error:
+        raise RunError(f"{path} is not a CSV file") from error
+    absent = [name for name in dtypes if name not in frame]
+    if absent:
+        noun = "column" if len(absent) == 1 else "columns"
+        raise RunError(f"{path} is not valid: it lacks the {noun} {', '.join(absent)}")
+    frame = frame[list(dtypes)]
+    for name, dtype in dtypes.items():
+        try:
+            frame = frame.astype({name: dtype})
+        except (ValueError, OverflowError) as error:
+            numbers = "integers" if dtype == "int64" else "numbers"
+            raise RunError(
+                f"{path} is not valid: the column {name} must hold only {numbers}"
+            ) from error
+    return frame
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is not UTF-8 text") from error
 
 
 def _flat_facts(run: Path) -> dict[str, Any]:
