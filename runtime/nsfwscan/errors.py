@@ -49,7 +49,7 @@ REASONS = {
     Reason.SPECIAL_FILE: "a pipe, socket or device; such files are never opened",
     Reason.UNREADABLE: "permission was denied, or the disk failed",
     Reason.EMPTY: "the extension is that of an image, but the file is empty",
-    Reason.NOT_AN_IMAGE: "the extension is that of an image, but the content is not an image",
+    Reason.NOT_AN_IMAGE: "the content is not an image, but its name is, or it is standard input",
     Reason.UNSUPPORTED: "nsfwscan does not decode the image's format",
     Reason.TRUNCATED: "the file ends before the image does",
     Reason.CORRUPT: "the image's data is damaged",

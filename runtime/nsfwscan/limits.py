@@ -63,6 +63,8 @@ class ScanOptions:
     ------
     ValueError
         If a number is out of range.
+    TypeError
+        If a value is not a number.
     """
 
     frames: int = FRAMES
@@ -83,5 +85,11 @@ class ScanOptions:
         least |= {"timeout": LEAST_TIMEOUT, "max_memory": LEAST_MEMORY}
         for name, minimum in least.items():
             value = getattr(self, name)
-            if value is not None and not value >= minimum:  # NaN is not
+            if value is None and name in {"batch_size", "workers", "threads"}:
+                continue
+            kinds = (int, float) if name == "timeout" else (int,)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                wanted = "a number" if name == "timeout" else "an integer"
+                raise TypeError(f"{name} must be {wanted}, got {value!r}")
+            if not value >= minimum:  # NaN is not
                 raise ValueError(f"{name} must be {minimum} or more, got {value}")

@@ -36,3 +36,20 @@ def test_the_error_for_an_option_out_of_range_names_it(
     with pytest.raises(ValueError, match=f"^{name} must be {least} or more, got {value}$"):
         ScanOptions(**{name: value})  # type: ignore[arg-type]
     ScanOptions(**{name: least})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_filesize", 1e6),
+        ("max_pixels", None),
+        ("frames", None),
+        ("workers", 2.0),
+        ("threads", True),
+        ("timeout", "30"),
+        ("max_memory", None),
+    ],
+)
+def test_an_option_of_another_type_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"^{name} must be an? (integer|number), got "):
+        ScanOptions(**{name: value})  # type: ignore[arg-type]

@@ -1,4 +1,5 @@
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 from threading import enumerate as enumerate_threads
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -541,3 +543,31 @@ def test_a_forged_sha1_does_not_give_another_image_s_score(
             assert {r.sha1 for r in records} == {"f" * 40}
             assert [r.score for r in records] == pytest.approx([i / 5 for i in range(6)], abs=1e-6)
             assert [r.cached for r in records] == [cached] * 6
+
+
+def test_a_source_that_blocks_does_not_keep_a_scan_from_ending(
+    tmp_path: Path, redness: Classifier
+) -> None:
+    write(tmp_path / "a.png", 51)
+    released = Event()
+
+    def blocks() -> BinaryIO:
+        released.wait(60)
+        return io.BytesIO()
+
+    sources: list[Path | Entry] = [tmp_path / "a.png", Entry("slow", open=blocks)]
+    started = time.monotonic()
+    with scan(sources, redness) as run:
+        assert next(run).score == 0.2
+    assert time.monotonic() - started < 30
+    released.set()
+
+
+def test_a_source_that_fails_is_one_record(tmp_path: Path, redness: Classifier) -> None:
+    def fails() -> BinaryIO:
+        raise RuntimeError("bad member")
+
+    first, last = write(tmp_path / "a.png", 51), write(tmp_path / "b.png", 102)
+    records = list(scan([first, Entry("archive.zip!a.jpg", open=fails), last], redness))
+    assert [r.reason for r in records] == [None, "unreadable", None]
+    assert [r.path for r in records] == [str(first), "archive.zip!a.jpg", str(last)]

@@ -127,7 +127,10 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         code = end.exit_code
         discard_stdout()  # it failed once, and would fail again at shutdown
     signal = termination.requested()
-    sys.exit(128 + signal if signal is not None and code == INTERRUPTED else code)
+    if signal is not None:
+        # The interpreter's shutdown can take seconds, in which a further signal would kill it.
+        termination.end_at_once(128 + signal if code == INTERRUPTED else code)
+    sys.exit(code)
 
 
 def _say(text: str) -> None:

@@ -194,7 +194,10 @@ def _image_from_stdin(max_filesize: int) -> "Entry":
     from nsfwscan.sources.entry import Entry
     from nsfwscan.sources.reader import read_up_to
 
-    data = read_up_to(_stdin(), max_filesize + 1)
+    try:
+        data = read_up_to(_stdin(), max_filesize + 1)
+    except OSError as error:
+        raise InputError(f"cannot read standard input: {error.strerror}") from error
     return Entry(_STDIN, explicit=True, open=lambda: io.BytesIO(data))
 
 

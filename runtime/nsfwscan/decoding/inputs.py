@@ -12,7 +12,12 @@ from PIL.JpegImagePlugin import JpegImageFile
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.pixels import DecodedImage
 from nsfwscan.decoding.preprocess import decode, image_frames, to_decoded_image
+from nsfwscan.errors import ImageError, Reason
 from nsfwscan.limits import ScanOptions
+from nsfwscan.sources.filetype import FORMATS
+
+_ANIMATED = {row.plugin for row in FORMATS if row.animated} - {"HEIF"}
+"""Of a HEIF collection, the primary image is on show, and need not be the first."""
 
 ImageInput = bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.uint8]
 """The bytes of an image file; a file opened in binary mode; a Pillow image; or an array: uint8,
@@ -50,9 +55,14 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
             image = image.fp.read()
     if isinstance(image, Image.Image):
         with _position_kept(image):
+            if image.format in _ANIMATED and image.tell():
+                image.seek(0)
             return to_decoded_image(image_frames(image, preprocess, **limits))
     if hasattr(image, "read"):
-        image = cast("BinaryIO", image).read()
+        try:
+            image = cast("BinaryIO", image).read()
+        except (OSError, ValueError) as error:  # ValueError: it is closed
+            raise ImageError(Reason.UNREADABLE, f"the file cannot be read: {error}") from error
     if not isinstance(image, (bytes, bytearray, memoryview)):
         raise TypeError(
             "expected bytes, a file open in binary mode, a Pillow image or a uint8 array, "

@@ -231,7 +231,9 @@ class Classifier:
         from nsfwscan.decoding.inputs import decode_input  # noqa: PLC0415 - loads Pillow
         from nsfwscan.inference.scoring import score_images  # noqa: PLC0415
 
-        if isinstance(images, (bytes, bytearray, memoryview)) or not isinstance(images, Iterable):
+        single = isinstance(images, (bytes, bytearray, memoryview)) or hasattr(images, "read")
+        single |= isinstance(images, np.ndarray) and images.ndim < 4
+        if single or not isinstance(images, Iterable):
             raise TypeError(f"expected a list of images, got {type(images).__name__}")
         options = options or ScanOptions()
         preprocess = self.manifest.preprocess

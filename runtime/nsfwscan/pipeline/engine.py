@@ -118,8 +118,8 @@ class Engine:
         if threading.current_thread() in self._threads:
             return  # the garbage collector may run this on any thread
         for thread in self._threads:
-            # "discover" stops at its next entry; if it waits for a list to continue, it is left.
-            thread.join(timeout=0.5 if thread.name == "discover" else None)
+            # A list that does not continue, or an entry that does not open, can block its thread.
+            thread.join(timeout=0.5 if thread.name in {"discover", "decode"} else None)
 
     def _kill_busy_workers(self) -> None:
         for worker in self._busy.copy():

@@ -30,7 +30,8 @@ class Entry:
     explicit
         Whether the user gave this location, or a walk found it.
     open
-        Opens the bytes. None for a file, which the worker process opens by its location.
+        Opens the bytes. None for a file, which the worker process opens by its location. It runs on
+        a thread of the scan, may be called twice, and no timeout covers it.
     """
 
     location: str

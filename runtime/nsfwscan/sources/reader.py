@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import PurePath
 from typing import BinaryIO
 
@@ -120,11 +121,18 @@ def read_stream(entry: Entry, max_filesize: int) -> bytes | Skipped | Problem:
                 return _not_an_image(refusal)
             if refusal is not None:
                 return refusal
-            data = head + read_up_to(stream, max_filesize + 1 - len(head))
+            if type(stream) is BytesIO:
+                stream.seek(-len(head), os.SEEK_CUR)
+                data = stream.read(max_filesize + 1)  # all at once: that copies nothing
+            else:
+                data = head + read_up_to(stream, max_filesize + 1 - len(head))
     except OSError as error:
         return problem_of(entry.location, error, explicit=entry.explicit)
-    except ValueError as error:  # the stream is closed
-        return Problem(entry.location, Reason.UNREADABLE, str(error))
+    except MemoryError:
+        return Problem(entry.location, Reason.TOO_LARGE, "there is not enough memory to read it")
+    except Exception as error:  # noqa: BLE001 - a source may raise anything, as a damaged archive does
+        said = f"{type(error).__name__}: {error}"
+        return Problem(entry.location, Reason.UNREADABLE, f"its source failed ({said})")
     return data if len(data) <= max_filesize else _too_large(entry.location, max_filesize)
 
 

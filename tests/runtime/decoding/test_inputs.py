@@ -92,3 +92,21 @@ def test_the_limits_apply() -> None:
             decode_input(given, PREPROCESS, ScanOptions(max_pixels=1000))
     with pytest.raises(ImageError, match="not-a-picture"):
         decode_input(b"text", PREPROCESS, OPTIONS)
+
+
+def test_one_frame_of_an_animation_is_the_first() -> None:
+    frames = [Image.new("RGB", (9, 9), (60 * i, 0, 0)) for i in range(4)]
+    animation = Image.open(
+        io.BytesIO(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    )
+    animation.seek(2)
+    (first,) = decode_input(animation, PREPROCESS, ScanOptions(frames=1)).pixels
+    assert first.max() == 0
+    assert animation.tell() == 2
+
+
+def test_a_closed_file_is_unreadable() -> None:
+    closed = io.BytesIO(JPEG)
+    closed.close()
+    with pytest.raises(ImageError, match="unreadable"):
+        decode_input(closed, PREPROCESS, OPTIONS)

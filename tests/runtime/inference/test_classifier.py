@@ -385,3 +385,8 @@ def test_the_error_for_an_image_in_memory_gives_its_index(open_nsfw: Classifier)
         open_nsfw.score([good, b"text"])
     with pytest.raises(TypeError, match="a list of images, got bytes"):
         open_nsfw.score(good)  # type: ignore[arg-type]
+    for one in (io.BytesIO(good), Image.open(io.BytesIO(good)), np.zeros((9, 9, 3), np.uint8)):
+        with pytest.raises(TypeError, match="a list of images"):
+            open_nsfw.score(one)  # type: ignore[arg-type]
+    black = np.zeros((2, 9, 9, 3), np.uint8)
+    assert open_nsfw.score(black) == open_nsfw.score(list(black))

@@ -173,3 +173,38 @@ def test_an_unreadable_stream_is_a_problem() -> None:
     assert [one.reason for one in found if isinstance(one, Problem)] == [
         "unreadable", "vanished", "unreadable",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "said"),
+    [
+        (RuntimeError("bad member"), "unreadable", "RuntimeError: bad member"),
+        (EOFError("ends"), "unreadable", "EOFError: ends"),
+        (StopIteration(), "unreadable", "StopIteration"),
+        (MemoryError(), "too-large", "not enough memory"),
+    ],
+)
+def test_an_error_of_a_source_is_a_problem_of_its_entry(
+    error: Exception, reason: str, said: str
+) -> None:
+    def fails() -> BinaryIO:
+        raise error
+
+    found = read_stream(Entry("member", open=fails), MOST)
+    assert isinstance(found, Problem)
+    assert found.reason == reason
+    assert said in found.detail
+
+
+@pytest.mark.parametrize("stream", [io.StringIO("text"), None, b"bytes"])
+def test_a_source_that_gives_no_binary_stream_is_a_problem(stream: object) -> None:
+    found = read_stream(Entry("member", open=lambda: stream), MOST)  # type: ignore[arg-type,return-value]
+    assert isinstance(found, Problem)
+    assert found.reason == "unreadable"
+
+
+def test_a_stream_is_read_from_its_position() -> None:
+    photo = encoded(load_photo("chelsea.png"), "JPEG")
+    stream = io.BytesIO(b"header" + photo)
+    stream.seek(6)
+    assert read_stream(Entry("-", open=lambda: stream), MOST) == photo
