@@ -8,13 +8,13 @@ import pytest
 from conftest import Run
 from faults.scans import many, parsed, redness, results, start
 
-IMAGES = 8_000
-KILLS = 20
+IMAGES = 6_000
+KILLS = 15
 
 
 @pytest.mark.slow
 def test_scores_survive_kills_at_every_stage(run: Run, tmp_path: Path) -> None:
-    """Each kill comes a twentieth of the scan later, among images that have no score yet.
+    """Each kill comes a fifteenth of the scan later, among images that have no score yet.
 
     Every fifth kill comes while the scan starts.
     """
