@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
-from types import TracebackType
 from typing import Any
 
 from nsfwscan.cache.store import Cache, CacheKey
@@ -69,12 +68,7 @@ class Scan(Iterator[Record]):
         """Give the scan itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the scan."""
         self.close()
 

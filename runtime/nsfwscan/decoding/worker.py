@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from nsfwscan.decoding.pixels import DecodedImage
 
 _log = logging.getLogger("nsfwscan.decoding")
-_log.addHandler(logging.NullHandler())
 
 _START_SECONDS = 60.0
 

@@ -88,6 +88,7 @@ def test_an_invalid_image_header_is_refused(fields: list[object]) -> None:
 def test_any_bytes_are_an_answer_or_a_protocol_error(line: bytes) -> None:
     for parse in (parse_read_answer, lambda line: parse_decode_answer(line, 3)):
         try:
-            parse(line)
+            answer = parse(line)
         except ProtocolError:
             continue
+        assert isinstance(answer, (Digests, Kind, Failure, ImageHeader))
