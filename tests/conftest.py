@@ -24,8 +24,11 @@ NOBODY = 65534
 settings.register_profile("shared", deadline=None)  # shared machines are slow at times
 settings.load_profile("shared")
 
-# A shell's background job ignores SIGINT, and the commands that the tests interrupt inherit that.
+# A shell's background job ignores SIGINT, one of nohup SIGHUP, and the commands that the tests
+# interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 GROUPS = (
     ("large variants", re.compile(r"\[variant-b[567]\]")),
