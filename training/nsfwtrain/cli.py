@@ -178,8 +178,9 @@ def audit(
 ) -> None:
     """Report problems that would spoil a training run; exit 1 if there are any."""
     with _errors():
-        from nsfwtrain.data.audit import NEAR, PROBLEMS
+        from nsfwtrain.data.audit import PROBLEMS
         from nsfwtrain.data.audit import audit as search
+        from nsfwtrain.data.similarity import NEAR
 
         found = search(store, split_file, distance=NEAR if distance is None else distance)
         for problem, heading in PROBLEMS.items():

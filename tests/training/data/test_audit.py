@@ -1,15 +1,12 @@
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers import RGB_PHOTOS, encoded, load_photo
-from hypothesis import given
-from hypothesis import strategies as st
+from helpers import RGB_PHOTOS, load_photo
 
 from nsfwscan.dataset.objects import object_path
-from nsfwtrain.data.audit import PROBLEMS, audit, difference_hash, straddling
+from nsfwtrain.data.audit import PROBLEMS, audit
 from nsfwtrain.data.store import import_folder
 from nsfwtrain.data.tables import PART, read_labels, write_table
 
@@ -73,32 +70,3 @@ def test_near_duplicates_in_different_parts_are_found(store: Path, tmp_path: Pat
     assert "(test)" in pair
     write_table(split_file, labels.assign(type="train"))
     assert audit(store, split_file).empty
-
-
-def test_only_similar_images_have_close_hashes() -> None:
-    photo = load_photo("astronaut.png")
-    plain = difference_hash(encoded(photo, "PNG"))
-    worse = difference_hash(encoded(photo.resize((300, 300)), "JPEG", quality=40))
-    other = difference_hash(encoded(load_photo("coffee.png"), "PNG"))
-    assert (plain ^ worse).bit_count() <= 4
-    assert (plain ^ other).bit_count() > 16
-
-
-hashes = st.lists(
-    st.tuples(st.sampled_from(["test", "train"]), st.integers(0, 2**64 - 1) | st.integers(0, 7)),
-    max_size=20,
-)
-
-
-def pairs(listed: list[tuple[str, str, int]], distance: int) -> Iterator[tuple[str, str, int]]:
-    for i, (a, part, value) in enumerate(listed):
-        for b, other, another in listed[i + 1 :]:
-            bits = (value ^ another).bit_count()
-            if part != other and bits <= distance:
-                yield a, b, bits
-
-
-@given(hashes, st.integers(0, 64))
-def test_near_duplicates_match_a_plain_loop(rows: list[tuple[str, int]], distance: int) -> None:
-    listed = [(str(i), part, value) for i, (part, value) in enumerate(rows)]
-    assert list(straddling(listed, distance)) == list(pairs(listed, distance))

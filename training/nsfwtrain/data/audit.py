@@ -5,18 +5,15 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from nsfwscan import ImageError, Preprocess, decode
+from nsfwscan import ImageError
 from nsfwscan.dataset.labels import LABEL_HEADER, PARTS, SPLIT_HEADER, is_object_id, rows
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.util.parallel import available_cores, map_ahead
+from nsfwtrain.data.similarity import NEAR, difference_hash, straddling
 from nsfwtrain.data.store import LABEL_FILE
 from nsfwtrain.data.tables import read_split
-
-NEAR = 4
-"""Default of the number of bits, of 64, by which the hashes of near-duplicates may differ."""
 
 PROBLEMS = {
     "malformed": "malformed rows",
@@ -28,9 +25,6 @@ PROBLEMS = {
     "straddling": "near-duplicates in different parts of the split",
 }
 """The kinds of problem in the order of the report, each with its heading."""
-
-_BITS = np.array([value.bit_count() for value in range(256)], np.int64)
-_THUMBNAIL = Preprocess(size=9, interpolation="box", jpeg_draft_margin=8)
 
 
 def audit(store: Path, split_file: Path | None = None, *, distance: int = NEAR) -> pd.DataFrame:
@@ -109,46 +103,3 @@ def _check_object(store: Path, object_id: str) -> tuple[str, int | tuple[str, st
         return object_id, difference_hash(data)
     except ImageError as error:
         return object_id, ("undecodable", f"{object_id}: {error.detail}")
-
-
-def difference_hash(data: bytes) -> int:
-    """Compute a 64-bit perceptual hash: the hashes of similar images differ in few bits.
-
-    The image is resized to 9 x 9 grey pixels. Each bit says whether a pixel of the first eight rows
-    is darker than its right neighbour ("dHash", N. Krawetz, 2013, which resizes to 9 x 8).
-
-    Raises
-    ------
-    ImageError
-        If the image cannot be decoded.
-    """
-    grey = decode(data, _THUMBNAIL).pixels[0].astype(np.int32).sum(axis=2)
-    bits = grey[:8, :-1] < grey[:8, 1:]
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def straddling(
-    hashes: Sequence[tuple[str, str, int]], distance: int
-) -> Iterator[tuple[str, str, int]]:
-    """Find near-duplicates in different parts.
-
-    Parameters
-    ----------
-    hashes
-        Name, part and 64-bit hash of each image.
-    distance
-        Largest number of bits by which the hashes of near-duplicates differ.
-
-    Yields
-    ------
-    tuple of str, str, int
-        The two names, in the order of `hashes`, and the number of bits that differ.
-    """
-    names = [name for name, _, _ in hashes]
-    parts = np.array([part for _, part, _ in hashes])
-    values = np.array([value for _, _, value in hashes], np.uint64)
-    for i, name in enumerate(names):
-        different = (values[i + 1 :] ^ values[i]).view(np.uint8).reshape(-1, 8)
-        bits = _BITS[different].sum(axis=1)
-        near = np.flatnonzero((bits <= distance) & (parts[i + 1 :] != parts[i]))
-        yield from ((name, names[i + 1 + j], int(bits[j])) for j in near)
