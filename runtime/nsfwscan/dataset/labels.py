@@ -1,4 +1,4 @@
-"""Label files: whether each object is decent (0) or indecent (1).
+"""Label files, which give each object the label 0 or 1; a scan flags label 1.
 
 ``label.csv`` has the header ``objectId,value``; ``split_label.csv`` has ``objectId,value,type``.
 """
@@ -16,6 +16,8 @@ Part = Literal["train", "validation", "test"]
 
 PARTS: tuple[Part, ...] = get_args(Part)
 LABELS = (0, 1)
+DEFAULT_NAMES = ("decent", "indecent")
+"""The names of label 0 and label 1 where nobody chose others."""
 
 LABEL_HEADER = ["objectId", "value"]
 SPLIT_HEADER = [*LABEL_HEADER, "type"]
@@ -25,7 +27,7 @@ _OBJECT_ID = re.compile(r"[0-9a-f]{40}\.[a-z0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One row of a label file: an object ID, and 0 (decent) or 1 (indecent)."""
+    """One row of a label file: an object ID, and 0 or 1."""
 
     object_id: str
     value: int

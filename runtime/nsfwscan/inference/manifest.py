@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from nsfwscan.dataset.labels import DEFAULT_NAMES
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.errors import ManifestError
 from nsfwscan.util.escape import to_json
@@ -153,7 +154,7 @@ class Manifest:
     schema: int = SCHEMA
     name: str
     variant: str | None = None
-    labels: tuple[str, str] = ("decent", "indecent")
+    labels: tuple[str, str] = DEFAULT_NAMES
     threshold: float = 0.5
     threshold_choice: str = "not stated"
     preprocess: Preprocess

@@ -2,12 +2,14 @@ import hashlib
 from collections import Counter
 
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nsfwscan.dataset.labels import LABELS, PARTS
-from nsfwtrain.data.split import balance, keys, moved, split
-from nsfwtrain.data.tables import label_frame
+from nsfwscan.errors import LabelError
+from nsfwtrain.data.split import balance, check_parts, keys, moved, split
+from nsfwtrain.data.tables import label_frame, split_frame
 
 TEST, VALIDATION, REST = range(25), range(25, 50), range(50, 256)
 
@@ -117,3 +119,38 @@ def test_the_index_does_not_matter() -> None:
     frame = label_frame(labels((TEST, 0, 3), (TEST, 1, 5)))
     shuffled = frame.sample(frac=1, random_state=0)
     assert split(shuffled)["type"].tolist() == split(shuffled.reset_index())["type"].tolist()
+
+
+def test_a_split_with_enough_images_passes() -> None:
+    small = [(keys, value, 2) for keys in (TEST, VALIDATION, REST) for value in (0, 1)]
+    check_parts(split(label_frame(labels(*small))))
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (
+            [(TEST, 0, 40), (VALIDATION, 0, 40), (REST, 0, 400)],
+            "train has 0 of label 1 and needs 2; .* and 0 of label 1; add images of label 1 and",
+        ),
+        ([(REST, 0, 3), (REST, 1, 3)], "add images of label 0 and label 1 and split again$"),
+        (
+            [(TEST, 0, 9), (TEST, 1, 9), (VALIDATION, 0, 9), (VALIDATION, 1, 9), (REST, 0, 9),
+             (REST, 1, 1)],
+            "evaluate: train has 1 of label 1 and needs 2; the collection has 27 .* and 19 of",
+        ),
+    ],
+)  # fmt: skip
+def test_too_few_images_are_one_sentence(
+    groups: list[tuple[range, int, int]], message: str
+) -> None:
+    with pytest.raises(LabelError, match=message):
+        check_parts(split(label_frame(labels(*groups))))
+
+
+def test_a_poor_split_of_enough_images_is_to_be_made_again() -> None:
+    rows = labels(*[(keys, value, 20) for keys in (TEST, VALIDATION, REST) for value in (0, 1)])
+    check_parts(split(label_frame(rows)))
+    by_hand = split_frame((name, value, "train") for name, value in rows)
+    with pytest.raises(LabelError, match=r"test has 0 of label 1 .*; split the collection again$"):
+        check_parts(by_hand)

@@ -7,6 +7,7 @@ its part as the collection grows. Then the labels are balanced in validation and
 import pandas as pd
 
 from nsfwscan.dataset.labels import LABEL_HEADER, LABELS, PARTS
+from nsfwscan.errors import LabelError
 from nsfwtrain.data.tables import PART, sha1s
 
 _FIRST_KEY = {"test": 0, "validation": 25, "train": 50}
@@ -68,3 +69,36 @@ def moved(split: pd.DataFrame, previous: pd.DataFrame) -> int:
     """Count the rows that are in another part than in an earlier split."""
     before = _parts_before(split, previous)
     return int((before.notna() & (before != split["type"].astype("str"))).sum())
+
+
+def check_parts(assigned: pd.DataFrame) -> None:
+    """Check that a split can train and evaluate a classifier.
+
+    Each part needs an image of either label, and train needs two.
+
+    Raises
+    ------
+    LabelError
+        If a part has too few images of a label. The message gives the counts and the fix.
+    """
+    lacking = _lacking(assigned)
+    if not lacking:
+        return
+    totals = balance(assigned).sum()
+    fewer = " and ".join(f"label {value}" for value in LABELS if totals[value] == totals.min())
+    again = _lacking(split(assigned))
+    raise LabelError(
+        f"too few images to train and evaluate: {'; '.join(lacking)}; the collection has "
+        + " and ".join(f"{totals[value]:,} of label {value}" for value in LABELS)
+        + (f"; add images of {fewer} and split again" if again else "; split the collection again")
+    )
+
+
+def _lacking(split: pd.DataFrame) -> list[str]:
+    """List the parts that have too few images of a label, with the numbers."""
+    return [
+        f"{part} has {counts[value]} of label {value} and needs {needed}"
+        for part, counts in balance(split).iterrows()
+        for value in LABELS
+        if counts[value] < (needed := 2 if part == "train" else 1)
+    ]
