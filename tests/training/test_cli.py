@@ -12,6 +12,8 @@ from helpers import lacking
 from labelled import Collection
 from PIL import Image
 
+from nsfwtrain.data.split import split
+from nsfwtrain.data.tables import by_hash, label_frame, read_split, write_table
 from nsfwtrain.variants import VARIANTS
 
 
@@ -23,16 +25,41 @@ def test_variants_are_listed(run: Run) -> None:
     assert "4,050,845" in lines[1]
 
 
+def labels_of(count: int) -> list[tuple[str, int]]:
+    """Label random hashes: a third 0, two thirds 1."""
+    ids = [hashlib.sha1(str(i).encode()).hexdigest() + ".jpg" for i in range(count)]
+    return [(name, int(i % 3 > 0)) for i, name in enumerate(ids)]
+
+
 def test_split_writes_the_file_and_prints_the_counts(run: Run, tmp_path: Path) -> None:
-    ids = [hashlib.sha1(str(i).encode()).hexdigest() + ".jpg" for i in range(2000)]
-    rows = [f"{name},{int(i % 3 > 0)}" for i, name in enumerate(ids)]
-    (tmp_path / "label.csv").write_text("\n".join(["objectId,value", *rows]) + "\n")
+    labels = label_frame(labels_of(2000))
+    write_table(tmp_path / "label.csv", labels)
     done = run("split", "label.csv", "-o", "split.csv", program="nsfwtrain")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0
+    assert done.stderr == (
+        "nsfwtrain: label.csv is not in hash order; validation and test may not be a fair sample "
+        "if its rows keep the order of files; split with --order hash\n"
+    )
     table = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()[1:]}
     assert table["test"][0] == table["test"][1]
     assert table["total"] == ["667", "1,333", "2,000"]
-    assert len((tmp_path / "split.csv").read_text().splitlines()) == 2001
+    assert read_split(tmp_path / "split.csv").equals(split(labels))
+    fair = run(
+        "split", "label.csv", "-o", "fair.csv", "--order", "hash", program="nsfwtrain"
+    )  # fmt: skip
+    assert (fair.returncode, fair.stderr, fair.stdout) == (0, "", done.stdout)
+    assert read_split(tmp_path / "fair.csv").equals(split(by_hash(labels)))
+
+
+def test_too_few_images_are_not_split(run: Run, tmp_path: Path) -> None:
+    write_table(tmp_path / "label.csv", by_hash(label_frame(labels_of(6))))
+    done = run("split", "label.csv", "-o", "split.csv", program="nsfwtrain")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("nsfwtrain: too few images to train and evaluate: ")
+    assert done.stderr.endswith(
+        "2 of label 0 and 4 of label 1 in all; add images of label 0 and split again\n"
+    )
+    assert not (tmp_path / "split.csv").exists()
 
 
 def test_bad_labels_are_one_sentence(run: Run, tmp_path: Path) -> None:
@@ -50,12 +77,12 @@ def test_folders_are_imported_split_and_linked(run: Run, tmp_path: Path) -> None
     for label in (0, 1):
         folder = tmp_path / str(label)
         folder.mkdir()
-        for i in range(20):
-            Image.new("RGB", (9, 9), (i * 10, label * 200, 0)).save(folder / f"{i}.png")
+        for i in range(40):
+            Image.new("RGB", (9, 9), (i * 6, label * 200, 0)).save(folder / f"{i}.png")
         (folder / "fake.png").write_text("no image")
         done = train("import", str(label), "--store", "store", "--label", str(label))
         assert done.returncode == 1
-        assert "added: 20\n" in done.stdout
+        assert "added: 40\n" in done.stdout
         assert "unusable, left out: 1\n" in done.stdout
     sound = train("audit", "store")
     assert (sound.returncode, sound.stderr) == (0, "")
@@ -65,10 +92,46 @@ def test_folders_are_imported_split_and_linked(run: Run, tmp_path: Path) -> None
     assert "rows that changed their part: 0\n" in again.stdout
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "split.csv").read_text()
     linked = train("link", "split.csv", "--store", "store", "-o", "links")
-    assert linked.stdout == "40 links in links\n"
+    assert linked.stdout == "80 links in links\n"
     conflict = train("import", "0", "--store", "store", "--label", "1")
     assert conflict.returncode == 1
-    assert "under the other label, left as they are: 20\n" in conflict.stdout
+    assert "under the other label, left as they are: 40\n" in conflict.stdout
+    origin = tmp_path / "0" / "7.png"
+    assert f"  0/7.png: already imported from {origin} as label 0 (decent)\n" in conflict.stdout
+
+
+def test_labels_have_names(run: Run, tmp_path: Path) -> None:
+    def train(*arguments: str) -> CompletedProcess[str]:
+        return run("import", *arguments, "--store", "store", program="nsfwtrain")
+
+    for i, name in enumerate(("cat", "dog")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9), (i, 0, 0)).save(tmp_path / "photos" / name / "a.png")
+    refused = train("photos", "--by-folder")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    command = "nsfwtrain import photos --store store --by-folder --labels cat,dog"
+    assert f"; use: {command} (label 1" in refused.stderr
+    assert not (tmp_path / "store").exists()
+    done = train(*command.split()[2:3], "--by-folder", "--labels", "cat,dog")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("added: 2\n")
+    other = train("photos", "--by-folder", "--labels", "dog,cat")
+    assert other.returncode == 2
+    assert other.stderr.startswith("nsfwtrain: the labels of store are cat,dog, not dog,cat; use")
+    (tmp_path / "list.csv").write_text("file,class\nphotos/dog/a.png,cat\nlist.csv,dog\n")
+    conflict = train("list.csv")
+    assert conflict.returncode == 1
+    path = tmp_path / "photos" / "dog" / "a.png"
+    assert f"photos/dog/a.png: already imported from {path} as label 1 (dog)" in conflict.stdout
+    assert "unusable, left out: 1\n  list.csv: " in conflict.stdout
+
+
+def test_an_import_without_images_says_so(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("text")
+    done = run("import", "in", "--store", "store", "--label", "0", program="nsfwtrain")
+    assert (done.returncode, done.stderr) == (0, "nsfwtrain: in has no images\n")
+    assert "skipped: 1 text file\n" in done.stdout
 
 
 @pytest.mark.slow

@@ -102,6 +102,10 @@ def _progress(label: str, total: int) -> AbstractContextManager[Callable[[int], 
     return progress(console(sys.stderr, "auto"), label, total)
 
 
+def _warn(line: str) -> None:
+    typer.echo(f"{PROGRAM}: {printable(line)}", err=True)
+
+
 def _list(heading: str, lines: Iterable[str]) -> None:
     lines = list(lines)
     typer.echo(f"{heading}: {len(lines):,}")
@@ -136,26 +140,59 @@ def variants() -> None:
 
 @app.command("import")
 def import_(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Images of one label.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A folder of images, or a list in CSV or TSV.")
+    ],
     store: Store,
-    label: Annotated[int, _option("--label 0|1", "0 decent, 1 indecent.", min=0, max=1)],
+    label: Annotated[
+        str | None, _option("--label LABEL", "Label of all images of a folder: 0, 1 or its name.")
+    ] = None,
+    by_folder: Annotated[
+        bool, _option("--by-folder", "The name of each subfolder is a label.")
+    ] = False,
+    labels: Annotated[
+        str | None,
+        _option("--labels A,B", "Names of label 0 and of label 1, which a scan flags."),
+    ] = None,
+    path_column: Annotated[
+        str | None, _option("--path-column NAME", "Column of the paths in a list.")
+    ] = None,
+    label_column: Annotated[
+        str | None, _option("--label-column NAME", "Column of the labels in a list.")
+    ] = None,
     link: Annotated[
         bool, _option("--link", "Hard-link the files where possible, instead of copying.")
     ] = False,
 ) -> None:
-    """Add the images of a folder to a store; exit 1 if an image conflicts or is unusable."""
+    """Add labelled images to a store; exit 1 if an image conflicts or is unusable."""
     with _errors():
-        from nsfwtrain.data.store import import_folder
+        from nsfwtrain.data.files import labelled_files
+        from nsfwtrain.data.names import choose_names, parse_names, write_names
+        from nsfwtrain.data.store import import_files
 
-        value: Literal[0, 1] = 1 if label else 0
-        done = import_folder(folder, store, value, link=link)
+        names = choose_names(store, None if labels is None else parse_names(labels))
+        files = labelled_files(
+            source,
+            store,
+            names,
+            label=label,
+            by_folder=by_folder,
+            path_column=path_column,
+            label_column=label_column,
+        )
+        if labels is not None and names is not None:
+            write_names(store, names)
+        done = import_files(files, store, link=link)
         typer.echo(f"added: {done.added:,}")
         typer.echo(f"already there: {done.present:,}")
-        _list("already there under the other label, left as they are", done.conflicts)
+        conflicts = (f"{path}: {why}" for path, why in done.conflicts)
+        _list("already there under the other label, left as they are", conflicts)
         _list("unusable, left out", (f"{path}: {why}" for path, why in done.unusable))
         if done.skipped:
             kinds = ", ".join(kind.counted(n) for kind, n in done.skipped.most_common())
             typer.echo(f"skipped: {kinds}")
+        if not done.images:
+            _warn(f"{source} has no images")
         if done.conflicts or done.unusable:
             raise typer.Exit(1)
 
@@ -200,23 +237,30 @@ def split(
             "An earlier split; images stay in its test and validation parts if possible.",
         ),
     ] = None,
+    order: Annotated[
+        Literal["file", "hash"],
+        _option("--order file|hash", "Order of the rows; hash makes the parts a fair sample."),
+    ] = "file",
 ) -> None:
     """Split a label file by hash into train, validation and test, and print the counts."""
     with _errors():
-        from nsfwtrain.data.split import balance, moved
+        from nsfwtrain.data.split import balance, check_parts, moved
         from nsfwtrain.data.split import split as assign
-        from nsfwtrain.data.tables import read_labels, read_split, write_table
+        from nsfwtrain.data.tables import by_hash, is_by_hash, read_labels, read_split, write_table
 
         before = None if previous is None else read_split(previous)
-        assigned = assign(read_labels(labels), before)
+        rows = read_labels(labels)
+        if order == "hash":
+            rows = by_hash(rows)
+        elif not is_by_hash(rows):
+            _warn(
+                f"{labels} is not in hash order; validation and test may not be a fair sample if "
+                "its rows keep the order of files; split with --order hash"
+            )
+        assigned = assign(rows, before)
+        check_parts(assigned)
         write_table(output, assigned)
         counts = balance(assigned)
-        for part, row in counts.iterrows():
-            for value in row.index[row == 0]:
-                typer.echo(
-                    f"{PROGRAM}: {part} has no image of label {value}; fit needs at least one",
-                    err=True,
-                )
         counts.loc["total"] = counts.sum()
         counts["total"] = counts.sum(axis="columns")
         typer.echo(f"{'':10}{'label 0':>10}{'label 1':>10}{'total':>10}")

@@ -51,6 +51,25 @@ def is_object_id(text: str) -> bool:
     return _OBJECT_ID.fullmatch(text) is not None
 
 
+def cells(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Yield the line number and the cells of each row of a CSV file, from the header on.
+
+    Raises
+    ------
+    LabelError
+        If the file cannot be read, or is not CSV in UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, delimiter=delimiter)
+            for row in reader:
+                yield reader.line_num, row
+    except OSError as error:
+        raise LabelError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LabelError(f"{path} is not a CSV file in UTF-8: {error}") from error
+
+
 def rows(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield the line number and the cells of each row below a header.
 
@@ -59,20 +78,13 @@ def rows(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     LabelError
         If the file cannot be read, is not CSV in UTF-8, or has a different header.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            found = next(reader, [])
-            if found != list(header):
-                raise LabelError(
-                    f"{path}: the first line must be {','.join(header)}, got {','.join(found)}"
-                )
-            for row in reader:
-                yield reader.line_num, row
-    except OSError as error:
-        raise LabelError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise LabelError(f"{path} is not a CSV file in UTF-8: {error}") from error
+    table = cells(path)
+    _, found = next(table, (1, []))
+    if found != list(header):
+        raise LabelError(
+            f"{path}: the first line must be {','.join(header)}, got {','.join(found)}"
+        )
+    yield from table
 
 
 def read_labels(path: Path) -> list[Label]:

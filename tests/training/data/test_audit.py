@@ -1,12 +1,12 @@
 import hashlib
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from helpers import RGB_PHOTOS, load_photo
 
 from nsfwscan.dataset.objects import object_path
 from nsfwtrain.data.audit import PROBLEMS, audit
+from nsfwtrain.data.origins import read_origins
 from nsfwtrain.data.store import import_folder
 from nsfwtrain.data.tables import PART, read_labels, write_table
 
@@ -52,6 +52,7 @@ def test_each_problem_is_found(store: Path) -> None:
     for problem in ("missing", "renamed", "undecodable"):
         rows = found[found["problem"] == problem]
         assert [d.partition(":")[0] for d in rows["detail"]] == rows["objectId"].tolist()
+    assert details["renamed"].endswith(f"another hash (from {read_origins(store)[second]})")
 
 
 def test_near_duplicates_in_different_parts_are_found(store: Path, tmp_path: Path) -> None:
@@ -60,13 +61,14 @@ def test_near_duplicates_in_different_parts_are_found(store: Path, tmp_path: Pat
     import_folder(tmp_path / "again", store, 0)
     labels = read_labels(store / "label.csv")
     split_file = tmp_path / "split.csv"
-    parts = pd.Series(["test"] * 5 + ["train"], dtype=PART)
+    again = {name for name, path in read_origins(store).items() if path.endswith("x.jpg")}
+    parts = labels["objectId"].isin(again).map({True: "train", False: "test"}).astype(PART)
     write_table(split_file, labels.assign(type=parts))
     found = audit(store, split_file)
     assert found["problem"].tolist() == ["straddling"]
     (pair,) = found["detail"]
-    assert labels["objectId"].iloc[-1] in pair
-    assert "(train)" in pair
-    assert "(test)" in pair
+    assert again.pop() in pair
+    assert f"(train, from {tmp_path}/again/x.jpg)" in pair
+    assert f"(test, from {tmp_path}/in/coffee.png.jpg)" in pair
     write_table(split_file, labels.assign(type="train"))
     assert audit(store, split_file).empty

@@ -5,25 +5,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.errors import LabelError
-from nsfwtrain.data.names import NAMES_FILE, keep_names, parse_names, read_names, value_of
+from nsfwscan.errors import LabelError, StoreError
+from nsfwtrain.data.names import (
+    NAMES_FILE,
+    choose_names,
+    label_of,
+    parse_names,
+    read_names,
+    value_of,
+    write_names,
+)
 
 
 def test_names_are_kept_by_the_store(tmp_path: Path) -> None:
     store = tmp_path / "new" / "store"
     assert read_names(store) == ("decent", "indecent")
-    keep_names(store, parse_names("bezpečné, hubená kočka"))
-    keep_names(store, ("bezpečné", "hubená kočka"))
+    assert choose_names(store, None) is None
+    write_names(store, parse_names("bezpečné, hubená kočka"))
     assert read_names(store) == ("bezpečné", "hubená kočka")
+    for names in (None, ("bezpečné", "hubená kočka")):
+        assert choose_names(store, names) == ("bezpečné", "hubená kočka")
     assert json.loads((store / NAMES_FILE).read_text("utf-8"))["labels"][0] == "bezpečné"
 
 
-def test_other_names_change_nothing(tmp_path: Path) -> None:
-    keep_names(tmp_path, ("cat", "dog"))
-    before = (tmp_path / NAMES_FILE).read_bytes()
+def test_a_store_has_one_pair_of_names(tmp_path: Path) -> None:
+    write_names(tmp_path, ("cat", "dog"))
     with pytest.raises(LabelError, match=r"the labels of .* are cat,dog, not dog,cat; use another"):
-        keep_names(tmp_path, ("dog", "cat"))
-    assert (tmp_path / NAMES_FILE).read_bytes() == before
+        choose_names(tmp_path, ("dog", "cat"))
 
 
 @pytest.mark.parametrize(
@@ -59,10 +67,13 @@ def test_a_bad_file_is_one_sentence(tmp_path: Path, content: str, message: str) 
         read_names(tmp_path)
 
 
-def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / NAMES_FILE).mkdir()
+    with pytest.raises(LabelError, match=r"cannot read .*: Is a directory"):
+        read_names(tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(LabelError, match="Not a directory"):
-        keep_names(tmp_path / "file", ("a", "b"))
+    with pytest.raises(StoreError, match=r"cannot write .*: File exists"):
+        write_names(tmp_path / "file", ("a", "b"))
 
 
 words = st.text(st.sampled_from("aAbB"), min_size=1, max_size=3)
@@ -75,3 +86,15 @@ def test_a_word_has_one_label_or_none(names: list[str], word: str) -> None:
     same = [name.lower() == word.lower() for name in names]
     if word not in names:
         assert value_of(word, pair) == (same.index(True) if sum(same) == 1 else None)
+
+
+def test_an_unknown_word_is_one_sentence() -> None:
+    assert label_of("Indecent", None, "line 1") == 1
+    with pytest.raises(
+        LabelError, match=r"^line 1: the label must be 0, 1, cat or dog, got 'cow'$"
+    ):
+        label_of("cow", ("cat", "dog"), "line 1")
+    with pytest.raises(
+        LabelError, match=r"decent or indecent, got 'cow'; give the names of .* with"
+    ):
+        label_of("cow", None, "line 1")

@@ -131,13 +131,13 @@ def test_a_split_with_enough_images_passes() -> None:
     [
         (
             [(TEST, 0, 40), (VALIDATION, 0, 40), (REST, 0, 400)],
-            "train has 0 of label 1 and needs 2; .* and 0 of label 1; add images of label 1 and",
+            "train has 480 of label 0 and 0 of label 1, .* there are 480 .* add images of label 1",
         ),
         ([(REST, 0, 3), (REST, 1, 3)], "add images of label 0 and label 1 and split again$"),
         (
             [(TEST, 0, 9), (TEST, 1, 9), (VALIDATION, 0, 9), (VALIDATION, 1, 9), (REST, 0, 9),
              (REST, 1, 1)],
-            "evaluate: train has 1 of label 1 and needs 2; the collection has 27 .* and 19 of",
+            "evaluate: train has 9 of label 0 and 1 of label 1; each part .* add images of label 1",
         ),
     ],
 )  # fmt: skip
@@ -152,5 +152,7 @@ def test_a_poor_split_of_enough_images_is_to_be_made_again() -> None:
     rows = labels(*[(keys, value, 20) for keys in (TEST, VALIDATION, REST) for value in (0, 1)])
     check_parts(split(label_frame(rows)))
     by_hand = split_frame((name, value, "train") for name, value in rows)
-    with pytest.raises(LabelError, match=r"test has 0 of label 1 .*; split the collection again$"):
+    with pytest.raises(
+        LabelError, match=r"test has 0 of label 0 and 0 .*; split the collection again$"
+    ):
         check_parts(by_hand)

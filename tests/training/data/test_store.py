@@ -7,8 +7,9 @@ from PIL import Image
 
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import LabelError, StoreError
+from nsfwtrain.data.origins import read_origins
 from nsfwtrain.data.store import import_folder
-from nsfwtrain.data.tables import read_labels
+from nsfwtrain.data.tables import read_labels, write_table
 
 
 def image(path: Path, level: int) -> bytes:
@@ -41,9 +42,12 @@ def test_a_second_import_adds_new_files_and_reports_conflicts(tmp_path: Path) ->
     image(tmp_path / "other" / "0.png", 0)
     image(tmp_path / "other" / "1.png", 200)
     third = import_folder(tmp_path / "other", tmp_path / "store", 1)
-    assert third.conflicts == [str(tmp_path / "other" / "0.png")]
+    origin = tmp_path / "decent" / "0.png"
+    assert third.conflicts == [
+        (str(tmp_path / "other" / "0.png"), f"already imported from {origin} as label 0 (decent)")
+    ]
     labels = read_labels(tmp_path / "store" / "label.csv")
-    assert labels["value"].tolist() == [0] * 6 + [1]
+    assert sorted(labels["value"]) == [0] * 6 + [1]
 
 
 def test_undecodable_images_and_other_files_are_not_imported(tmp_path: Path) -> None:
@@ -58,7 +62,7 @@ def test_undecodable_images_and_other_files_are_not_imported(tmp_path: Path) -> 
     labels = read_labels(tmp_path / "store" / "label.csv")
     assert set(labels["objectId"].str[-4:]) == {".png"}
     files = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
-    assert len(files) == 3  # two objects and the labels, no temporary file
+    assert len(files) == 4  # two objects, the labels and the origins, no temporary file
 
 
 def test_hard_links_share_the_bytes(tmp_path: Path) -> None:
@@ -94,3 +98,66 @@ def test_an_import_restores_missing_and_changed_objects(tmp_path: Path) -> None:
     done = import_folder(tmp_path / "in", tmp_path / "store", 0)
     assert (done.added, done.present) == (0, 3)
     assert [path.read_bytes() for path in (missing, changed, whole)] == before
+
+
+def hash_of(path: Path) -> str:
+    return hashlib.sha1(path.read_bytes()).hexdigest() + path.suffix
+
+
+def test_origins_are_the_first_files(tmp_path: Path) -> None:
+    image(tmp_path / "in" / "b.png", 1)
+    image(tmp_path / "in" / "c.png", 1)
+    image(tmp_path / "in" / "d.png", 2)
+    import_folder(tmp_path / "in", tmp_path / "store", 0)
+    image(tmp_path / "later" / "d.png", 2)
+    image(tmp_path / "later" / "e.png", 3)
+    import_folder(tmp_path / "later", tmp_path / "store", 0)
+    expected = [tmp_path / "in" / "b.png", tmp_path / "in" / "d.png", tmp_path / "later" / "e.png"]
+    assert read_origins(tmp_path / "store") == {hash_of(path): str(path) for path in expected}
+
+
+def test_a_store_without_origins_gets_them_when_imported_again(tmp_path: Path) -> None:
+    image(tmp_path / "in" / "a.png", 1)
+    import_folder(tmp_path / "in", tmp_path / "store", 0)
+    (tmp_path / "store" / "origin.csv").unlink()
+    image(tmp_path / "other" / "a.png", 1)
+    (reason,) = import_folder(tmp_path / "other", tmp_path / "store", 1).conflicts
+    assert reason[1] == "already imported as label 0 (decent)"
+    import_folder(tmp_path / "in", tmp_path / "store", 0)
+    assert list(read_origins(tmp_path / "store").values()) == [str(tmp_path / "in" / "a.png")]
+
+
+def test_the_same_bytes_under_two_extensions_are_one_image(tmp_path: Path) -> None:
+    data = encoded(Image.new("RGB", (20, 20)), "JPEG")
+    (tmp_path / "in").mkdir()
+    for name in ("a.jpg", "b.jpeg"):
+        (tmp_path / "in" / name).write_bytes(data)
+    done = import_folder(tmp_path / "in", tmp_path / "store", 0)
+    assert (done.added, done.present) == (1, 1)
+    assert len(read_labels(tmp_path / "store" / "label.csv")) == 1
+
+
+def test_rows_are_kept_in_hash_order(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        for i in range(12):
+            image(tmp_path / name / f"{i:02}.png", i + 100 * (name == "two"))
+        import_folder(tmp_path / name, tmp_path / "store", 0 if name == "one" else 1)
+    rows = read_labels(tmp_path / "store" / "label.csv")
+    assert rows["objectId"].is_monotonic_increasing
+    assert rows["value"].sum() == 12
+
+
+def test_a_file_in_another_order_keeps_its_rows(tmp_path: Path) -> None:
+    for i in range(8):
+        image(tmp_path / "in" / f"{i}.png", i)
+    import_folder(tmp_path / "in", tmp_path / "store", 0)
+    label_file = tmp_path / "store" / "label.csv"
+    write_table(label_file, read_labels(label_file)[::-1])
+    before = label_file.read_text()
+    for i in range(8, 16):
+        image(tmp_path / "in" / f"{i}.png", i)
+    import_folder(tmp_path / "in", tmp_path / "store", 0)
+    assert label_file.read_text().startswith(before)
+    added = read_labels(label_file)["objectId"][8:]
+    assert len(added) == 8
+    assert added.is_monotonic_increasing

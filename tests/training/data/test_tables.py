@@ -5,6 +5,8 @@ import pytest
 from nsfwscan import OutputError
 from nsfwscan.errors import LabelError
 from nsfwtrain.data.tables import (
+    by_hash,
+    is_by_hash,
     label_frame,
     read_labels,
     read_split,
@@ -50,3 +52,12 @@ def test_errors_give_file_and_line(tmp_path: Path) -> None:
         read_split(path)
     with pytest.raises(OutputError, match=r"cannot write .*gone/split\.csv: No such file"):
         write_table(tmp_path / "gone" / "split.csv", split_frame())
+
+
+def test_hash_order_is_that_of_each_label() -> None:
+    rows = label_frame([(A, 1), (B, 1), ("0" * 40 + ".jpg", 0)])
+    assert is_by_hash(rows)
+    assert not is_by_hash(rows.assign(value=0))
+    assert by_hash(rows)["objectId"].tolist() == ["0" * 40 + ".jpg", A, B]
+    assert is_by_hash(by_hash(rows).assign(value=0))
+    assert is_by_hash(label_frame())

@@ -11,6 +11,7 @@ from nsfwscan import ImageError
 from nsfwscan.dataset.labels import LABEL_HEADER, PARTS, SPLIT_HEADER, is_object_id, rows
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.util.parallel import available_cores, map_ahead
+from nsfwtrain.data.origins import read_origins
 from nsfwtrain.data.similarity import NEAR, difference_hash, straddling
 from nsfwtrain.data.store import LABEL_FILE
 from nsfwtrain.data.tables import read_split
@@ -41,12 +42,13 @@ def audit(store: Path, split_file: Path | None = None, *, distance: int = NEAR) 
     -------
     pandas.DataFrame
         A row for each problem: ``problem`` (a key of `PROBLEMS`), ``objectId`` (the first cell of a
-        malformed row; the first of two near-duplicates) and ``detail`` (a line to print).
+        malformed row; the first of two near-duplicates) and ``detail`` (a line to print, with
+        the origin of the object if the store knows it).
 
     Raises
     ------
     LabelError
-        If a file is not CSV or has a wrong header.
+        If a file is not CSV or has a wrong header, or ``origin.csv`` is not valid.
     """
     files = {store / LABEL_FILE: LABEL_HEADER}
     if split_file is not None:
@@ -64,11 +66,20 @@ def audit(store: Path, split_file: Path | None = None, *, distance: int = NEAR) 
         else:
             problem, detail = result
             problems.append((problem, object_id, detail))
+    origins = read_origins(store)
+    problems = [
+        (problem, name, detail + (f" (from {origins[name]})" if name in origins else ""))
+        for problem, name, detail in problems
+    ]
     if split_file is not None and not in_rows:
         parts = read_split(split_file).set_index("objectId")["type"].to_dict()
         assigned = [(name, parts[name], value) for name, value in hashes.items() if name in parts]
+        shown = {
+            name: f"{name} ({part}{f', from {origins[name]}' if name in origins else ''})"
+            for name, part in parts.items()
+        }
         problems += [
-            ("straddling", a, f"{a} ({parts[a]}) and {b} ({parts[b]}) differ in {bits} of 64 bits")
+            ("straddling", a, f"{shown[a]} and {shown[b]} differ in {bits} of 64 bits")
             for a, b, bits in straddling(assigned, distance)
         ]
     return pd.DataFrame(problems, columns=["problem", "objectId", "detail"])

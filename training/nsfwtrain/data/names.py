@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from nsfwscan.dataset.labels import DEFAULT_NAMES, LABELS
-from nsfwscan.errors import LabelError, OutputError, StoreError
+from nsfwscan.errors import LabelError, StoreError
 from nsfwscan.util.escape import UNPRINTABLE, to_json
 from nsfwscan.util.files import atomic_write
 
@@ -67,7 +67,7 @@ def stored_names(store: Path) -> Names | None:
     path = store / NAMES_FILE
     try:
         found = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise LabelError(f"cannot read {path}: {error.strerror}") from error
@@ -84,8 +84,25 @@ def read_names(store: Path) -> Names:
     return stored_names(store) or DEFAULT_NAMES
 
 
-def keep_names(store: Path, names: Names) -> None:
-    """Write the names of a store's labels, unless it has them.
+def choose_names(store: Path, given: Names | None) -> Names | None:
+    """Return the names of a new import: those given, or those of the store, if there are any.
+
+    Raises
+    ------
+    LabelError
+        If the store has other names than those given, or an invalid ``labels.json``.
+    """
+    stored = stored_names(store)
+    if given and stored and given != stored:
+        raise LabelError(
+            f"the labels of {store} are {','.join(stored)}, not {','.join(given)}; use another "
+            "store, or leave out --labels"
+        )
+    return given or stored
+
+
+def write_names(store: Path, names: Names) -> None:
+    """Write the names of a store's labels.
 
     Parameters
     ----------
@@ -94,27 +111,15 @@ def keep_names(store: Path, names: Names) -> None:
 
     Raises
     ------
-    LabelError
-        If the store has other names, or an invalid ``labels.json``.
     StoreError
         If the file cannot be written.
     """
-    stored = stored_names(store)
-    if stored == names:
-        return
-    if stored is not None:
-        raise LabelError(
-            f"the labels of {store} are {','.join(stored)}, not {','.join(names)}; use another "
-            f"store, or leave out --labels"
-        )
     try:
         store.mkdir(parents=True, exist_ok=True)
-        with atomic_write(store / NAMES_FILE) as stream:
-            stream.write(to_json({"labels": names}) + "\n")
     except OSError as error:
-        raise StoreError(f"cannot write {store / NAMES_FILE}: {error.strerror}") from error
-    except OutputError as error:
-        raise StoreError(str(error)) from error
+        raise StoreError(f"cannot write {store}: {error.strerror}") from error
+    with atomic_write(store / NAMES_FILE) as stream:
+        stream.write(to_json({"labels": names}) + "\n")
 
 
 def value_of(word: str, names: Names) -> int | None:
@@ -127,3 +132,26 @@ def value_of(word: str, names: Names) -> int | None:
         if words.count(spelling(word)) == 1:
             return words.index(spelling(word)) % 2
     return None
+
+
+def label_of(word: str, names: Names | None, where: str) -> int:
+    """Return the label that a word stands for, as `value_of`.
+
+    Parameters
+    ----------
+    names
+        None if nobody chose names: `DEFAULT_NAMES`.
+    where
+        Origin of the word, for the message.
+
+    Raises
+    ------
+    LabelError
+        If the word is unknown.
+    """
+    value = value_of(word, names or DEFAULT_NAMES)
+    if value is None:
+        zero, one = names or DEFAULT_NAMES
+        fix = "" if names else "; give the names of label 0 and label 1 with --labels"
+        raise LabelError(f"{where}: the label must be 0, 1, {zero} or {one}, got {word!r}{fix}")
+    return value

@@ -86,19 +86,23 @@ def check_parts(assigned: pd.DataFrame) -> None:
         return
     totals = balance(assigned).sum()
     fewer = " and ".join(f"label {value}" for value in LABELS if totals[value] == totals.min())
-    again = _lacking(split(assigned))
+    again = f"add images of {fewer} and split again"
+    if not _lacking(split(assigned)):
+        again = "split the collection again"
     raise LabelError(
-        f"too few images to train and evaluate: {'; '.join(lacking)}; the collection has "
-        + " and ".join(f"{totals[value]:,} of label {value}" for value in LABELS)
-        + (f"; add images of {fewer} and split again" if again else "; split the collection again")
+        f"too few images to train and evaluate: {', '.join(lacking)}; each part needs 1 of either "
+        f"label and train 2, and there are {_counted(totals)} in all; {again}"
     )
 
 
 def _lacking(split: pd.DataFrame) -> list[str]:
-    """List the parts that have too few images of a label, with the numbers."""
+    """List the parts that have too few images of a label, with their numbers."""
     return [
-        f"{part} has {counts[value]} of label {value} and needs {needed}"
+        f"{part} has {_counted(counts)}"
         for part, counts in balance(split).iterrows()
-        for value in LABELS
-        if counts[value] < (needed := 2 if part == "train" else 1)
+        if counts.min() < (2 if part == "train" else 1)
     ]
+
+
+def _counted(counts: pd.Series) -> str:
+    return " and ".join(f"{counts[value]:,} of label {value}" for value in LABELS)

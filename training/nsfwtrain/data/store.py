@@ -3,16 +3,15 @@
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
-from nsfwscan import ImageError, Preprocess, Selection, decode
+from nsfwscan import ImageError, Preprocess, decode
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import StoreError
 from nsfwscan.sources.entry import Found, Problem, Skipped, problem_of
@@ -24,9 +23,18 @@ from nsfwscan.sources.filetype import (
     promised_format,
     sniff,
 )
-from nsfwscan.sources.walk import discover
 from nsfwscan.util.parallel import available_cores, map_ahead
-from nsfwtrain.data.tables import label_frame, read_labels, sha1s, write_table
+from nsfwtrain.data.files import Labelled, files_of_folder
+from nsfwtrain.data.names import read_names
+from nsfwtrain.data.origins import add_origins, read_origins
+from nsfwtrain.data.tables import (
+    by_hash,
+    is_by_hash,
+    label_frame,
+    read_labels,
+    sha1s,
+    write_table,
+)
 
 LABEL_FILE = "label.csv"
 
@@ -45,7 +53,8 @@ class Imported:
     present
         Number of files that the store already has under the same label.
     conflicts
-        Files that the store already has under the other label. The label does not change.
+        Files that the store already has under the other label, each with where that came from. The
+        label does not change.
     unusable
         Files that cannot be read or decoded, each with the reason. They are not imported.
     skipped
@@ -54,75 +63,105 @@ class Imported:
 
     added: int = 0
     present: int = 0
-    conflicts: list[str] = field(default_factory=list)
+    conflicts: list[tuple[str, str]] = field(default_factory=list)
     unusable: list[tuple[str, str]] = field(default_factory=list)
     skipped: Counter[Kind] = field(default_factory=Counter)
 
+    @property
+    def images(self) -> int:
+        """The number of images that were found, usable or not."""
+        return self.added + self.present + len(self.conflicts) + len(self.unusable)
 
-def import_folder(
-    folder: Path, store: Path, label: Literal[0, 1], *, link: bool = False
-) -> Imported:
-    """Add the images of a folder to a store, under one label.
 
-    The label file is written atomically at the end, also when the import is interrupted. An object
-    without a label does no harm: the next import labels it.
+def import_folder(folder: Path, store: Path, label: int, *, link: bool = False) -> Imported:
+    """Add the images of a folder to a store, under one label. See `import_files`.
+
+    Raises
+    ------
+    StoreError
+        If the folder does not exist, or as `import_files`.
+    LabelError
+        As `import_files`.
+    """
+    return import_files(files_of_folder(folder, label), store, link=link)
+
+
+def import_files(files: Iterable[Labelled], store: Path, *, link: bool = False) -> Imported:
+    """Add labelled images to a store.
+
+    The origins and the label file are written atomically at the end, also when the import is
+    interrupted. An object without a label does no harm: the next import labels it.
 
     Parameters
     ----------
-    folder
-        Searched recursively, as by `nsfwscan.scan`.
     store
         Created if it does not exist.
-    label
-        0 is decent, 1 indecent.
     link
         Hard-link the files where the file system can, instead of copying them.
 
     Raises
     ------
     StoreError
-        If the folder does not exist, or the store cannot be written.
+        If the store cannot be written.
     LabelError
-        If the store's label file is not valid.
+        If the store's label file or another of its tables is not valid.
     """
-    if not folder.is_dir():
-        raise StoreError(f"{folder} is not a folder; give a folder with images of one label")
-    label_file = store / LABEL_FILE
-    labels = _labels(label_file)
+    labels = _labels(store)
     hashes = sha1s(labels)
     values = dict(zip(hashes, labels["value"], strict=True))
     object_ids = dict(zip(hashes, labels["objectId"], strict=True))
-    added: list[tuple[str, int]] = []
+    names, origins = read_names(store), read_origins(store)
+    new: list[tuple[str, int]] = []
+    paths: dict[str, str] = {}
     done = Imported()
     cores = available_cores()
-    take = partial(_take, store=store, link=link, object_ids=object_ids)
-    found = discover([folder], Selection())
+    take = partial(_take, store=store, link=link, object_ids=dict(object_ids))
     try:
-        for path, result in map_ahead(take, found, workers=cores, window=4 * cores):
+        for path, label, result in map_ahead(take, files, workers=cores, window=4 * cores):
             if isinstance(result, Kind):
                 done.skipped[result] += 1
-            elif isinstance(result, _Unusable):
+                continue
+            if isinstance(result, _Unusable):
                 done.unusable.append((path, result.reason))
-            elif (sha1 := result.partition(".")[0]) not in values:
+                continue
+            sha1 = result.partition(".")[0]
+            object_id = object_ids.setdefault(sha1, result)
+            if sha1 not in values:
                 values[sha1] = label
-                added.append((result, label))
+                new.append((object_id, label))
                 done.added += 1
             elif values[sha1] == label:
                 done.present += 1
             else:
-                done.conflicts.append(path)
+                origin = origins.get(object_id) or paths.get(object_id)
+                where = f" from {origin}" if origin else ""
+                found = f"label {values[sha1]} ({names[values[sha1]]})"
+                done.conflicts.append((path, f"already imported{where} as {found}"))
+                continue
+            paths.setdefault(object_id, str(Path(path).absolute()))
     finally:
-        if added:
-            current = _labels(label_file)  # another import may have changed it in the meantime
-            new = label_frame(added)
-            new = new[~sha1s(new).isin(sha1s(current))]
-            write_table(label_file, pd.concat([current, new], ignore_index=True))
+        if paths:
+            add_origins(store, paths)
+        if new:
+            write_table(store / LABEL_FILE, _merged(_labels(store), label_frame(new)))
     return done
 
 
-def _labels(label_file: Path) -> pd.DataFrame:
-    """Read a label file; return an empty frame if it does not exist."""
+def _labels(store: Path) -> pd.DataFrame:
+    """Read a store's label file; return an empty frame if it does not exist."""
+    label_file = store / LABEL_FILE
     return read_labels(label_file) if label_file.exists() else label_frame()
+
+
+def _merged(current: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Merge new rows in hash order; follow the rows of a file that has another order.
+
+    The rows of `current` may contain some of the new ones, from an import at the same time.
+    """
+    new = new[~sha1s(new).isin(sha1s(current))]
+    if is_by_hash(current):
+        return by_hash(pd.concat([current, new]))
+    return pd.concat([current, by_hash(new)], ignore_index=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,41 +170,44 @@ class _Unusable:
 
 
 def _take(
-    entry: Found, *, store: Path, link: bool, object_ids: Mapping[str, str]
-) -> tuple[str, str | Kind | _Unusable]:
-    """Put a file into the store if it is an image.
+    file: Labelled, *, store: Path, link: bool, object_ids: Mapping[str, str]
+) -> tuple[str, int, str | Kind | _Unusable]:
+    """Put a file into the store if it is an image; return its location, its label and the result.
 
-    Returns
-    -------
-    tuple
-        The file's location, and one of: its object ID, the kind of a file that is not an image, the
-        reason why an image is unusable.
+    The result is its object ID, the kind of a file that is not an image, or the reason why an image
+    is unusable.
     """
+    entry, label = file
+    return entry.location, label, _stored(entry, store, link=link, object_ids=object_ids)
+
+
+def _stored(
+    entry: Found, store: Path, *, link: bool, object_ids: Mapping[str, str]
+) -> str | Kind | _Unusable:
     if isinstance(entry, Skipped):
-        return entry.location, entry.kind
+        return entry.kind
     if isinstance(entry, Problem):
-        return entry.location, _Unusable(entry.detail)
+        return _Unusable(entry.detail)
     path = Path(entry.location)
     try:
         data = path.read_bytes()
     except OSError as error:
-        problem = problem_of(entry.location, error, explicit=False)
-        return entry.location, _Unusable(problem.detail)
+        return _Unusable(problem_of(entry.location, error, explicit=entry.explicit).detail)
     format_ = sniff(data[:HEAD_BYTES], path.name)
-    if format_ is None and promised_format(path.name) is None:
-        return entry.location, kind_of(data[:HEAD_BYTES], path.name)
+    if format_ is None and promised_format(path.name) is None and not entry.explicit:
+        return kind_of(data[:HEAD_BYTES], path.name)
     sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
     if sha1 in object_ids and _is_stored(data, object_path(store, object_ids[sha1])):
-        return entry.location, object_ids[sha1]
+        return object_ids[sha1]
     try:
         decode(data, _TRIAL)
     except ImageError as error:
-        return entry.location, _Unusable(error.detail)
+        return _Unusable(error.detail)
     own = extension_of(path.name)
     usual = format_.extensions if format_ is not None else (own,)
     object_id = object_ids.get(sha1) or sha1 + (own if own in usual else usual[0])
     _put(data, path if link else None, object_path(store, object_id))
-    return entry.location, object_id
+    return object_id
 
 
 def _is_stored(data: bytes, path: Path) -> bool:

@@ -1,8 +1,8 @@
 """Read and write label files and split files as data frames.
 
-A label frame has the columns of ``label.csv``: ``objectId`` (str) and ``value`` (int64; 0 is
-decent, 1 indecent). A split frame also has ``type``, a categorical of train, validation and test.
-The rows keep the order of the file.
+A label frame has the columns of ``label.csv``: ``objectId`` (str) and ``value`` (int64; 0 or 1). A
+split frame also has ``type``, a categorical of train, validation and test. The rows keep the order
+of the file.
 """
 
 from collections.abc import Iterable
@@ -69,3 +69,13 @@ def sha1s(frame: pd.DataFrame) -> pd.Series:
 def targets(frame: pd.DataFrame) -> NDArray[np.float32]:
     """Return the labels as float32 (N,), 0 or 1."""
     return frame["value"].to_numpy(np.float32)
+
+
+def by_hash(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows in hash order: by ascending object ID."""
+    return frame.sort_values("objectId", ignore_index=True)
+
+
+def is_by_hash(frame: pd.DataFrame) -> bool:
+    """Check whether the rows of each label are in hash order, which is a random order of images."""
+    return all(rows.is_monotonic_increasing for _, rows in frame.groupby("value")["objectId"])
