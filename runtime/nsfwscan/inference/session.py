@@ -60,6 +60,8 @@ def engine() -> Any:
     """
     why = "its folder exists without its files"  # after one of two wheels was uninstalled
     try:
+        # If ONNX Runtime imports NumPy itself, a signal in that time prints a traceback.
+        import numpy as np  # noqa: F401, PLC0415 - as below
         import onnxruntime  # noqa: PLC0415 - the rest of the package works without it
     except ImportError as error:
         onnxruntime, why = None, sentence(error)
