@@ -288,6 +288,10 @@ def test_the_commands_of_the_training_guide_work(tmp_path: Path) -> None:
     make_collection(tmp_path / "made")
     (tmp_path / "made" / "0").rename(tmp_path / "decent")
     (tmp_path / "made" / "1").rename(tmp_path / "indecent")
+    for name, source in ("cats", "decent"), ("photos/cat", "decent"), ("photos/dog", "indecent"):
+        (tmp_path / name).mkdir(parents=True)
+        shutil.copy(tmp_path / source / "0.png", tmp_path / name)
+    (tmp_path / "list.csv").write_text("path,label\nindecent/1.png,dog\n")
     for row in VARIANTS:
         small_backbone(tmp_path / "backbones" / row.name, row.feature_dim)
     run_blocks(ROOT / "docs" / "training.md", tmp_path)

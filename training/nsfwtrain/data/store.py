@@ -106,45 +106,60 @@ def import_files(files: Iterable[Labelled], store: Path, *, link: bool = False) 
     LabelError
         If the store's label file or another of its tables is not valid.
     """
-    labels = _labels(store)
-    hashes = sha1s(labels)
-    values = dict(zip(hashes, labels["value"], strict=True))
-    object_ids = dict(zip(hashes, labels["objectId"], strict=True))
-    names, origins = read_names(store), read_origins(store)
-    new: list[tuple[str, int]] = []
-    paths: dict[str, str] = {}
+    tables = _Tables(store)
     done = Imported()
     cores = available_cores()
-    take = partial(_take, store=store, link=link, object_ids=dict(object_ids))
+    take = partial(_take, store=store, link=link, object_ids=dict(tables.object_ids))
     try:
         for path, label, result in map_ahead(take, files, workers=cores, window=4 * cores):
             if isinstance(result, Kind):
                 done.skipped[result] += 1
-                continue
-            if isinstance(result, _Unusable):
+            elif isinstance(result, _Unusable):
                 done.unusable.append((path, result.reason))
-                continue
-            sha1 = result.partition(".")[0]
-            object_id = object_ids.setdefault(sha1, result)
-            if sha1 not in values:
-                values[sha1] = label
-                new.append((object_id, label))
-                done.added += 1
-            elif values[sha1] == label:
-                done.present += 1
             else:
-                origin = origins.get(object_id) or paths.get(object_id)
-                where = f" from {origin}" if origin else ""
-                found = f"label {values[sha1]} ({names[values[sha1]]})"
-                done.conflicts.append((path, f"already imported{where} as {found}"))
-                continue
-            paths.setdefault(object_id, str(Path(path).absolute()))
+                tables.add(result, label, path, done)
     finally:
-        if paths:
-            add_origins(store, paths)
-        if new:
-            write_table(store / LABEL_FILE, _merged(_labels(store), label_frame(new)))
+        tables.write()
     return done
+
+
+class _Tables:
+    """The labels and origins of a store during an import, by the hash of the object."""
+
+    def __init__(self, store: Path) -> None:
+        labels = _labels(store)
+        hashes = sha1s(labels)
+        self.object_ids = dict(zip(hashes, labels["objectId"], strict=True))
+        self._values = dict(zip(hashes, labels["value"], strict=True))
+        self._store = store
+        self._names, self._origins = read_names(store), read_origins(store)
+        self._new: list[tuple[str, int]] = []
+
+    def add(self, object_id: str, label: int, path: str, done: Imported) -> None:
+        """Add the label and the origin of a file, and count it."""
+        sha1 = object_id.partition(".")[0]
+        object_id = self.object_ids.setdefault(sha1, object_id)
+        value = self._values.get(sha1)
+        if value is not None and value != label:
+            origin = self._origins.get(object_id)
+            where = f" from {origin}" if origin else ""
+            reason = f"already imported{where} as label {value} ({self._names[value]})"
+            done.conflicts.append((path, reason))
+            return
+        self._origins.setdefault(object_id, str(Path(path).absolute()))
+        if value is None:
+            self._values[sha1] = label
+            self._new.append((object_id, label))
+            done.added += 1
+        else:
+            done.present += 1
+
+    def write(self) -> None:
+        """Write what is new. Another import may have changed the files in the meantime."""
+        add_origins(self._store, self._origins)
+        if self._new:
+            merged = _merged(_labels(self._store), label_frame(self._new))
+            write_table(self._store / LABEL_FILE, merged)
 
 
 def _labels(store: Path) -> pd.DataFrame:
@@ -154,9 +169,9 @@ def _labels(store: Path) -> pd.DataFrame:
 
 
 def _merged(current: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """Merge new rows in hash order; follow the rows of a file that has another order.
+    """Merge the rows that are not in a label frame yet, in hash order if the frame has it.
 
-    The rows of `current` may contain some of the new ones, from an import at the same time.
+    Other frames keep their rows where they are, and the new rows follow in hash order.
     """
     new = new[~sha1s(new).isin(sha1s(current))]
     if is_by_hash(current):
