@@ -71,12 +71,13 @@ def _labels_of(
     folder: Path, subfolders: list[str], store: Path, names: Names | None
 ) -> dict[str, int]:
     """Return the label of each subfolder."""
-    known = names or DEFAULT_NAMES
-    unknown = [name for name in subfolders if value_of(name, known) is None]
-    if names is None and len(unknown) == len(subfolders) == len(LABELS):
+    expected = names or DEFAULT_NAMES
+    others = [name for name in subfolders if value_of(name, expected) is None]
+    if names is None and len(others) == len(subfolders) == len(LABELS):
         raise LabelError(
-            f"the order of the labels is not known; use: nsfwtrain import {quote(str(folder))} "
-            f"--store {quote(str(store))} --by-folder --labels {quote(','.join(unknown))} "
+            "the subfolders do not say which one is label 1; use: nsfwtrain import "
+            f"{quote(str(folder))} --store {quote(str(store))} --by-folder "
+            f"--labels {quote(','.join(others))} "
             "(label 1, the second, is what a scan flags)"
         )
     labels = {name: label_of(name, names, str(folder / name)) for name in subfolders}
@@ -84,7 +85,7 @@ def _labels_of(
         if value not in labels.values():
             raise LabelError(
                 f"{folder} has no subfolder of label {value}, which is called {value} or "
-                f"{known[value]}"
+                f"{expected[value]}"
             )
     return labels
 
