@@ -20,14 +20,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     from nsfwexport import keras
     from nsfwexport.convert import convert
     from nsfwtrain.run.fit import fit
-    from nsfwtrain.run.options import Options
+    from nsfwtrain.run.options import Converged, Options
     from nsfwtrain.variants import by_name
 
     root = tmp_path_factory.mktemp("trained")
     made = make_collection(root)
     fit(
         by_name("b0"), made.store, made.split, root / "runs" / "b0",
-        Options(batch_size=32, epochs=15), backbone=str(made.backbone),
+        Options(recipe=Converged()), backbone=str(made.backbone),
         cache=root / "cache", say=lambda _line: None,
     )  # fmt: skip
     convert(keras.load(root / "runs" / "b0"), root / "b0.onnx")

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -15,6 +15,31 @@ from nsfwscan.cli.framework import errors_as_exit_codes, run
 from nsfwscan.cli.streams import silent_libraries
 from nsfwscan.cli.termination import INTERRUPTED
 from nsfwscan.util.escape import printable
+from nsfwtrain.options import (
+    Backbone,
+    BatchSize,
+    Cache,
+    ClassWeight,
+    Epochs,
+    Labels,
+    LearningRate,
+    MixedPrecision,
+    Mode,
+    ModeName,
+    Patience,
+    Prevalence,
+    Recipe,
+    RecipeName,
+    Resume,
+    Seed,
+    SkipBad,
+    Split,
+    SplitOption,
+    Store,
+    check_recipe,
+    option,
+    parse_prevalence,
+)  # fmt: skip
 
 PROGRAM = "nsfwtrain"
 
@@ -25,57 +50,6 @@ app = typer.Typer(
     help="Train image classifiers on your own labelled collection.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _option(names: str, help: str, **more: Any) -> Any:  # noqa: A002 - typer's word
-    """Declare an option by its flags and, except for a switch, the name of its value."""
-    words = names.split()
-    flags = [word for word in words if word.startswith("-")]
-    metavar = None if len(flags) == len(words) else words[-1]
-    return typer.Option(*flags, metavar=metavar, help=help, **more)
-
-
-Store = Annotated[Path, _option("--store STORE", "The object store.")]
-Labels = Annotated[Path, typer.Argument(metavar="LABELS", help="CSV: objectId,value.")]
-Split = Annotated[Path, typer.Argument(metavar="SPLIT", help="CSV: objectId,value,type.")]
-SplitOption = Annotated[Path, _option("--split SPLIT", "The split file.")]
-SkipBad = Annotated[bool, _option("--skip-bad", "Leave out images that cannot be used.")]
-Cache = Annotated[
-    Path | None, _option("--cache FOLDER", "Folder of the caches; default: STORE/cache.")
-]
-Backbone = Annotated[
-    str | None,
-    _option(
-        "--backbone HANDLE",
-        "A SavedModel folder or a hub handle; default: the variant's handle.",
-    ),
-]
-Mode = Annotated[str, _option("--mode MODE", "features or end-to-end.")]
-Epochs = Annotated[int, _option("--epochs N", "Number of epochs.", min=1)]
-BatchSize = Annotated[
-    int | None, _option("--batch-size N", "Images in a step; default: the variant's.", min=1)
-]
-LearningRate = Annotated[
-    float, _option("--learning-rate RATE", "Adam's learning rate.", min=1e-9, max=1e3)
-]
-ClassWeight = Annotated[
-    str | None, _option("--class-weight balanced", "Give both labels the same weight.")
-]
-Patience = Annotated[
-    int | None,
-    _option(
-        "--patience N",
-        "Stop after N epochs without a lower validation loss, and keep the best.",
-        min=1,
-    ),
-]
-Seed = Annotated[
-    int, _option("--seed N", "Seed of the first weights and of the image order.", min=0)
-]
-MixedPrecision = Annotated[
-    bool, _option("--mixed-precision", "Compute in float16 if that is faster on the GPU.")
-]
-Resume = Annotated[bool, _option("--resume", "Continue an interrupted run.")]
 
 
 def main() -> NoReturn:
@@ -145,23 +119,23 @@ def import_(
     ],
     store: Store,
     label: Annotated[
-        str | None, _option("--label LABEL", "Label of all images of a folder: 0, 1 or its name.")
+        str | None, option("--label LABEL", "Label of all images of a folder: 0, 1 or its name.")
     ] = None,
     by_folder: Annotated[
-        bool, _option("--by-folder", "The name of each subfolder is a label.")
+        bool, option("--by-folder", "The name of each subfolder is a label.")
     ] = False,
     labels: Annotated[
         str | None,
-        _option("--labels A,B", "Names of label 0 and of label 1, which a scan flags."),
+        option("--labels A,B", "Names of label 0 and of label 1, which a scan flags."),
     ] = None,
     path_column: Annotated[
-        str | None, _option("--path-column NAME", "Column of the paths in a list.")
+        str | None, option("--path-column NAME", "Column of the paths in a list.")
     ] = None,
     label_column: Annotated[
-        str | None, _option("--label-column NAME", "Column of the labels in a list.")
+        str | None, option("--label-column NAME", "Column of the labels in a list.")
     ] = None,
     link: Annotated[
-        bool, _option("--link", "Hard-link the files where possible, instead of copying.")
+        bool, option("--link", "Hard-link the files where possible, instead of copying.")
     ] = False,
 ) -> None:
     """Add labelled images to a store; exit 1 if an image conflicts or is unusable."""
@@ -205,7 +179,7 @@ def audit(
     ] = None,
     distance: Annotated[
         int | None,
-        _option(
+        option(
             "--distance BITS",
             "Largest difference between the 64-bit hashes of near-duplicates; default: 4.",
             min=0,
@@ -229,17 +203,17 @@ def audit(
 @app.command()
 def split(
     labels: Labels,
-    output: Annotated[Path, _option("-o --output FILE", "CSV: objectId,value,type.")],
+    output: Annotated[Path, option("-o --output FILE", "CSV: objectId,value,type.")],
     previous: Annotated[
         Path | None,
-        _option(
+        option(
             "--previous SPLIT",
             "An earlier split; images stay in its test and validation parts if possible.",
         ),
     ] = None,
     order: Annotated[
         Literal["file", "hash"],
-        _option("--order file|hash", "Order of the rows; hash makes the parts a fair sample."),
+        option("--order file|hash", "Order of the rows; hash makes the parts a fair sample."),
     ] = "file",
 ) -> None:
     """Split a label file by hash into train, validation and test, and print the counts."""
@@ -275,12 +249,14 @@ def fit(
     variant: Annotated[str, typer.Argument(metavar="VARIANT", help="b0 to b7.")],
     store: Store,
     split_file: SplitOption,
-    out: Annotated[Path, _option("--out RUN", "Folder of the run.")],
+    out: Annotated[Path, option("--out RUN", "Folder of the run.")],
     backbone: Backbone = None,
-    mode: Mode = "features",
-    epochs: Epochs = 10,
+    recipe: Recipe = RecipeName.CONVERGED,
+    prevalence: Prevalence = None,
+    mode: Mode = ModeName.FEATURES,
+    epochs: Epochs = None,
     batch_size: BatchSize = None,
-    learning_rate: LearningRate = 0.001,
+    learning_rate: LearningRate = None,
     class_weight: ClassWeight = None,
     patience: Patience = None,
     seed: Seed = 0,
@@ -290,47 +266,51 @@ def fit(
     resume: Resume = False,
 ) -> None:
     """Train one variant and evaluate it on the test part of the split."""
-    if mode not in {"features", "end-to-end"}:
-        raise typer.BadParameter(f"--mode must be features or end-to-end, got {mode!r}")
-    if class_weight not in {None, "balanced"}:
-        raise typer.BadParameter(f"--class-weight must be balanced, got {class_weight!r}")
+    study = {
+        "--epochs": epochs, "--batch-size": batch_size, "--learning-rate": learning_rate,
+        "--class-weight": class_weight, "--patience": patience,
+        "--mode end-to-end": None if mode is ModeName.FEATURES else mode,
+    }  # fmt: skip
+    check_recipe(recipe, study, {"--prevalence": prevalence})
     with _errors(), silent_libraries():
         warnings.simplefilter("ignore")  # Keras warns about the format of model.h5
+        from nsfwtrain.run import options
         from nsfwtrain.variants import by_name
 
         row = by_name(variant)
+        chosen: options.Recipe = options.Converged(prevalence=parse_prevalence(prevalence))
+        if recipe is RecipeName.STUDY:
+            chosen = options.Study(
+                batch_size=batch_size or row.batch_size,
+                epochs=epochs or options.Study.epochs,
+                learning_rate=learning_rate or options.Study.learning_rate,
+                balanced=class_weight is not None,
+                patience=patience,
+            )
         from nsfwtrain.run.fit import fit as train
-        from nsfwtrain.run.options import Options
+        from nsfwtrain.run.verdict import summary
 
-        options = Options(
-            mode="features" if mode == "features" else "end-to-end",
-            epochs=epochs,
-            batch_size=batch_size or row.batch_size,
-            learning_rate=learning_rate,
-            balanced=class_weight == "balanced",
-            patience=patience,
-            seed=seed,
-            mixed_precision=mixed_precision,
-            skip_bad=skip_bad,
-        )
         facts = train(
             row,
             store,
             split_file,
             out,
-            options,
+            options.Options(
+                recipe=chosen,
+                mode=mode.value,
+                seed=seed,
+                mixed_precision=mixed_precision,
+                skip_bad=skip_bad,
+            ),
             backbone=backbone,
             cache=cache or store / "cache",
             resume=resume,
             say=_say,
             progress=_progress,
         )
-        metrics = facts["metrics"]
-        typer.echo(
-            f"test: loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.4f} "
-            f"({metrics['accuracy_95_low']:.4f} to {metrics['accuracy_95_high']:.4f}) on "
-            f"{metrics['images']:,} images; the run is in {printable(str(out))}"
-        )
+        for line in summary(facts):
+            _say(line)
+        _say(f"the run is in {out}")
         if facts["interrupted"]:
             raise typer.Exit(INTERRUPTED)
 
@@ -340,17 +320,23 @@ def evaluate(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
     store: Store,
     split_file: SplitOption,
+    out: Annotated[
+        Path | None,
+        option("--out FOLDER", "Default: a folder for this split in RUN/evaluations."),
+    ] = None,
     skip_bad: SkipBad = False,
     cache: Cache = None,
 ) -> None:
-    """Evaluate a run again on the test part of a split."""
+    """Evaluate a run on the test part of any split."""
     with _errors(), silent_libraries():
         from nsfwtrain.run.evaluate import evaluate_run
+        from nsfwtrain.run.verdict import verdict
 
-        metrics = evaluate_run(
+        folder, metrics = evaluate_run(
             run_folder,
             store,
             split_file,
+            out,
             cache=cache or store / "cache",
             skip_bad=skip_bad,
             say=_say,
@@ -359,6 +345,8 @@ def evaluate(
         for name, value in metrics.items():
             shown = f"{value:.4f}" if isinstance(value, float) else value
             typer.echo(f"{name.replace('_', ' '):20} {shown}")
+        _say(verdict(metrics, None))
+        _say(f"the evaluation is in {folder}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -366,12 +354,13 @@ def sweep(
     context: typer.Context,
     out: Annotated[
         Path,
-        _option("--out RUNS", "Folder of the runs; each variant has one."),
+        option("--out RUNS", "Folder of the runs; each variant has one."),
     ],
-    variants: Annotated[str, _option("--variants LIST", "For example b0-b7 or b0,b3.")] = "b0-b7",
+    variants: Annotated[str, option("--variants LIST", "For example b0-b7 or b0,b3.")] = "b0-b7",
+    recipe: Recipe = RecipeName.CONVERGED,
     backbone: Annotated[
         str | None,
-        _option("--backbone HANDLE", "{variant} stands for the variant's name."),
+        option("--backbone HANDLE", "{variant} stands for the variant's name."),
     ] = None,
 ) -> None:
     """Train the variants that have no finished run; other options are passed to fit."""
@@ -379,7 +368,8 @@ def sweep(
         from nsfwtrain.run.sweep import parse_variants
         from nsfwtrain.run.sweep import sweep as run_all
 
-        outcomes = run_all(parse_variants(variants), out, context.args, backbone=backbone)
+        chosen = parse_variants(variants)
+        outcomes = run_all(chosen, out, context.args, recipe=recipe.value, backbone=backbone)
         for name, outcome in outcomes.items():
             typer.echo(f"{name}: {outcome}")
         if "failed" in outcomes.values():
@@ -414,7 +404,7 @@ def doctor(device: o.Device = "auto", format_: ReportFormat = Format.TEXT) -> No
 def link(
     split_file: Split,
     store: Store,
-    output: Annotated[Path, _option("-o --output FOLDER", "Created if it does not exist.")],
+    output: Annotated[Path, option("-o --output FOLDER", "Created if it does not exist.")],
 ) -> None:
     """Create links into the store, FOLDER/<type>/<label>/<object ID>, from a split."""
     with _errors():

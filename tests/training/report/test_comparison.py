@@ -43,12 +43,12 @@ def folder(tmp_path: Path) -> Path:
 
 def test_runs_are_compared_in_the_order_of_the_variants(folder: Path) -> None:
     compared = compare(finished_variants(read_runs(folder)))
-    assert compared["variant"].tolist() == ["b0", "b2"]
+    assert compared["run"].tolist() == ["b0", "b2"]
     assert compared["accuracy difference"].tolist() == pytest.approx([0, 0.05])
     assert compared["time"].tolist() == [60, 120]
     table = as_text(compared)
     assert list(table.columns) == list(compared.columns)
-    assert table.to_numpy().tolist()[1][5:11] == [
+    assert table.to_numpy().tolist()[1][6:12] == [
         "0.2500", "-0.0700", "0.9000", "+0.0500", "0:02:00", "2.00",
     ]  # fmt: skip
     assert table["published time"].tolist()[0] == "0:09:49"
@@ -69,7 +69,7 @@ def test_all_files_hold_the_same_values(folder: Path) -> None:
         assert "".join(f"<td>{cell}</td>" for cell in row) in page
     assert f"|\n|{' --- |' * len(rows[0])}\n| b0 |" in markdown
     plots = [path for path in written if path.suffix == ".png"]
-    assert [path.stem for path in plots] == ["size", "quality", "accuracy-by-parameters", "curves"]
+    assert [path.stem for path in plots] == ["size", "quality", "accuracy-by-parameters", "epochs"]
     for path in plots:
         assert path.name in markdown
         assert path.name in page

@@ -8,7 +8,8 @@ from labelled import Collection
 from nsfwtrain.errors import RunError
 from nsfwtrain.run.evaluate import evaluate_run
 from nsfwtrain.run.fit import fit
-from nsfwtrain.run.options import Options
+from nsfwtrain.run.options import Converged, Options
+from nsfwtrain.run.results import read_scores
 from nsfwtrain.variants import by_name
 
 
@@ -17,7 +18,7 @@ def run(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Pat
     root = tmp_path_factory.mktemp("evaluated")
     fit(
         by_name("b0"), collection.store, collection.split, root / "run",
-        Options(batch_size=32, epochs=3), backbone=str(collection.backbone),
+        Options(recipe=Converged()), backbone=str(collection.backbone),
         cache=root / "cache", say=lambda _line: None,
     )  # fmt: skip
     return root / "run"
@@ -27,18 +28,44 @@ def test_evaluating_a_run_again_gives_the_same_metrics(
     run: Path, collection: Collection, tmp_path: Path
 ) -> None:
     before = json.loads((run / "run.json").read_text())["metrics"]
-    scores = (run / "scores.csv").read_text().splitlines()
-    (run / "scores.csv").unlink()
-    (run / "roc.png").unlink()
-    metrics = evaluate_run(run, collection.store, collection.split, cache=tmp_path)
+    folder, metrics = evaluate_run(run, collection.store, collection.split, cache=tmp_path)
     for name, value in before.items():
         if isinstance(value, float):
             assert metrics[name] == pytest.approx(value, abs=1e-4)
         else:
             assert metrics[name] == value
-    assert len((run / "scores.csv").read_text().splitlines()) == len(scores)
-    assert (run / "roc.png").exists()
-    assert json.loads((run / "metrics.json").read_text())["images"] == metrics["images"]
+    assert folder.parent == run / "evaluations"
+    ours, theirs = (read_scores(place).set_index("objectId") for place in (run, folder))
+    assert ours["score"].to_dict() == pytest.approx(theirs["score"].to_dict(), abs=1e-4)
+    assert (folder / "roc.png").exists()
+    assert json.loads((folder / "metrics.json").read_text())["images"] == metrics["images"]
+
+
+def test_evaluations_of_other_models_and_splits_are_kept(
+    run: Path, collection: Collection, tmp_path: Path
+) -> None:
+    own = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    evaluate_run(run, collection.store, collection.split, tmp_path / "a", cache=tmp_path)
+    evaluate_run(run, collection.store, collection.split, tmp_path / "a", cache=tmp_path)
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == own
+    lines = collection.split.read_text().splitlines()
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    kept = (tmp_path / "a" / "metrics.json").read_bytes()
+    with pytest.raises(RunError, match="a holds the evaluation of another split; choose another"):
+        evaluate_run(run, collection.store, other, tmp_path / "a", cache=tmp_path)
+    shutil.copytree(run, tmp_path / "again")
+    (variables,) = (tmp_path / "again" / "model").rglob("*.data-00000-of-00001")
+    data = bytearray(variables.read_bytes())
+    data[-4] ^= 1
+    variables.write_bytes(data)
+    with pytest.raises(RunError, match="a holds the evaluation of another model; choose another"):
+        evaluate_run(
+            tmp_path / "again", collection.store, collection.split, tmp_path / "a", cache=tmp_path
+        )
+    with pytest.raises(RunError, match="run holds the evaluation of another model"):
+        evaluate_run(run, collection.store, collection.split, run, cache=tmp_path)
+    assert (tmp_path / "a" / "metrics.json").read_bytes() == kept
 
 
 def test_an_invalid_run_is_an_error(run: Path, collection: Collection, tmp_path: Path) -> None:

@@ -4,14 +4,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from backbones import hungry_backbone
-from hypothesis import given
-from hypothesis import strategies as st
 from labelled import Collection
 
 from nsfwscan.dataset.objects import object_path
@@ -20,9 +19,8 @@ from nsfwtrain.data.tables import read_split
 from nsfwtrain.errors import RunError
 from nsfwtrain.model.classifier import load_model
 from nsfwtrain.model.keras import gpus
-from nsfwtrain.run.epochs import balanced_weights
 from nsfwtrain.run.fit import fit
-from nsfwtrain.run.options import Options
+from nsfwtrain.run.options import Converged, Options, Study
 from nsfwtrain.run.results import read_facts, read_history, read_scores
 from nsfwtrain.run.state import load_state
 from nsfwtrain.variants import by_name
@@ -33,7 +31,9 @@ B0 = by_name("b0")
 def run(collection: Collection, out: Path, *, cache: Path, **more: Any) -> dict[str, Any]:
     resume = more.pop("resume", False)
     say = more.pop("say", lambda _line: None)
-    options = Options(**({"batch_size": 32, "epochs": 4} | more))
+    study = {field.name for field in fields(Study)} & more.keys()
+    recipe = Study(**({"batch_size": 32, "epochs": 4} | {name: more.pop(name) for name in study}))
+    options = Options(**({"recipe": recipe} | more))
     return fit(
         B0, collection.store, collection.split, out, options,
         backbone=str(collection.backbone), cache=cache, resume=resume, say=say,
@@ -196,14 +196,6 @@ def test_a_run_with_another_split_or_seed_is_not_resumed(
         run(collection, tmp_path / "run", cache=cache, epochs=2, seed=5, resume=True)
 
 
-@given(st.integers(1, 50), st.integers(1, 50))
-def test_balanced_weights_give_both_labels_equal_weight(zeros: int, ones: int) -> None:
-    labels = np.repeat(np.array([0, 1], np.float32), [zeros, ones])
-    zero, one = balanced_weights(labels)
-    assert zero * zeros == pytest.approx(one * ones)
-    assert zero * zeros + one * ones == pytest.approx(zeros + ones)
-
-
 def test_balanced_training_has_less_bias(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
@@ -273,7 +265,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_partial_file(
     words = [
         sys.executable, "-m", "nsfwtrain", "fit", "b0", "--store", collection.store,
         "--split", collection.split, "--backbone", collection.backbone, "--out", "run",
-        "--cache", cache, "--epochs", "1", "--batch-size", "32",
+        "--cache", cache, "--recipe", "study", "--epochs", "1", "--batch-size", "32",
     ]  # fmt: skip
     run(collection, tmp_path / "warm", cache=cache, epochs=1)
     fonts = [sys.executable, "-c", "import matplotlib.font_manager"]

@@ -8,6 +8,7 @@ from nsfwtrain.run import folder
 from nsfwtrain.run.state import State, history_frame, save_state
 
 OPTIONS = {
+    "recipe": "study",
     "mode": "features",
     "batch_size": 8,
     "learning_rate": 0.1,

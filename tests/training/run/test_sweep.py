@@ -49,15 +49,25 @@ def test_a_sweep_trains_missing_runs_and_survives_a_failure(
         chosen = parse_variants("b0-b2")
         pattern = f"{tmp_path}/{{variant}}-backbone"
         return dict(
-            sweep(chosen, tmp_path / "runs", arguments, backbone=pattern, say=lambda _line: None)
+            sweep(
+                chosen,
+                tmp_path / "runs",
+                arguments,
+                recipe="study",
+                backbone=pattern,
+                say=lambda _line: None,
+            )
         )
 
-    assert run() == {"b0": "done", "b1": "failed", "b2": "done"}
-    assert read_facts(tmp_path / "runs" / "b2")["parameters"] == 8 * 8 * 3 * 32 + 32 * 1408 + 1409
+    assert run() == {"b0-study": "done", "b1-study": "failed", "b2-study": "done"}
+    assert (
+        read_facts(tmp_path / "runs" / "b2-study")["parameters"]
+        == 8 * 8 * 3 * 32 + 32 * 1408 + 1409
+    )
     small_backbone(tmp_path / "b1-backbone")
-    facts = tmp_path / "runs" / "b2" / "run.json"
+    facts = tmp_path / "runs" / "b2-study" / "run.json"
     facts.write_text(facts.read_text().replace('"interrupted": false', '"interrupted": true'))
-    assert run() == {"b0": "done before", "b1": "done", "b2": "done"}
+    assert run() == {"b0-study": "done before", "b1-study": "done", "b2-study": "done"}
     arguments[-3] = "3"
     with pytest.raises(RunError, match="holds runs of a sweep with other options"):
         run()
@@ -76,7 +86,7 @@ def test_an_interrupted_sweep_lets_its_run_save(
 ) -> None:
     """Ctrl-C reaches the sweep and the training, SIGTERM only the sweep."""
     command = [
-        sys.executable, "-m", "nsfwtrain", "sweep", "--variants", "b0", "--out", "runs",
+        sys.executable, "-m", "nsfwtrain", "sweep", "--recipe", "study", "--variants", "b0", "--out", "runs",
         "--backbone", collection.backbone, "--store", collection.store,
         "--split", collection.split, "--cache", "cache", "--epochs", "100000",
         "--batch-size", "32",
@@ -90,6 +100,6 @@ def test_an_interrupted_sweep_lets_its_run_save(
             if line.startswith("epoch 3 "):
                 send(child.pid, number)
         assert child.wait() == code
-    facts = read_facts(tmp_path / "runs" / "b0")
+    facts = read_facts(tmp_path / "runs" / "b0-study")
     assert facts["interrupted"]
-    assert (tmp_path / "runs" / "b0" / "model" / "saved_model.pb").exists()
+    assert (tmp_path / "runs" / "b0-study" / "model" / "saved_model.pb").exists()

@@ -52,6 +52,7 @@ class ArrayCache:
         self._record = np.dtype(
             [("sha1", "u1", 20), ("crc", "<u4"), ("array", np.dtype(dtype), tuple(shape))]
         )
+        self.shape = tuple(shape)
         self._files: list[Path] = []
         self._places: dict[bytes, tuple[int, int]] = {}
         self._stream: BinaryIO | None = None

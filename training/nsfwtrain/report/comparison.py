@@ -15,6 +15,7 @@ from nsfwscan.util.files import atomic_write
 from nsfwtrain.data.tables import write_table
 from nsfwtrain.errors import RunError
 from nsfwtrain.report.charts import draw_charts
+from nsfwtrain.run.options import Study
 from nsfwtrain.run.results import FACTS_FILE, read_history, read_runs
 from nsfwtrain.variants import VARIANTS
 
@@ -26,9 +27,10 @@ def _time(seconds: float) -> str:
 
 
 _FORMATS: dict[str, Callable[[Any], str]] = {
+    "run": str,
     "variant": str,
+    "recipe": str,
     "image px": str,
-    "batch": str,
     "model MB": "{:.1f}".format,
     "parameters": "{:,}".format,
     "test loss": "{:.4f}".format,
@@ -45,7 +47,6 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
 
 
 _NUMBERS = (
-    "options.batch_size",
     "bytes.model",
     "parameters",
     "metrics.loss",
@@ -59,13 +60,16 @@ _VARIANTS = pd.DataFrame([asdict(row) for row in VARIANTS]).set_index("name")
 
 
 def finished_variants(runs: pd.DataFrame) -> pd.DataFrame:
-    """Select the finished runs of the variants, in the order of the variants.
+    """Select the finished runs of the variants, in the order of the variants, then of the recipes.
 
-    `runs` is the frame of `nsfwtrain.read_runs`. Folders with other names are not compared.
+    `runs` is the frame of `nsfwtrain.read_runs`. Runs before there were recipes followed the
+    study's.
     """
-    names = [name for name in _VARIANTS.index if name in runs.index]
-    selected = runs.loc[names]
-    return selected[~selected["interrupted"].astype(bool)]
+    recipe = runs.get("options.recipe", pd.Series(index=runs.index, dtype="object"))
+    known = runs.assign(**{"options.recipe": recipe.fillna(Study.name)})
+    known = known[known["variant"].isin(_VARIANTS.index) & ~known["interrupted"].astype(bool)]
+    place = known["variant"].map(list(_VARIANTS.index).index)
+    return known.assign(place=place).sort_values(["place", "options.recipe"], kind="stable")
 
 
 def compare(runs: pd.DataFrame) -> pd.DataFrame:
@@ -77,14 +81,15 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
         A row for each run. Differences and ratios are relative to the first row. Times are the
         seconds of preparing the images and of training.
     """
-    variants = _VARIANTS.loc[runs.index]
+    variants = _VARIANTS.loc[runs["variant"]].set_index(runs.index)
     loss, accuracy = runs["metrics.loss"], runs["metrics.accuracy"]
     seconds = runs["seconds.data"] + runs["seconds.training"]
     return pd.DataFrame(
         {
-            "variant": runs.index,
+            "run": runs.index,
+            "variant": runs["variant"],
+            "recipe": runs["options.recipe"],
             "image px": variants["image_size"],
-            "batch": runs["options.batch_size"],
             "model MB": runs["bytes.model"] / _MEGABYTE,
             "parameters": runs["parameters"],
             "test loss": loss,
@@ -120,7 +125,7 @@ def write_report(folder: Path) -> list[Path]:
         raise RunError(f"{folder} holds no finished run; make some with nsfwtrain sweep")
     _check_numbers(folder, runs)
     compared = compare(runs)
-    histories = {name: read_history(folder / name) for name in compared["variant"]}
+    histories = {name: read_history(folder / name) for name in compared["run"]}
     table = as_text(compared)
     charts = draw_charts(compared, histories, folder)
     pages = [folder / "report.md", folder / "report.html"]

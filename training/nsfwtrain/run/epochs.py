@@ -6,24 +6,14 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nsfwscan.dataset.labels import LABELS
 from nsfwtrain.data import examples
 from nsfwtrain.data.examples import Batches, Data
 from nsfwtrain.errors import RunError
 from nsfwtrain.model.memory import BatchSize
 from nsfwtrain.run.log import Log
 from nsfwtrain.run.loop import Trainer
-from nsfwtrain.run.options import Options
+from nsfwtrain.run.options import Study
 from nsfwtrain.run.state import State, save_state
-
-
-def balanced_weights(labels: NDArray[np.float32]) -> tuple[float, float]:
-    """Compute weights that give both labels the same total weight, with a mean weight of 1."""
-    zero, one = (float(np.mean(labels == value)) for value in LABELS)
-    return 0.5 / zero, 0.5 / one
 
 
 class Epochs:
@@ -34,14 +24,15 @@ class Epochs:
         trainer: Trainer,
         state: State,
         data: Data,
-        options: Options,
+        recipe: Study,
+        seed: int,
         batch_size: BatchSize,
         *,
         out: Path,
         say: Callable[[str], None],
         progress: examples.Progress,
     ) -> None:
-        self._trainer, self._state, self._options = trainer, state, options
+        self._trainer, self._state, self._recipe, self._seed = trainer, state, recipe, seed
         self._data, self._batch_size = data, batch_size
         self._out, self._say, self._progress = out, say, progress
         self._examples = len(data.parts["train"]) + len(data.parts["validation"])  # of an epoch
@@ -54,7 +45,7 @@ class Epochs:
 
         Ctrl-C before the end of the first epoch raises KeyboardInterrupt: there is no head to keep.
         """
-        state, epochs = self._state, self._options.epochs
+        state, epochs = self._state, self._recipe.epochs
         if len(state.history) >= epochs:
             self._say(f"the run has {len(state.history)} epochs already: nothing to train")
         with (
@@ -75,7 +66,7 @@ class Epochs:
         return False
 
     def _is_out_of_patience(self) -> bool:
-        patience = self._options.patience
+        patience = self._recipe.patience
         if not patience or self._state.epochs_without_gain < patience:
             return False
         self._say(f"stopped: no lower validation loss in {patience} epochs")
@@ -111,7 +102,7 @@ class Epochs:
                 self._advance(done)
 
         data = self._data
-        shuffled = examples.order(len(data.parts["train"]), self._options.seed, epoch)
+        shuffled = examples.order(len(data.parts["train"]), self._seed, epoch)
         return (
             self._trainer.train(counted(data.batches("train", size, shuffled))),
             self._trainer.evaluate(counted(data.batches("validation", size))),
@@ -120,7 +111,7 @@ class Epochs:
     def _report(self) -> None:
         row = self._state.history.iloc[-1]
         self._say(
-            f"epoch {row['epoch']:.0f} of {self._options.epochs}: loss {row['loss']:.4f}, accuracy "
+            f"epoch {row['epoch']:.0f} of {self._recipe.epochs}: loss {row['loss']:.4f}, accuracy "
             f"{row['accuracy']:.4f}; validation {row['val_loss']:.4f}, {row['val_accuracy']:.4f}; "
             f"{row['seconds']:.1f} s"
         )

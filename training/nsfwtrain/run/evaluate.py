@@ -1,5 +1,6 @@
 """Evaluate a finished run again with the model in its folder."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from nsfwscan import Preprocess
+from nsfwscan.dataset.labels import DEFAULT_NAMES
 from nsfwtrain.data import examples
+from nsfwtrain.data.origins import read_origins
 from nsfwtrain.data.tables import read_split, targets
 from nsfwtrain.errors import RunError
+from nsfwtrain.model.backbone import fingerprint
 from nsfwtrain.model.classifier import load_model
 from nsfwtrain.model.memory import BatchSize
-from nsfwtrain.run import folder
+from nsfwtrain.run.folder import begin_evaluation, save_evaluation
 from nsfwtrain.run.loop import score
 from nsfwtrain.run.metrics import evaluate
 from nsfwtrain.run.results import read_facts
@@ -24,28 +28,41 @@ def evaluate_run(
     run: Path,
     store: Path,
     split_file: Path,
+    out: Path | None = None,
     *,
     cache: Path,
     skip_bad: bool = False,
     say: Callable[[str], None] = print,
     progress: examples.Progress = examples.no_progress,
-) -> dict[str, Any]:
-    """Score the test part of a split with a run's model, and return the metrics.
+) -> tuple[Path, dict[str, Any]]:
+    """Score the test part of a split with a run's model; return the folder and the metrics.
 
-    This replaces ``scores.csv``, ``metrics.json`` and the plots in the run's folder.
+    The folder gets ``scores.csv``, ``metrics.json`` and the plots. It may hold an earlier
+    evaluation of the same model on the same split, and no other.
+
+    Parameters
+    ----------
+    out
+        The folder; None is a folder for the split in ``evaluations/`` of the run.
 
     Raises
     ------
     NsfwScanError
-        If the run, the split, the store or the cache cannot be used.
+        If the run, the split, the store, the cache or the folder cannot be used.
     """
     facts = read_facts(run)
     try:
         preprocess = Preprocess.from_facts(facts["preprocess"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RunError(f"{run}: run.json does not say how images are prepared") from error
-    model = load_model(run)
     split = read_split(split_file)
+    subject = {
+        "model_sha256": fingerprint(str(run / "model")),
+        "split_sha256": hashlib.sha256(split_file.read_bytes()).hexdigest(),
+    }
+    folder = out or run / "evaluations" / subject["split_sha256"][:12]
+    begin_evaluation(folder, subject)
+    model = load_model(run)
     split = split[split["type"] == "test"]
     arrays = examples.pixels_cache(cache, preprocess)
     examples.fill(
@@ -56,5 +73,6 @@ def evaluate_run(
     scores = BatchSize(_BATCH, say).run(lambda size: score(model, data.batches("test", size)))
     test = data.parts["test"]
     metrics = evaluate(targets(test), scores)
-    folder.save_evaluation(run, test, scores, metrics)
-    return metrics
+    names = facts.get("labels", DEFAULT_NAMES)
+    save_evaluation(folder, test, scores, metrics | subject, names, read_origins(store))
+    return folder, metrics

@@ -4,18 +4,16 @@
 
     nsfwtrain fit b0 --store STORE --split SPLIT --out RUN
 
-In features mode, each image passes through the frozen backbone once, and the head learns from the
-cached feature vectors. In end-to-end mode, all pixels pass through the backbone in every epoch, as
-in the published study. Both modes use the same batches, the same order and the same first weights,
-and give the same model. `nsfwtrain.variants` has the time and the accuracy to expect.
+Each image passes through the frozen backbone once, and the head learns from the cached feature
+vectors: `nsfwtrain.run.converged` solves for it, `nsfwtrain.run.study` trains it as the published
+study did. The study's end-to-end mode passes all pixels through the backbone in every epoch.
+`nsfwtrain.variants` has the time and the accuracy that the study published.
 """
 
 import hashlib
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,10 @@ from nsfwscan.errors import LabelError
 from nsfwtrain.data import examples
 from nsfwtrain.data.arrays import ArrayCache
 from nsfwtrain.data.examples import Data
-from nsfwtrain.data.split import balance
+from nsfwtrain.data.names import read_names
+from nsfwtrain.data.origins import read_origins
+from nsfwtrain.data.similarity import groups, hashes_of
+from nsfwtrain.data.split import balance, check_parts
 from nsfwtrain.data.tables import read_split, targets
 from nsfwtrain.errors import RunError
 from nsfwtrain.model.backbone import fingerprint, load_backbone
@@ -37,34 +38,17 @@ from nsfwtrain.model.head import initial_head
 from nsfwtrain.model.keras import gpus, use_mixed_precision, use_one_thread_per_call
 from nsfwtrain.model.memory import BatchSize
 from nsfwtrain.run import folder
-from nsfwtrain.run.epochs import Epochs, balanced_weights
+from nsfwtrain.run.clock import Clock
+from nsfwtrain.run.converged import compared_rows, solve_head
 from nsfwtrain.run.features import compile_features, forward_batch, open_cache
-from nsfwtrain.run.loop import Trainer, score
+from nsfwtrain.run.loop import score
 from nsfwtrain.run.metrics import evaluate
-from nsfwtrain.run.options import Options
+from nsfwtrain.run.options import Converged, Options, Study
 from nsfwtrain.run.state import State
+from nsfwtrain.run.study import train_head
 from nsfwtrain.variants import Variant
 
-
-@dataclass
-class Clock:
-    """Seconds by stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def add(self, seconds: Mapping[str, float]) -> None:
-        """Add seconds to stages."""
-        for name, more in seconds.items():
-            self.seconds[name] = self.seconds.get(name, 0.0) + more
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the duration of a block to a stage."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add({name: time.perf_counter() - started})
+Say = Callable[[str], None]
 
 
 def fit(
@@ -77,7 +61,7 @@ def fit(
     backbone: str | None = None,
     cache: Path,
     resume: bool = False,
-    say: Callable[[str], None] = print,
+    say: Say = print,
     progress: examples.Progress = examples.no_progress,
 ) -> dict[str, Any]:
     """Train one variant, and return the run's facts as in ``run.json``.
@@ -93,7 +77,7 @@ def fit(
     clock = Clock()
     split = _read_split(split_file, out)
     options = _set_up_tensorflow(options, say)
-    facts = _facts(variant, split_file, split, options, backbone)
+    facts = _facts(variant, store, split_file, split, options, backbone)
     with clock.stage("backbone"):
         layer = load_backbone(facts["backbone"], variant.feature_dim)
         facts["backbone_fingerprint"] = fingerprint(facts["backbone"])
@@ -102,18 +86,21 @@ def fit(
     preprocess = Preprocess(size=variant.image_size)
     arrays = open_cache(cache, variant, options, facts["backbone_fingerprint"], preprocess)
     data, bad = _prepare(split, store, arrays, preprocess, layer, options, clock, say, progress)
-    clock.add(state.seconds)
-    state.seconds = dict(clock.seconds)
     model = build_model(variant.image_size, layer, state.head)
     forward = model.layers[-1] if options.mode == "features" else model
-    size = BatchSize(options.batch_size, say)
-    interrupted = _train(model, forward, state, data, options, size, clock, out, say, progress)
-    metrics = _evaluate_and_save(model, forward, data, size, clock, out)
+    if isinstance(options.recipe, Study):
+        size = BatchSize(options.recipe.batch_size, say)
+        learned = _train(
+            model, forward, state, data, options.recipe, options, size, clock, out, say, progress
+        )
+    else:
+        size = BatchSize(variant.batch_size, say)
+        learned = _solve(model, data, options.recipe, store, cache, clock, out, say, progress)
+    facts |= learned
+    metrics = _evaluate_and_save(model, forward, data, size, clock, out, facts["labels"], store)
     facts |= {
         "counts": _counts(pd.concat([part.assign(type=name) for name, part in data.parts.items()])),
         "metrics": metrics,
-        "epochs": len(state.history),
-        "interrupted": interrupted,
         "left_out": bad,
         "parameters": model.count_params(),
         "preprocess": vars(preprocess),
@@ -131,10 +118,12 @@ def _read_split(split_file: Path, out: Path) -> pd.DataFrame:
         os.fspath(out).encode()
     except UnicodeEncodeError as error:
         raise RunError(f"TensorFlow writes only to names in UTF-8, not to {out}") from error
-    return read_split(split_file)
+    split = read_split(split_file)
+    check_parts(split)
+    return split
 
 
-def _set_up_tensorflow(options: Options, say: Callable[[str], None]) -> Options:
+def _set_up_tensorflow(options: Options, say: Say) -> Options:
     """Set threads and precision; return the options with the precision in use."""
     if options.mode == "features" and not gpus():
         use_one_thread_per_call()
@@ -145,14 +134,20 @@ def _set_up_tensorflow(options: Options, say: Callable[[str], None]) -> Options:
 
 
 def _facts(
-    variant: Variant, split_file: Path, split: pd.DataFrame, options: Options, backbone: str | None
+    variant: Variant,
+    store: Path,
+    split_file: Path,
+    split: pd.DataFrame,
+    options: Options,
+    backbone: str | None,
 ) -> dict[str, Any]:
     """Collect the facts that are fixed before the training."""
     return {
         "variant": variant.name,
+        "labels": list(read_names(store)),
         "split_sha256": hashlib.sha256(split_file.read_bytes()).hexdigest(),
         "counts": _counts(split),
-        "options": vars(options),
+        "options": options.facts(),
         "backbone": backbone or variant.handle,
         "device": [gpu.get("device_name", "GPU") for gpu in gpus()] or ["cpu"],
     }
@@ -171,7 +166,7 @@ def _prepare(
     layer: Any,
     options: Options,
     clock: Clock,
-    say: Callable[[str], None],
+    say: Say,
     progress: examples.Progress,
 ) -> tuple[Data, dict[str, str]]:
     """Fill the cache; return the examples, and the reason for each image that was left out."""
@@ -190,40 +185,70 @@ def _prepare(
     return data, bad
 
 
+def _solve(
+    model: Any,
+    data: Data,
+    recipe: Converged,
+    store: Path,
+    cache: Path,
+    clock: Clock,
+    out: Path,
+    say: Say,
+    progress: examples.Progress,
+) -> dict[str, Any]:
+    """Solve for the head and set the model's weights; return the facts."""
+    rows = compared_rows(data)
+    with clock.stage("near-duplicates"):
+        numbers = groups(hashes_of(rows, store, cache, progress=progress))
+    with clock.stage("training"):
+        solved = solve_head(data, recipe, pd.Series(numbers, rows["objectId"]))
+    model.layers[-1].set_weights(list(solved.head))
+    folder.save_history(out, solved.history)
+    head = solved.facts
+    say(
+        f"head: strength {head['strength']:.3g}, chosen on {head['chosen_on']}; "
+        f"{head['iterations']} steps, loss {head['loss']:.4f}, {head['seconds']:.1f} s"
+    )
+    estimate = None if solved.estimate is None else asdict(solved.estimate)
+    return {"head": head, "estimate": estimate, "interrupted": False}
+
+
 def _train(
     model: Any,
     forward: Any,
     state: State,
     data: Data,
+    recipe: Study,
     options: Options,
     batch_size: BatchSize,
     clock: Clock,
     out: Path,
-    say: Callable[[str], None],
+    say: Say,
     progress: examples.Progress,
-) -> bool:
-    """Train the head and set the model's weights; return whether Ctrl-C stopped the training."""
+) -> dict[str, Any]:
+    """Train the head and set the model's weights; return the facts."""
+    clock.add(state.seconds)
+    state.seconds = dict(clock.seconds)
     dense = model.layers[-1]
     clock.add({"training": float(state.history["seconds"].sum())})
     with clock.stage("training"):
-        labels = targets(data.parts["train"])
-        trainer = Trainer(
-            forward,
-            dense.trainable_variables,
-            learning_rate=options.learning_rate,
-            class_weight=balanced_weights(labels) if options.balanced else (1.0, 1.0),
-        )
-        epochs = Epochs(
-            trainer, state, data, options, batch_size, out=out, say=say, progress=progress
-        )
-        interrupted = epochs.run()
-    head = state.best if state.best and (options.patience or interrupted) else state.head
+        head, interrupted = train_head(
+            forward, dense.trainable_variables, state, data, recipe, options.seed, batch_size,
+            out=out, say=say, progress=progress,
+        )  # fmt: skip
     dense.set_weights(list(head))
-    return interrupted
+    return {"epochs": len(state.history), "interrupted": interrupted}
 
 
 def _evaluate_and_save(
-    model: Any, forward: Any, data: Data, batch_size: BatchSize, clock: Clock, out: Path
+    model: Any,
+    forward: Any,
+    data: Data,
+    batch_size: BatchSize,
+    clock: Clock,
+    out: Path,
+    names: Sequence[str],
+    store: Path,
 ) -> dict[str, Any]:
     """Score the test part, write model, scores, metrics and plots, and return the metrics."""
     test = data.parts["test"]
@@ -233,5 +258,5 @@ def _evaluate_and_save(
     with clock.stage("saving"):
         save_model(out, model)
     with clock.stage("plots"):
-        folder.save_evaluation(out, test, scores, metrics)
+        folder.save_evaluation(out, test, scores, metrics, names, read_origins(store))
     return metrics

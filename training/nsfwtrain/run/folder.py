@@ -3,9 +3,9 @@
 =====================  =========================================================
 ``model/``             SavedModel that needs neither the network nor the backbone
 ``model.h5``           the same model in the study's format; loading it needs the backbone
-``history.csv``        loss and accuracy by epoch
-``logs/``              the same, with histograms of the head, for TensorBoard
-``scores.csv``         label and score of each test image
+``history.csv``        loss and accuracy by strength of the penalty, or by epoch
+``logs/``              the same by epoch, with histograms of the head, for TensorBoard
+``scores.csv``         label, score and origin of each test image
 ``metrics.json``       loss, accuracy and the rest on the whole test split
 ``*.png``              ROC, precision and recall, reliability, confusion
 ``begun.json``         the facts that must not change when a run is resumed
@@ -18,6 +18,7 @@ import importlib.metadata
 import json
 import platform
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,18 @@ from nsfwscan.util.files import atomic_write
 from nsfwtrain.data.tables import targets, write_table
 from nsfwtrain.errors import RunError
 from nsfwtrain.run.plots import plot_evaluation
-from nsfwtrain.run.results import FACTS_FILE, SCORES_FILE
+from nsfwtrain.run.results import FACTS_FILE, HISTORY_FILE, SCORES_FILE
 from nsfwtrain.run.state import STATE, State, load_state
 
 SCHEMA = 1
+METRICS_FILE = "metrics.json"
 _BEGUN = "begun.json"
 _SAME = ("variant", "split_sha256", "backbone_fingerprint")
-_SAME_OPTIONS = ("mode", "batch_size", "learning_rate", "balanced", "seed", "mixed_precision")
-_PACKAGES = ("nsfwscan", "tensorflow", "tf-keras", "tensorflow-hub", "numpy", "pillow")
+_MAY_CHANGE = {"epochs", "patience", "skip_bad"}
+_PACKAGES = (
+    "nsfwscan", "tensorflow", "tf-keras", "tensorflow-hub", "numpy", "scipy", "scikit-learn",
+    "pillow",
+)  # fmt: skip
 
 
 def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
@@ -62,8 +67,12 @@ def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
             return None
         before = json.loads(begun.read_text(encoding="utf-8"))
         pairs = [(name, before.get(name), facts[name]) for name in _SAME]
-        options, given = before.get("options", {}), facts["options"]
-        pairs += [(name, options.get(name), given[name]) for name in _SAME_OPTIONS]
+        options = {"recipe": "study"} | before.get("options", {})  # of runs before the recipes
+        pairs += [
+            (name, options.get(name), value)
+            for name, value in facts["options"].items()
+            if name not in _MAY_CHANGE
+        ]
         for name, was, now in pairs:
             if was != now:
                 label = name.replace("_", " ")
@@ -75,21 +84,79 @@ def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
     return state
 
 
+def save_history(out: Path, history: pd.DataFrame) -> None:
+    """Write ``history.csv``.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    write_table(out / HISTORY_FILE, history)
+
+
+def begin_evaluation(out: Path, subject: Mapping[str, str]) -> None:
+    """Create the folder of an evaluation.
+
+    Parameters
+    ----------
+    subject
+        What is evaluated: the SHA-256 of the model and of the split.
+
+    Raises
+    ------
+    RunError
+        If the folder holds an evaluation of something else, or a run, or cannot be used.
+    """
+    path = out / METRICS_FILE
+    try:
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {**subject}
+        out.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot use the folder {out}: {error}") from error
+    for name, value in subject.items():
+        if before.get(name) != value:
+            raise RunError(
+                f"{out} holds the evaluation of another {name.partition('_')[0]}; choose another "
+                "folder with --out"
+            )
+
+
 def save_evaluation(
-    out: Path, examples: pd.DataFrame, scores: NDArray[np.float32], metrics: dict[str, Any]
+    out: Path,
+    examples: pd.DataFrame,
+    scores: NDArray[np.float32],
+    metrics: dict[str, Any],
+    names: Sequence[str],
+    origins: Mapping[str, str],
 ) -> None:
     """Write the metrics, the score of each test image, and the plots.
+
+    Parameters
+    ----------
+    examples
+        A label frame.
+    scores
+        float32 (N,), in its order.
+    metrics
+        See `nsfwtrain.run.metrics.evaluate`.
+    names
+        Of label 0 and label 1.
+    origins
+        See `nsfwtrain.data.origins.read_origins`.
 
     Raises
     ------
     NsfwScanError
         If a file cannot be written.
     """
-    with atomic_write(out / "metrics.json") as stream:
+    with atomic_write(out / METRICS_FILE) as stream:
         json.dump(metrics, stream, indent=2)
         stream.write("\n")
-    plot_evaluation(targets(examples), scores, metrics["threshold"], out)
-    write_table(out / SCORES_FILE, examples.assign(score=scores), float_format="%.6f")
+    plot_evaluation(targets(examples), scores, metrics["threshold"], names, out)
+    paths = examples["objectId"].map(origins).fillna("")
+    table = examples.assign(score=scores, path=paths)
+    write_table(out / SCORES_FILE, table, float_format="%.6f")
 
 
 def finish(out: Path, facts: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm, sem
 from sklearn import metrics as sk
 
 EPSILON = 1e-7
@@ -64,7 +64,7 @@ def evaluate(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[s
     Returns
     -------
     dict
-        ``images``, ``loss`` (binary cross-entropy), ``accuracy`` and its 95 % interval,
+        ``images``, ``loss`` (binary cross-entropy) and ``accuracy`` with their 95 % intervals,
         ``precision``, ``recall``, ``f1``, ``roc_auc``, ``average_precision``,
         ``calibration_error`` and ``confusion`` (rows are the labels, columns the predictions).
     """
@@ -75,10 +75,14 @@ def evaluate(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[s
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
         actual, predicted, average="binary", zero_division=0
     )
+    losses = -np.log(np.where(actual, clipped, 1 - clipped))
+    loss, spread = float(losses.mean()), float(norm.ppf(0.975) * sem(losses))
     return {
         "images": len(labels),
         "threshold": THRESHOLD,
-        "loss": float(sk.log_loss(actual, clipped)),
+        "loss": loss,
+        "loss_95_low": max(0.0, loss - spread),
+        "loss_95_high": loss + spread,
         "accuracy": float(sk.accuracy_score(actual, predicted)),
         "accuracy_95_low": low,
         "accuracy_95_high": high,

@@ -1,6 +1,6 @@
 """Plot an evaluation: ROC, precision and recall, reliability, confusion."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,20 @@ _BLUE, _GREY = "#1f5fa8", "#999999"
 _BINS = 10
 
 
-def plot_evaluation(labels: Scores, scores: Scores, threshold: float, folder: Path) -> list[Path]:
+def plot_evaluation(
+    labels: Scores, scores: Scores, threshold: float, names: Sequence[str], folder: Path
+) -> list[Path]:
     """Draw ``roc.png``, ``precision-recall.png``, ``reliability.png`` and ``confusion.png``.
 
-    `labels`, `scores` and `threshold` are those of `nsfwtrain.run.metrics.evaluate`. The folder
-    must exist.
+    `labels`, `scores` and `threshold` are those of `nsfwtrain.run.metrics.evaluate`, `names`
+    those of label 0 and label 1. The folder must exist.
     """
     truth = labels >= 0.5
     drawings: dict[str, Callable[[Any], None]] = {
         "roc": lambda axes: _roc(axes, truth, scores),
         "precision-recall": lambda axes: _precision_recall(axes, truth, scores),
-        "reliability": lambda axes: _reliability(axes, truth, scores),
-        "confusion": lambda axes: _confusion(axes, truth, scores >= threshold, threshold),
+        "reliability": lambda axes: _reliability(axes, truth, scores, names[1]),
+        "confusion": lambda axes: _confusion(axes, truth, scores >= threshold, threshold, names),
     }
     figures = {}
     with mpl.rc_context({"font.size": 11, **OPEN_FRAME}):
@@ -78,7 +80,7 @@ def _precision_recall(axes: Any, truth: NDArray[np.bool_], scores: Scores) -> No
     axes.legend(loc="lower left")
 
 
-def _reliability(axes: Any, truth: NDArray[np.bool_], scores: Scores) -> None:
+def _reliability(axes: Any, truth: NDArray[np.bool_], scores: Scores, name: str) -> None:
     binned = reliability(truth.astype(np.float32), scores, _BINS)
     sizes = 20 + 180 * binned["images"] / binned["images"].max()
     axes.plot([0, 1], [0, 1], "--", color=_GREY, label="perfectly calibrated")
@@ -86,12 +88,16 @@ def _reliability(axes: Any, truth: NDArray[np.bool_], scores: Scores) -> None:
     axes.scatter(
         binned["score"], binned["label"], s=sizes, color=_BLUE, label="area: images in the bin"
     )
-    _square(axes, "Reliability", "mean score", "share of label 1")
+    _square(axes, "Reliability", "mean score", f"share of {name}")
     axes.legend(loc="upper left")
 
 
 def _confusion(
-    axes: Any, truth: NDArray[np.bool_], predicted: NDArray[np.bool_], threshold: float
+    axes: Any,
+    truth: NDArray[np.bool_],
+    predicted: NDArray[np.bool_],
+    threshold: float,
+    names: Sequence[str],
 ) -> None:
     table = sk.confusion_matrix(truth, predicted, labels=[False, True])
     axes.imshow(table, cmap="Blues", vmin=0)
@@ -104,5 +110,6 @@ def _confusion(
             )  # fmt: skip
     axes.set(
         title=f"Confusion at threshold {threshold:g}", xlabel="predicted", ylabel="label",
-        xticks=[0, 1], yticks=[0, 1],
+        xticks=[0, 1], yticks=[0, 1], xticklabels=names,
     )  # fmt: skip
+    axes.set_yticks([0, 1], names, rotation=90, va="center")

@@ -4,7 +4,7 @@
 
     from nsfwtrain import read_run, read_runs
 
-    read_run("runs/b0").history.plot(x="epoch", y=["loss", "val_loss"])
+    read_run("runs/b0").history.plot(x="strength", y=["loss", "val_loss"], logx=True)
     read_runs("runs").sort_values("metrics.accuracy")
 """
 
@@ -22,6 +22,17 @@ from nsfwtrain.run.state import HISTORY
 
 FACTS_FILE, HISTORY_FILE, SCORES_FILE = "run.json", "history.csv", "scores.csv"
 
+PATH = {
+    "strength": "float64",
+    "iterations": "int64",
+    "loss": "float64",
+    "accuracy": "float64",
+    "val_loss": "float64",
+    "val_accuracy": "float64",
+    "seconds": "float64",
+}
+"""Columns and dtypes of the converged recipe's history, see `nsfwtrain.run.strength.Choice`."""
+
 SCORES = {"objectId": "str", "value": "int64", "score": "float64"}
 """Columns and dtypes of the scores."""
 
@@ -37,8 +48,9 @@ class Run:
     facts
         The content of ``run.json``. A nested fact has both names: ``metrics.accuracy``.
     history
-        A row for each epoch: ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` and
-        ``seconds``.
+        A row for each ``strength`` of the penalty, with ``iterations``, ``loss``, ``accuracy``,
+        ``val_loss``, ``val_accuracy`` and ``seconds``; or, of the study's recipe, for each
+        ``epoch``.
     scores
         A row for each test image: ``objectId``, ``value`` (its label) and ``score`` (0-1).
     """
@@ -106,7 +118,7 @@ def read_facts(run: Path) -> dict[str, Any]:
 
 def read_history(run: Path) -> pd.DataFrame:
     """Read ``history.csv``; raise RunError if it is not valid."""
-    return _read_csv(run / HISTORY_FILE, HISTORY)
+    return _read_csv(run / HISTORY_FILE, PATH, HISTORY)
 
 
 def read_scores(run: Path) -> pd.DataFrame:
@@ -114,7 +126,8 @@ def read_scores(run: Path) -> pd.DataFrame:
     return _read_csv(run / SCORES_FILE, SCORES)
 
 
-def _read_csv(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
+def _read_csv(path: Path, *schemas: dict[str, str]) -> pd.DataFrame:
+    """Read a table in the first schema whose first column it has, or in the last."""
     text = _read_text(path)
     try:
         frame = pd.read_csv(io.StringIO(text))
@@ -122,6 +135,7 @@ def _read_csv(path: Path, dtypes: dict[str, str]) -> pd.DataFrame:
         raise RunError(f"{path} is empty") from error
     except pd.errors.ParserError as error:
         raise RunError(f"{path} is not a CSV file") from error
+    dtypes = next((one for one in schemas if next(iter(one)) in frame), schemas[-1])
     absent = [name for name in dtypes if name not in frame]
     if absent:
         noun = "column" if len(absent) == 1 else "columns"

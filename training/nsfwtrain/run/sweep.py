@@ -11,6 +11,7 @@ from typing import Any, Literal
 from nsfwscan.cli.termination import Terminated
 from nsfwscan.util.files import atomic_write
 from nsfwtrain.errors import RunError, VariantError
+from nsfwtrain.run.options import Converged
 from nsfwtrain.run.results import read_facts
 from nsfwtrain.variants import VARIANTS, Variant, by_name
 
@@ -51,6 +52,7 @@ def sweep(
     out: Path,
     arguments: Sequence[str],
     *,
+    recipe: str = Converged.name,
     backbone: str | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Outcome]:
@@ -59,16 +61,18 @@ def sweep(
     Parameters
     ----------
     out
-        Folder of the runs; the folder of each run has the name of its variant.
+        Folder of the runs, see `run_name`. Each recipe may have a sweep in it.
     arguments
         More arguments of ``nsfwtrain fit``.
+    recipe
+        Its ``--recipe``.
     backbone
         Its ``--backbone``, in which ``{variant}`` stands for the variant's name.
 
     Returns
     -------
     dict
-        The outcome of each variant, by name.
+        The outcome of each run, by its name.
 
     Raises
     ------
@@ -76,15 +80,17 @@ def sweep(
         If the folder holds finished runs of a sweep with other options, or cannot be used.
     """
     given = {"arguments": list(arguments), "backbone": backbone}
-    _check_options(out, given)
+    _check_options(out, recipe, given)
     outcomes: dict[str, Outcome] = {}
     for row in variants:
-        run = out / row.name
+        name = run_name(row, recipe)
+        run = out / name
         if _finished(run):
-            outcomes[row.name] = "done before"
+            outcomes[name] = "done before"
             continue
-        say(f"{row.name}:")
+        say(f"{name}:")
         command = [sys.executable, "-m", "nsfwtrain", "fit", row.name, "--out", str(run)]
+        command += ["--recipe", recipe]
         if backbone is not None:
             command += ["--backbone", backbone.replace("{variant}", row.name)]
         # The end of the process frees its memory. --resume continues a run that was killed.
@@ -96,19 +102,24 @@ def sweep(
                 child.terminate()  # only this process got the signal; both get Ctrl-C
             child.wait()  # until it has saved its state
             raise
-        outcomes[row.name] = "failed" if failed else "done"
+        outcomes[name] = "failed" if failed else "done"
     return outcomes
 
 
-def _check_options(out: Path, given: dict[str, Any]) -> None:
+def run_name(variant: Variant, recipe: str) -> str:
+    """Name the folder of a run: ``b0``, or ``b0-study`` with the study's recipe."""
+    return variant.name if recipe == Converged.name else f"{variant.name}-{recipe}"
+
+
+def _check_options(out: Path, recipe: str, given: dict[str, Any]) -> None:
     """Record the options of a sweep; refuse to mix runs with different options."""
-    path = out / "sweep.json"
+    path = out / ("sweep.json" if recipe == Converged.name else f"sweep-{recipe}.json")
     try:
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else given
         out.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise RunError(f"cannot use {path}: {error}") from error
-    if before != given and any(_finished(out / row.name) for row in VARIANTS):
+    if before != given and any(_finished(out / run_name(row, recipe)) for row in VARIANTS):
         raise RunError(
             f"{out} holds runs of a sweep with other options "
             f"({' '.join(before.get('arguments', []))}); choose another folder"
