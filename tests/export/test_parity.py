@@ -16,22 +16,18 @@ from nsfwexport.convert import convert
 from nsfwexport.errors import ParityError
 from nsfwexport.keras import tf, tf_keras
 from nsfwexport.parity import verify
+from nsfwexport.reference import Reference
 
 CPU = TOLERANCES["cpu"]
 SCORES = hnp.arrays(np.float32, 20, elements=st.floats(0, 1, width=32))
 NAMES = [str(i) for i in range(20)]
 
 
-def report_of(trained: Trained, model: Path, images: list[Path], **tolerances: Tolerance) -> Report:
-    source = keras.load(trained.run)
-    return verify(
-        model,
-        "the run",
-        source.scorer(),
-        source.preprocess,
-        images,
-        tolerances={**TOLERANCES, **tolerances},
-    )
+def report_of(
+    trained: Trained, model: Path, images: list[Path], *, generated: bool = False
+) -> Report:
+    reference = replace(keras.load(trained.run).reference(), name="the run")
+    return verify(model, reference, images, generated=generated)
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +101,10 @@ def test_different_resizing_is_refused_although_the_tensors_agree(
 
 
 def test_a_different_image_size_is_refused(trained: Trained, images: list[Path]) -> None:
-    source = keras.load(trained.run)
+    reference = keras.load(trained.run).reference()
+    other = replace(reference, name="b1", preprocess=replace(reference.preprocess, size=240))
     with pytest.raises(ParityError, match="and b1 take images of different sizes"):
-        verify(trained.model, "b1", source.scorer(), replace(source.preprocess, size=240), images)
+        verify(trained.model, other, images)
 
 
 def test_unusable_images_are_listed(trained: Trained, tmp_path: Path) -> None:
@@ -151,11 +148,12 @@ def test_flips_are_allowed_up_to_the_tolerance() -> None:
 
 def test_a_reference_without_finite_scores_is_refused(trained: Trained, images: list[Path]) -> None:
     source = keras.load(trained.run)
-
-    def broken(pixels: Any) -> Any:
-        return np.full(len(pixels), np.nan, np.float32)
-
+    broken = Reference(
+        name="the run",
+        preprocess=source.preprocess,
+        score=lambda pixels: np.full(len(pixels), np.nan, np.float32),
+    )
     with pytest.raises(
         ParityError, match=r"the run has no finite score for .*000\.png: its weights"
     ):
-        verify(trained.model, "the run", broken, source.preprocess, images)
+        verify(trained.model, broken, images)
