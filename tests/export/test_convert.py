@@ -106,7 +106,6 @@ def test_every_variant_keeps_its_scores_also_with_a_large_head(
     assert found["weights"]["largest"] < 1e-6
     assert [c["way"] for c in large["comparisons"]] == ["tensors", "files"]
     for parity in (found, large):
-        assert parity["comparisons"][0]["features"]["largest"] < 2e-4
-    print(variant.name, json.dumps([found, large]))
+        assert parity["comparisons"][0]["features"]["largest"] < 5e-4
     for path in tmp_path.iterdir():
         path.unlink()  # up to 260 MB, and pytest keeps three runs

@@ -157,7 +157,9 @@ def test_without_features_the_probabilities_decide(
     assert [c.tolerance for c in report.comparisons] == [CPU, CPU]
     report.require(trained.model)
     scaled = changed(trained, tmp_path / "m.onnx", wrong_scaling)
-    with pytest.raises(ParityError, match=r"from the same tensors on cpu .* the probabilities diff"):
+    with pytest.raises(
+        ParityError, match=r"from the same tensors on cpu .* the probabilities diff"
+    ):
         verify(scaled, reference, images, generated=True).require(scaled)
 
 
