@@ -118,7 +118,6 @@ def convert(
         _check_place(output)
         wanted = chosen_images(images, store, split, part)
         from nsfwexport import keras
-        from nsfwexport.comparison import TOLERANCES
         from nsfwexport.convert import convert as to_onnx
 
         report = to_onnx(
@@ -127,7 +126,7 @@ def convert(
             opset=opset,
             images=wanted,
             devices=device or [Device.CPU],
-            tolerances=chosen_tolerances(TOLERANCES, max_difference, max_flips),
+            tolerances=chosen_tolerances(max_difference, max_flips),
             licence=licence,
         )
         _show(report, format_)
@@ -171,21 +170,17 @@ def verify(
         import tempfile
 
         from nsfwexport import keras, modelfile, samples
-        from nsfwexport.comparison import HALF_TOLERANCES, TOLERANCES
         from nsfwexport.parity import verify as compare
 
-        source = keras.load(run_folder, variant)
-        in_half = modelfile.is_half(modelfile.read_graph(model))
-        base = HALF_TOLERANCES if in_half else TOLERANCES
+        half = modelfile.is_half(modelfile.read_graph(model))
         with tempfile.TemporaryDirectory() as folder:
             report = compare(
                 model,
-                str(run_folder),
-                source.scorer(),
-                source.preprocess,
+                keras.load(run_folder, variant).reference(),
                 wanted or samples.make(Path(folder)),
+                generated=wanted is None,
                 devices=device or [Device.CPU],
-                tolerances=chosen_tolerances(base, max_difference, max_flips),
+                tolerances=chosen_tolerances(max_difference, max_flips, half=half),
             )
         _show(report, format_)
         report.require(model)
@@ -208,7 +203,6 @@ def half(
     with _errors():
         _check_place(output)
         wanted = chosen_images(images, store, split, part)
-        from nsfwexport.comparison import HALF_TOLERANCES
         from nsfwexport.half import half as to_half
 
         report = to_half(
@@ -216,7 +210,7 @@ def half(
             output,
             images=wanted,
             devices=device or [Device.CPU],
-            tolerances=chosen_tolerances(HALF_TOLERANCES, max_difference, max_flips),
+            tolerances=chosen_tolerances(max_difference, max_flips, half=True),
         )
         _show(report, format_)
 

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwexport.errors import ParityError
-
-Scores = NDArray[np.float32]
+from nsfwexport.reference import Features, Scores
+from nsfwexport.weights import TOLERANCE as WEIGHT_TOLERANCE
+from nsfwexport.weights import WeightComparison
 
 _LEAST = 1e-6  # probabilities are clipped to [1e-6, 1 - 1e-6] before the logit
+_TINY = float(np.finfo(np.float32).tiny)
 _WORST = 5
 _SPREAD = 0.5  # a smaller range of scores proves little: a constant would pass
 
@@ -27,10 +29,13 @@ class Tolerance:
         Largest absolute difference of a probability.
     flips
         Largest share of images, in [0, 1], whose decision at the threshold differs.
+    features
+        Largest relative error of an image's feature vector; None: they are not compared.
     """
 
     difference: float
     flips: float
+    features: float | None = None
 
 
 TOLERANCES: Mapping[str, Tolerance] = {
@@ -42,6 +47,9 @@ TOLERANCES: Mapping[str, Tolerance] = {
 
 HALF_TOLERANCES: Mapping[str, Tolerance] = dict.fromkeys(TOLERANCES, Tolerance(5e-3, 1e-3))
 """Tolerances of a model in half precision, by device."""
+
+FEATURE_TOLERANCES: Mapping[str, float] = {"cpu": 1e-3, "cuda": 1e-3, "cuda-tf32": 0.1}
+"""Largest relative error of a feature vector in single precision, by device."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,9 @@ class Comparison:
         Number of decisions that differ at the model's threshold.
     worst
         The images that differ most: path, expected score, score.
+    features
+        The relative errors of the feature vectors, see `relative_errors`; None if the features are
+        not compared.
     """
 
     way: str
@@ -83,13 +94,33 @@ class Comparison:
     logit: Difference
     flips: int
     worst: tuple[tuple[str, float, float], ...] = ()
+    features: Difference | None = None
 
     @property
     def holds(self) -> bool:
         """Whether the comparison is within the tolerance; never with a NaN."""
-        allowed = self.tolerance
-        share = self.flips / self.images
-        return self.probability.largest <= allowed.difference and share <= allowed.flips
+        return not self.failures
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """What exceeds its tolerance, such as ``features``, with a clause that says how far."""
+        allowed, found = self.tolerance, {}
+        error, limit = self.features, allowed.features
+        if error is not None and limit is not None and not error.largest <= limit:
+            found["features"] = (
+                f"the features differ by up to {error.largest:.3g} of their size "
+                f"(allowed: {limit:g})"
+            )
+        if not self.probability.largest <= allowed.difference:
+            found["probabilities"] = (
+                f"the probabilities differ by up to {self.probability.largest:.3g} "
+                f"(allowed: {allowed.difference:g})"
+            )
+        if not self.flips / self.images <= allowed.flips:
+            found["decisions"] = (
+                f"{self.flips} of {self.images} decisions differ (allowed: {allowed.flips:.1%})"
+            )
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +137,10 @@ class Report:
         One for each way and device.
     score_range
         Least and largest score of the reference.
+    generated
+        Whether the images are generated ones.
+    weights
+        The comparison of the weights; None if they are not compared.
     left_out
         Images that could not be used, with the reason.
     """
@@ -114,6 +149,8 @@ class Report:
     threshold: float
     comparisons: tuple[Comparison, ...]
     score_range: tuple[float, float]
+    generated: bool = False
+    weights: WeightComparison | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -133,37 +170,62 @@ class Report:
             "threshold": self.threshold,
             "score_range": list(self.score_range),
             "comparisons": comparisons,
+            "generated": self.generated,
+            "weights": None if self.weights is None else asdict(self.weights),
         }
 
     def require(self, path: Path, hint: str | None = None) -> None:
-        """Raise `ParityError` unless every comparison holds.
+        """Raise `ParityError` unless the weights agree and every comparison holds.
 
         Parameters
         ----------
         path
             The model file, for the message.
         hint
-            A more likely cause than the general one.
+            What to do, in place of the general advice.
         """
         broken = [comparison for comparison in self.comparisons if not comparison.holds]
-        if not broken:
+        wrong = self.weights is not None and not self.weights.holds
+        if not broken and not wrong:
             return
-        found = "; ".join(
-            f"from the {'same ' * (c.way == 'tensors')}{c.way} on {c.device}, probabilities differ "
-            f"by up to {c.probability.largest:.3g} (allowed: {c.tolerance.difference:g}) and "
-            f"{c.flips} of {c.images} decisions (allowed: {c.tolerance.flips:.1%})"
+        on = " (generated images)" if self.generated else ""
+        found = [
+            f"from the {'same ' * (c.way == 'tensors')}{c.way} on {c.device}{on}, "
+            + " and ".join(c.failures.values())
             for c in broken
-        )
-        if all(comparison.way == "files" for comparison in broken):
-            hint = "the tensors agree, so images are decoded or resized differently"
-        why = hint or "the weights, the scaling or the channel order differ"
+        ]
+        if self.weights is not None and wrong:
+            found.insert(0, _describe(self.weights))
         worst = "".join(
             f"\n  {name}: expected {expected:.6f}, got {got:.6f}"
-            for name, expected, got in broken[0].worst
+            for name, expected, got in (broken[0].worst if broken else ())
         )
         raise ParityError(
-            f"{path} does not give the scores of {self.reference}: {found}; {why}{worst}"
+            f"{path} does not give the scores of {self.reference}: {'; '.join(found)}; "
+            f"{hint or self._cause(broken)}{worst}"
         )
+
+    def _cause(self, broken: Sequence[Comparison]) -> str:
+        """Return the cause that the failures have in common, and what to do."""
+        if self.weights is not None and not self.weights.holds:
+            return "the file was changed or made from another run; convert the run again"
+        if all(comparison.way == "files" for comparison in broken):
+            return "the tensors agree, so images are decoded or resized differently"
+        tensors = [c for c in self.comparisons if c.way == "tensors"]
+        if any(c.features is None or "features" in c.failures for c in tensors):
+            return "the weights, the scaling or the channel order differ; convert the run again"
+        return (
+            "weights and features agree, so this is rounding, which the large weights of the last "
+            "layer amplify; compare on photos with --images, allow more with --max-difference and "
+            "--max-flips, or train with a stronger regularization"
+        )
+
+
+def _describe(weights: WeightComparison) -> str:
+    return (
+        f"{weights.wrong:,} of {weights.values:,} weights differ by up to {weights.largest:.3g} of "
+        f"their value (allowed: {WEIGHT_TOLERANCE:g})"
+    )
 
 
 def compare(
@@ -174,6 +236,7 @@ def compare(
     paths: Sequence[str],
     expected: Scores,
     got: Scores,
+    features: tuple[Features, Features] | None = None,
 ) -> Comparison:
     """Compare two lists of scores.
 
@@ -187,6 +250,8 @@ def compare(
         The images.
     expected, got
         float32 (N,) in [0, 1], N at least 1. NaN means no score and exceeds every tolerance.
+    features
+        The expected and the computed features, float32 (N, F).
     """
     a, b = expected.astype(np.float64), got.astype(np.float64)
     apart = np.abs(a - b)
@@ -200,7 +265,16 @@ def compare(
         logit=_difference(np.abs(_logit(a) - _logit(b))),
         flips=int(np.sum((a >= threshold) != (b >= threshold))),
         worst=tuple((paths[i], float(a[i]), float(b[i])) for i in order),
+        features=None if features is None else _difference(relative_errors(*features)),
     )
+
+
+def relative_errors(expected: Features, got: Features) -> NDArray[np.float64]:
+    """Return |got - expected| / |expected| of each feature vector, in the Euclidean norm."""
+    a, b = expected.astype(np.float64), got.astype(np.float64)
+    size = np.linalg.norm(a, axis=1)
+    errors: NDArray[np.float64] = np.linalg.norm(b - a, axis=1) / np.maximum(size, _TINY)
+    return errors
 
 
 def _difference(apart: NDArray[np.float64]) -> Difference:

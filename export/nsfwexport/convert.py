@@ -10,7 +10,7 @@ import onnx
 import tf2onnx
 
 from nsfwexport import modelfile
-from nsfwexport.comparison import TOLERANCES, Report, Tolerance
+from nsfwexport.comparison import Report, Tolerance
 from nsfwexport.errors import ConversionError
 from nsfwexport.keras import KerasModel, sentence, tf, tf_keras
 from nsfwexport.parity import publish
@@ -30,7 +30,7 @@ def convert(
     opset: int = OPSET,
     images: Sequence[Path] | None = None,
     devices: Sequence[str] = ("cpu",),
-    tolerances: Mapping[str, Tolerance] = TOLERANCES,
+    tolerances: Mapping[str, Tolerance] | None = None,
     licence: str | None = None,
 ) -> Report:
     """Convert a model, check the file, compare the scores, and only then give the file its name.
@@ -46,7 +46,7 @@ def convert(
     images
         Images to compare on; None generates some.
     devices, tolerances
-        The devices to compare on, and the tolerance of each.
+        See `nsfwexport.parity.verify`.
     licence
         The licence of the weights, as an SPDX expression.
 
@@ -77,7 +77,7 @@ def convert(
         *_TOOLS,
     )
     return publish(
-        model, manifest, out, str(source.folder), source.scorer(),
+        model, manifest, out, source.reference(),
         images=images, devices=devices, tolerances=tolerances,
     )  # fmt: skip
 

@@ -10,9 +10,10 @@ from typing import Any
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from nsfwexport import modelfile
-from nsfwexport.comparison import HALF_TOLERANCES, Report, Tolerance
+from nsfwexport.comparison import Report, Tolerance
 from nsfwexport.errors import ConversionError
 from nsfwexport.parity import publish
+from nsfwexport.reference import Reference
 from nsfwscan import Classifier
 
 
@@ -22,7 +23,7 @@ def half(
     *,
     images: Sequence[Path] | None = None,
     devices: Sequence[str] = ("cpu",),
-    tolerances: Mapping[str, Tolerance] = HALF_TOLERANCES,
+    tolerances: Mapping[str, Tolerance] | None = None,
 ) -> Report:
     """Convert weights and arithmetic of a model file to float16; input and output keep their types.
 
@@ -35,7 +36,7 @@ def half(
     images
         Images to compare on; None generates some.
     devices, tolerances
-        The devices to compare on, and the tolerance of each.
+        See `nsfwexport.parity.verify`.
 
     Returns
     -------
@@ -67,7 +68,8 @@ def half(
     )  # fmt: skip
     whole = Classifier.load(path, device="cpu")
     return publish(
-        smaller, manifest, out, str(path), whole.predict,
+        smaller, manifest, out,
+        Reference(name=str(path), preprocess=manifest.preprocess, score=whole.predict),
         images=images, devices=devices, tolerances=tolerances,
         hint="half precision is too coarse for this model, unless --max-difference allows more",
     )  # fmt: skip

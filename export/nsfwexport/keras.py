@@ -4,7 +4,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwexport.errors import ConversionError
+from nsfwexport.reference import Features, Reference, Scores
 from nsfwscan import Preprocess
 from nsfwscan.decoding.pixels import Pixels
 
@@ -58,18 +59,50 @@ class KerasModel:
     preprocess: Preprocess
     training: dict[str, Any] | None
 
-    def scorer(self) -> Callable[[Pixels], NDArray[np.float32]]:
+    def scorer(self) -> Callable[[Pixels], Scores]:
         """Return a function from uint8 (N, S, S, 3) to probabilities, float32 (N,)."""
-        call = tf.function(lambda pixels: self.model(pixels, training=False), reduce_retracing=True)
+        call = _in_batches(self.model)
+        return lambda pixels: call(pixels)[0][:, 0]
 
-        def score(pixels: Pixels) -> NDArray[np.float32]:
-            scores = [
-                call(tf.constant(pixels[i : i + _BATCH])).numpy()[:, 0]
-                for i in range(0, len(pixels), _BATCH)
-            ]
-            return np.concatenate(scores)
+    def reference(self) -> Reference:
+        """Return the model as a reference for comparisons."""
+        plain = Reference(
+            name=str(self.folder),
+            preprocess=self.preprocess,
+            score=self.scorer(),
+            weights=self.model.get_weights(),
+        )
+        last = self.model.layers[-1]
+        if not _is_head(last) or last.output is not self.model.outputs[0]:
+            return plain
+        both = _in_batches(tf_keras.Model(self.model.inputs, [self.model.outputs[0], last.input]))
 
-        return score
+        def with_features(pixels: Pixels) -> tuple[Scores, Features]:
+            scores, features = both(pixels)
+            return scores[:, 0], features
+
+        bias = float(last.bias.numpy()[0]) if last.use_bias else 0.0
+        return replace(plain, with_features=with_features, bias=bias)
+
+
+def _is_head(layer: Any) -> bool:
+    """Return whether a layer is a ``Dense(1, sigmoid)`` of vectors."""
+    sigmoid = tf_keras.activations.sigmoid
+    dense = isinstance(layer, tf_keras.layers.Dense) and layer.activation is sigmoid
+    return dense and layer.units == 1 and len(layer.input.shape) == 2
+
+
+def _in_batches(model: Any) -> Callable[[Pixels], list[NDArray[np.float32]]]:
+    """Return a function from uint8 (N, S, S, 3) to the outputs of a Keras model."""
+    call = tf.function(
+        lambda pixels: tf.nest.flatten(model(pixels, training=False)), reduce_retracing=True
+    )
+
+    def run(pixels: Pixels) -> list[NDArray[np.float32]]:
+        parts = [call(tf.constant(pixels[i : i + _BATCH])) for i in range(0, len(pixels), _BATCH)]
+        return [np.concatenate([part.numpy() for part in of]) for of in zip(*parts, strict=True)]
+
+    return run
 
 
 def load(folder: Path, variant: str | None = None) -> KerasModel:

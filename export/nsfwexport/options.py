@@ -1,6 +1,6 @@
 """The options that the commands of ``nsfwexport`` share, and the values that they select."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -113,15 +113,20 @@ def chosen_images(
 
 
 def chosen_tolerances(
-    base: "Mapping[str, Tolerance]", difference: float | None, flips: float | None
-) -> "dict[str, Tolerance]":
-    """Return the tolerance of each device; an option replaces the value in `base`."""
-    from nsfwexport.comparison import Tolerance
+    difference: float | None, flips: float | None, *, half: bool = False
+) -> "dict[str, Tolerance] | None":
+    """Return the tolerance of each device; None, for the usual ones, without an option.
 
+    An option replaces one value of the usual tolerances.
+    """
+    from nsfwexport.comparison import HALF_TOLERANCES, TOLERANCES, Tolerance
+
+    if difference is None and flips is None:
+        return None
     return {
         device: Tolerance(
-            tolerance.difference if difference is None else difference,
-            tolerance.flips if flips is None else flips,
+            usual.difference if difference is None else difference,
+            usual.flips if flips is None else flips,
         )
-        for device, tolerance in base.items()
+        for device, usual in (HALF_TOLERANCES if half else TOLERANCES).items()
     }

@@ -1,12 +1,15 @@
 """Prove that a model file gives the scores of the model that it was made from.
 
-There are two comparisons on every device. One feeds both models the same tensors, and detects wrong
-weights, scaling or channels. The other starts from the files, with the scanner itself on one side,
-and also detects differences in decoding or resizing.
+The weights are compared by value, once. Then there are two comparisons on every device. One feeds
+both models the same tensors, and detects a wrong scaling, channel order or layer. The other starts
+from the files, with the scanner itself on one side, and also detects differences in decoding or
+resizing.
+
+Generated images are far from photos, and large weights of the last layer amplify the rounding
+errors on them. So on these the features decide, not the probabilities, if the model has features.
 """
 
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -17,9 +20,20 @@ from typing import Any
 import numpy as np
 
 from nsfwexport import modelfile, samples
-from nsfwexport.comparison import TOLERANCES, Report, Scores, Tolerance, compare
+from nsfwexport.comparison import (
+    FEATURE_TOLERANCES,
+    HALF_TOLERANCES,
+    TOLERANCES,
+    Comparison,
+    Report,
+    Tolerance,
+    compare,
+)
 from nsfwexport.contract import require
 from nsfwexport.errors import ParityError
+from nsfwexport.head import Exposed, find_head
+from nsfwexport.reference import Features, Reference, Scores
+from nsfwexport.weights import compare_weights
 from nsfwscan import Classifier, ImageError, Manifest, Preprocess, Selection, decode, scan
 from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.sources.entry import problem_of
@@ -27,37 +41,39 @@ from nsfwscan.util.files import atomic_path
 from nsfwscan.util.parallel import available_cores, map_ahead
 
 _BATCH = 4  # small, since a B7 is large
+_ANY = 1.0  # no difference of a probability, and no share of images, is larger
+
+Predict = Callable[[Pixels], tuple[Scores, Features | None]]
 
 
 def verify(
     model: Path,
-    reference: str,
-    score: Callable[[Pixels], Scores],
-    preprocess: Preprocess,
+    reference: Reference,
     images: Sequence[Path],
     *,
+    generated: bool = False,
     devices: Sequence[str] = ("cpu",),
-    tolerances: Mapping[str, Tolerance] = TOLERANCES,
+    tolerances: Mapping[str, Tolerance] | None = None,
     called: Path | None = None,
 ) -> Report:
-    """Compare the scores of a model file with those of its reference.
+    """Compare a model file with its reference.
 
     Parameters
     ----------
     model
         The ONNX file with its manifest.
     reference
-        The name of the reference, for messages.
-    score
-        The reference: from uint8 (N, S, S, 3) to probabilities, float32 (N,).
-    preprocess
-        The preprocessing of the reference.
+        The model that it was made from.
     images
         The files. At least one must be usable.
+    generated
+        Whether the images are generated ones.
     devices
         Keys of `TOLERANCES`.
     tolerances
-        The tolerance of each device. It is reported, not required: see `Report.require`.
+        The tolerance of each device, for the probabilities and decisions of all images. None: the
+        usual ones, and for generated images only that of the features, if there are features. It is
+        reported, not required: see `Report.require`.
     called
         The path of the model file in messages; by default `model`.
 
@@ -69,69 +85,138 @@ def verify(
         If the model file or a device cannot be used.
     """
     name = called or model
+    graph = modelfile.read_graph(model)
+    half = modelfile.is_half(graph)
+    head = None if half or reference.with_features is None else find_head(graph)
     classifiers = {device: _load(model, device) for device in devices}
     sizes = {classifier.manifest.preprocess.size for classifier in classifiers.values()}
-    if sizes != {preprocess.size}:
-        raise ParityError(f"{name} and {reference} take images of different sizes")
-    scored = _score(score, preprocess, classifiers, images)
+    if sizes != {reference.preprocess.size}:
+        raise ParityError(f"{name} and {reference.name} take images of different sizes")
+    predicts: dict[str, Predict] = {
+        device: partial(_without_features, classifier.predict)
+        if head is None
+        else Exposed(graph, head, name, **_options(device)).predict
+        for device, classifier in classifiers.items()
+    }
+    scored = _score(reference, predicts, images, features=head is not None)
     if not scored.paths:
         why = next((f"{path}: {why}" for path, why in scored.left_out.items()), "none given")
-        raise ParityError(f"no image can be used to compare {name} with {reference}: {why}")
-    expected = np.concatenate(scored.reference)
+        raise ParityError(f"no image can be used to compare {name} with {reference.name}: {why}")
+    expected, _ = _joined(scored.reference)
     if not np.isfinite(expected).all():
         without = scored.paths[int(np.argmin(np.isfinite(expected)))]
-        raise ParityError(f"{reference} has no finite score for {without}: its weights are invalid")
-    threshold = next(iter(classifiers.values())).manifest.threshold
-    comparisons = []
+        raise ParityError(
+            f"{reference.name} has no finite score for {without}: its weights are invalid"
+        )
+    usual = HALF_TOLERANCES if half else TOLERANCES
+    rounding = generated and tolerances is None and head is not None
+    comparisons: list[Comparison] = []
     for device, classifier in classifiers.items():
-        tensors, files = np.concatenate(scored.tensors[device]), _scan(classifier, scored.paths)
-        for way, got in (("tensors", tensors), ("files", files)):
-            comparisons.append(
-                compare(way, device, tolerances[device], threshold, scored.paths, expected, got)
-            )
+        comparisons += _compare(
+            scored, device, classifier, (tolerances or usual)[device], rounding=rounding
+        )
+    compared = None
+    if reference.weights and not half:
+        biases = (reference.bias, head.bias) if head else (0.0, 0.0)
+        compared = compare_weights(reference.weights, graph, biases)
     return Report(
-        reference=reference,
-        threshold=threshold,
+        reference=reference.name,
+        threshold=next(iter(classifiers.values())).manifest.threshold,
         comparisons=tuple(comparisons),
         score_range=(float(expected.min()), float(expected.max())),
+        generated=generated,
+        weights=compared,
         left_out=scored.left_out,
     )
 
 
+def _compare(
+    scored: "_Scored", device: str, classifier: Classifier, tolerance: Tolerance, *, rounding: bool
+) -> tuple[Comparison, Comparison]:
+    """Compare the same tensors, and the files.
+
+    With `rounding`, differences of probabilities from the same tensors are allowed as far as the
+    features agree, and the scores of the files must be those that the model file itself gives from
+    the tensors.
+    """
+    threshold = classifier.manifest.threshold
+    expected, features = _joined(scored.reference)
+    got, computed = _joined(scored.tensors[device])
+    both = None if features is None or computed is None else (features, computed)
+    of_tensors = (
+        tolerance if both is None else replace(tolerance, features=FEATURE_TOLERANCES[device])
+    )
+    if rounding:
+        of_tensors = replace(of_tensors, difference=_ANY, flips=_ANY)
+    files = _scan(classifier, scored.paths)
+    return (
+        compare("tensors", device, of_tensors, threshold, scored.paths, expected, got, both),
+        compare(
+            "files",
+            device,
+            tolerance,
+            threshold,
+            scored.paths,
+            got if rounding else expected,
+            files,
+        ),
+    )
+
+
+Batch = tuple[Scores, Features | None]
+
+
 @dataclass
 class _Scored:
-    """The images that could be used, their scores in batches, and the images left out."""
+    """The images that could be used, their results in batches, and the images left out."""
 
     paths: list[str] = field(default_factory=list)
-    reference: list[Scores] = field(default_factory=list)
-    tensors: dict[str, list[Scores]] = field(default_factory=lambda: defaultdict(list))
+    reference: list[Batch] = field(default_factory=list)
+    tensors: dict[str, list[Batch]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
 
 def _score(
-    score: Callable[[Pixels], Scores],
-    preprocess: Preprocess,
-    classifiers: Mapping[str, Classifier],
+    reference: Reference,
+    predicts: Mapping[str, Predict],
     images: Sequence[Path],
+    *,
+    features: bool,
 ) -> _Scored:
-    """Return the scores of the reference and of the model file from the same tensors."""
-    scored = _Scored()
+    """Return the results of the reference and of the model file from the same tensors."""
+    expect = reference.with_features if features else None
+    expected: Predict = expect or partial(_without_features, reference.score)
+    scored = _Scored(tensors={device: [] for device in predicts})
     chunks = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
-    load = partial(_load_images, preprocess=preprocess)
+    load = partial(_load_images, preprocess=reference.preprocess)
     with closing(map_ahead(load, chunks, workers=available_cores(), window=4)) as loaded:
         for paths, pixels, failed in loaded:
             scored.left_out |= failed
             if pixels is not None:
                 scored.paths += paths
-                scored.reference.append(score(pixels))
-                for device, classifier in classifiers.items():
-                    scored.tensors[device].append(classifier.predict(pixels))
+                scored.reference.append(expected(pixels))
+                for device, predict in predicts.items():
+                    scored.tensors[device].append(predict(pixels))
     return scored
 
 
-def _load(model: Path, device: str) -> Classifier:
+def _without_features(score: Callable[[Pixels], Scores], pixels: Pixels) -> Batch:
+    return score(pixels), None
+
+
+def _joined(batches: Sequence[Batch]) -> Batch:
+    scores = np.concatenate([scores for scores, _ in batches])
+    features = [found for _, found in batches if found is not None]
+    return scores, np.concatenate(features) if features else None
+
+
+def _options(device: str) -> dict[str, Any]:
     name, _, tf32 = device.partition("-")
-    return Classifier.load(model, device=name, tf32=bool(tf32), intra_op_threads=available_cores())
+    return {"device": name, "tf32": bool(tf32), "intra_op_threads": available_cores()}
+
+
+def _load(model: Path, device: str) -> Classifier:
+    return Classifier.load(model, **_options(device))
 
 
 def _load_images(
@@ -163,12 +248,11 @@ def publish(
     model: Any,
     manifest: Manifest,
     out: Path,
-    reference: str,
-    score: Callable[[Pixels], Scores],
+    reference: Reference,
     *,
     images: Sequence[Path] | None,
     devices: Sequence[str],
-    tolerances: Mapping[str, Tolerance],
+    tolerances: Mapping[str, Tolerance] | None,
     hint: str | None = None,
 ) -> Report:
     """Write a model file under a temporary name, check and compare it, then rename it.
@@ -181,8 +265,8 @@ def publish(
         Its manifest. The comparison is added to it.
     out
         The file. An existing one stays if anything fails.
-    reference, score, devices, tolerances
-        See `verify`. The preprocessing is that of the manifest.
+    reference, devices, tolerances
+        See `verify`.
     images
         The images to compare on; None generates some.
     hint
@@ -201,8 +285,7 @@ def publish(
         temporary.write_bytes(modelfile.embed(model, manifest))
         require(temporary, model)
         report = verify(
-            temporary, reference, score, manifest.preprocess,
-            images or samples.make(Path(folder)),
+            temporary, reference, images or samples.make(Path(folder)), generated=not images,
             devices=devices, tolerances=tolerances, called=out,
         )  # fmt: skip
         report.require(out, hint)

@@ -10,8 +10,8 @@ from nsfwexport.comparison import Report
 from nsfwscan.util.escape import printable
 
 _HEADINGS = (
-    "compared", "device", "images", "largest", "mean", "99 %", "logit largest", "logit mean",
-    "logit 99 %", "flips", "holds",
+    "compared", "device", "images", "features", "largest", "mean", "99 %", "logit largest",
+    "logit mean", "logit 99 %", "flips", "holds",
 )  # fmt: skip
 
 
@@ -23,6 +23,7 @@ def _rows(report: Report) -> list[tuple[str, ...]]:
         )
         rows.append(
             (f"same {c.way}" if c.way == "tensors" else c.way, c.device, f"{c.images:,}",
+             "-" if c.features is None else f"{c.features.largest:.2g}",
              *numbers, str(c.flips), "yes" if c.holds else "NO")
         )  # fmt: skip
     return rows
@@ -50,9 +51,17 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 def text_report(report: Report) -> str:
     """Format a report for a terminal."""
     low, high = report.score_range
-    name = printable(report.reference)
-    head = f"compared with {name}: scores {low:.3f} to {high:.3f}, threshold {report.threshold:g}"
-    return f"{head}\n{aligned(_rows(report))}"
+    name, on = printable(report.reference), " on generated images" * report.generated
+    lines = [
+        f"compared with {name}{on}: scores {low:.3f} to {high:.3f}, threshold {report.threshold:g}",
+        aligned(_rows(report)),
+    ]
+    if (weights := report.weights) is not None:
+        lines.append(
+            f"weights: {weights.found} of {weights.tensors} tensors compared, {weights.values:,} "
+            f"values, largest relative difference {weights.largest:.2g}"
+        )
+    return "\n".join(lines)
 
 
 def markdown_report(report: Report) -> str:
@@ -65,6 +74,7 @@ def json_report(report: Report) -> str:
     facts = report.facts()
     for entry, comparison in zip(facts["comparisons"], report.comparisons, strict=True):
         entry["holds"] = comparison.holds
+        entry["failures"] = list(comparison.failures)
         entry["worst"] = [list(row) for row in asdict(comparison)["worst"]]
     whole = _finite(facts | {"left_out": dict(report.left_out)})
     return json.dumps(whole, indent=2, allow_nan=False)

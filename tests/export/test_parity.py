@@ -1,37 +1,35 @@
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from export.conftest import Trained
+from export.heads import scale_head
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nsfwexport import keras, modelfile, samples
-from nsfwexport.comparison import TOLERANCES, Report, Tolerance, compare
-from nsfwexport.convert import convert
+from nsfwexport.comparison import TOLERANCES, Report, Tolerance, compare, relative_errors
 from nsfwexport.errors import ParityError
-from nsfwexport.keras import tf, tf_keras
+from nsfwexport.keras import tf_keras
 from nsfwexport.parity import verify
+from nsfwexport.reference import Reference
 
 CPU = TOLERANCES["cpu"]
 SCORES = hnp.arrays(np.float32, 20, elements=st.floats(0, 1, width=32))
 NAMES = [str(i) for i in range(20)]
 
 
-def report_of(trained: Trained, model: Path, images: list[Path], **tolerances: Tolerance) -> Report:
-    source = keras.load(trained.run)
-    return verify(
-        model,
-        "the run",
-        source.scorer(),
-        source.preprocess,
-        images,
-        tolerances={**TOLERANCES, **tolerances},
-    )
+def report_of(
+    trained: Trained, model: Path, images: list[Path], *, generated: bool = False
+) -> Report:
+    reference = replace(keras.load(trained.run).reference(), name="the run")
+    return verify(model, reference, images, generated=generated)
 
 
 @pytest.fixture(scope="module")
@@ -53,61 +51,139 @@ def test_a_converted_model_gives_the_same_scores(trained: Trained, images: list[
     assert report.spread
 
 
-def before(model: Any, change: Callable[[Any], Any]) -> Any:
-    """Return a model that changes the pixels first."""
-    pixels = tf_keras.Input((224, 224, 3), dtype="uint8", name="image")
-    return tf_keras.Model(pixels, model(change(pixels)))
+def changed(trained: Trained, path: Path, change: Callable[[str, Any], Any]) -> Path:
+    """Write a copy of the model file whose initializers are changed in place."""
+    model, manifest = modelfile.read(trained.model)
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor).copy()
+        change(tensor.name, values)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    path.write_bytes(modelfile.embed(model, manifest))
+    return path
 
 
-def wrong_scaling(model: Any) -> Any:
-    return before(model, lambda x: tf.cast(tf.cast(x, tf.float32) * 0.9, tf.uint8))
-
-
-def swapped_channels(model: Any) -> Any:
-    return before(model, lambda x: tf.reverse(x, [-1]))
-
-
-def shifted_weight(model: Any) -> Any:
-    kernel, bias = model.layers[-1].get_weights()
-    model.layers[-1].set_weights([kernel, bias + 0.01])
-    return model
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("change", [wrong_scaling, swapped_channels, shifted_weight])
-def test_a_changed_model_is_refused(
-    trained: Trained, images: list[Path], tmp_path: Path, change: Callable[[Any], Any]
+@pytest.mark.parametrize("shape", [(32, 3, 8, 8), (32, 1280), (1280, 1)])
+def test_one_weight_that_differs_by_one_percent_is_refused(
+    trained: Trained, images: list[Path], tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
-    source = keras.load(trained.run)
-    model = tmp_path / "other.onnx"
-    convert(replace(source, model=change(source.model)), model)
+    moved = []
+
+    def move(name: str, values: Any) -> None:
+        if values.shape == shape:
+            values.ravel()[values.size // 2] *= 1.01
+            moved.append(name)
+
+    path = changed(trained, tmp_path / "m.onnx", move)
+    assert len(moved) == 1
     with pytest.raises(ParityError) as caught:
-        report_of(trained, model, images).require(model)
+        report_of(trained, path, images, generated=True).require(path)
     message = str(caught.value)
-    assert "does not give the scores of the run: from the same tensors on cpu, prob" in message
-    assert "the weights, the scaling or the channel order differ" in message
+    assert re.search(r"the run: 1 of [\d,]+ weights differ by up to 0\.01 of their value", message)
+    assert "made from another run; convert the run again" in message
+
+
+def test_another_bias_of_the_last_layer_is_refused(
+    trained: Trained, images: list[Path], tmp_path: Path
+) -> None:
+    bias = float(keras.load(trained.run).model.layers[-1].bias.numpy()[0])
+
+    def move(_name: str, values: Any) -> None:
+        if values.size == 1 and values.dtype == np.float32 and values.item() == np.float32(bias):
+            values *= 1.01
+
+    path = changed(trained, tmp_path / "m.onnx", move)
+    with pytest.raises(ParityError, match=r"1 of .* weights differ by up to 0\.01 of their"):
+        report_of(trained, path, images, generated=True).require(path)
+
+
+def wrong_scaling(_name: str, values: Any) -> None:
+    if values.size == 1 and values.dtype == np.float32 and values.item() == np.float32(1 / 255):
+        values[...] = 1 / 256
+
+
+def swapped_channels(_name: str, values: Any) -> None:
+    if values.shape == (32, 3, 8, 8):
+        values[...] = values[:, ::-1].copy()
+
+
+@pytest.mark.parametrize("change", [wrong_scaling, swapped_channels])
+def test_a_graph_with_other_features_is_refused(
+    trained: Trained, images: list[Path], tmp_path: Path, change: Callable[[str, Any], Any]
+) -> None:
+    path = changed(trained, tmp_path / "m.onnx", change)
+    with pytest.raises(ParityError) as caught:
+        report_of(trained, path, images, generated=True).require(path)
+    message = str(caught.value)
+    assert "the run: from the same tensors on cpu (generated images), the features" in message
+    assert "the weights, the scaling or the channel order differ; convert the run" in message
     assert len(message.splitlines()) == 6  # the five worst images below
 
 
-def test_different_resizing_is_refused_although_the_tensors_agree(
+@pytest.mark.parametrize("factor", [10, 1000])
+def test_a_large_head_passes(
+    trained: Trained, images: list[Path], tmp_path: Path, factor: float
+) -> None:
+    source = keras.load(trained.run)
+    scale_head(source, trained.model, factor, tmp_path / "m.onnx")
+    report = verify(tmp_path / "m.onnx", source.reference(), images, generated=True)
+    report.require(tmp_path / "m.onnx")
+    assert report.weights is not None
+    assert report.weights.found == report.weights.tensors
+    tensors, files = report.comparisons
+    assert tensors.features is not None
+    assert 0 < tensors.features.largest < 1e-4
+    assert files.probability.largest <= 1e-4
+
+
+def test_rounding_is_called_rounding(trained: Trained, images: list[Path]) -> None:
+    reference = keras.load(trained.run).reference()
+    strict = {"cpu": Tolerance(0, 0)}
+    report = verify(trained.model, reference, images, generated=True, tolerances=strict)
+    with pytest.raises(
+        ParityError, match=r"the probabilities differ .* weights and features agree, so this is rou"
+    ):
+        report.require(trained.model)
+
+
+def test_without_features_the_probabilities_decide(
     trained: Trained, images: list[Path], tmp_path: Path
+) -> None:
+    source = keras.load(trained.run)
+    pixels = tf_keras.Input((224, 224, 3), dtype="uint8", name="image")
+    nested = replace(source, model=tf_keras.Model(pixels, source.model(pixels)))
+    reference = nested.reference()
+    assert reference.with_features is None
+    report = verify(trained.model, reference, images, generated=True)
+    assert [c.tolerance for c in report.comparisons] == [CPU, CPU]
+    report.require(trained.model)
+    scaled = changed(trained, tmp_path / "m.onnx", wrong_scaling)
+    with pytest.raises(
+        ParityError, match=r"from the same tensors on cpu .* the probabilities diff"
+    ):
+        verify(scaled, reference, images, generated=True).require(scaled)
+
+
+@pytest.mark.parametrize("generated", [True, False])
+def test_different_resizing_is_refused_although_the_tensors_agree(
+    trained: Trained, images: list[Path], tmp_path: Path, *, generated: bool
 ) -> None:
     model, manifest = modelfile.read(trained.model)
     other = replace(manifest, preprocess=replace(manifest.preprocess, interpolation="box"))
     path = tmp_path / "other.onnx"
     path.write_bytes(modelfile.embed(model, other))
-    report = report_of(trained, path, images)
+    report = report_of(trained, path, images, generated=generated)
     assert [c.holds for c in report.comparisons] == [True, False]
     with pytest.raises(
-        ParityError, match=r"the run: from the files on cpu, .* the tensors agree, so"
+        ParityError, match=r"the run: from the files on cpu.* the tensors agree, so"
     ):
         report.require(path)
 
 
 def test_a_different_image_size_is_refused(trained: Trained, images: list[Path]) -> None:
-    source = keras.load(trained.run)
+    reference = keras.load(trained.run).reference()
+    other = replace(reference, name="b1", preprocess=replace(reference.preprocess, size=240))
     with pytest.raises(ParityError, match="and b1 take images of different sizes"):
-        verify(trained.model, "b1", source.scorer(), replace(source.preprocess, size=240), images)
+        verify(trained.model, other, images)
 
 
 def test_unusable_images_are_listed(trained: Trained, tmp_path: Path) -> None:
@@ -133,6 +209,18 @@ def test_differences_match_their_definitions(
     assert abs(found.worst[0][1] - found.worst[0][2]) == apart.max()
 
 
+def test_relative_errors_are_those_of_the_norm() -> None:
+    a = np.array([[3, 4], [0, 2], [0, 0]], np.float32)
+    b = np.array([[3, 4.5], [0, 2], [0, 0]], np.float32)
+    assert relative_errors(a, b) == pytest.approx([0.1, 0, 0])
+    scores = np.full(3, 0.5, np.float32)
+    limits = Tolerance(1e-4, 0, features=0.05)
+    found = compare("tensors", "cpu", limits, 0.5, NAMES[:3], scores, scores, (a, b))
+    assert list(found.failures) == ["features"]
+    missing = b * np.float32(np.nan)
+    assert not compare("tensors", "cpu", limits, 0.5, NAMES[:3], scores, scores, (a, missing)).holds
+
+
 def test_a_missing_score_exceeds_every_tolerance() -> None:
     scores = np.full(20, 0.5, np.float32)
     missing = np.where(np.arange(20) == 3, np.nan, scores).astype(np.float32)
@@ -151,11 +239,12 @@ def test_flips_are_allowed_up_to_the_tolerance() -> None:
 
 def test_a_reference_without_finite_scores_is_refused(trained: Trained, images: list[Path]) -> None:
     source = keras.load(trained.run)
-
-    def broken(pixels: Any) -> Any:
-        return np.full(len(pixels), np.nan, np.float32)
-
+    broken = Reference(
+        name="the run",
+        preprocess=source.preprocess,
+        score=lambda pixels: np.full(len(pixels), np.nan, np.float32),
+    )
     with pytest.raises(
         ParityError, match=r"the run has no finite score for .*000\.png: its weights"
     ):
-        verify(trained.model, "the run", broken, source.preprocess, images)
+        verify(trained.model, broken, images)
