@@ -20,7 +20,7 @@ from nsfwtrain.errors import RunError
 from nsfwtrain.model.classifier import load_model
 from nsfwtrain.model.keras import gpus
 from nsfwtrain.run.fit import fit
-from nsfwtrain.run.options import Converged, Options, Study
+from nsfwtrain.run.options import Options, Study
 from nsfwtrain.run.results import read_facts, read_history, read_scores
 from nsfwtrain.run.state import load_state
 from nsfwtrain.variants import by_name

@@ -86,8 +86,8 @@ def test_an_interrupted_sweep_lets_its_run_save(
 ) -> None:
     """Ctrl-C reaches the sweep and the training, SIGTERM only the sweep."""
     command = [
-        sys.executable, "-m", "nsfwtrain", "sweep", "--recipe", "study", "--variants", "b0", "--out", "runs",
-        "--backbone", collection.backbone, "--store", collection.store,
+        sys.executable, "-m", "nsfwtrain", "sweep", "--recipe", "study", "--variants", "b0",
+        "--out", "runs", "--backbone", collection.backbone, "--store", collection.store,
         "--split", collection.split, "--cache", "cache", "--epochs", "100000",
         "--batch-size", "32",
     ]  # fmt: skip

@@ -60,14 +60,14 @@ class Standardisation:
     deviation: Array
 
     @classmethod
-    def of(cls, features: NDArray[np.float32]) -> Self:
+    def of(cls, features: NDArray[np.floating]) -> Self:
         """Measure features (rows, features)."""
         mean = features.mean(axis=0, dtype=np.float64)
         deviation = features.std(axis=0, dtype=np.float64)
         deviation[deviation <= _CONSTANT * np.abs(mean)] = np.inf
         return cls(mean, deviation)
 
-    def apply(self, features: NDArray[np.float32]) -> Array:
+    def apply(self, features: NDArray[np.floating]) -> Array:
         """Standardise features (rows, features), and append a column of ones for the bias."""
         inputs = np.ones((len(features), len(self.mean) + 1))
         np.subtract(features, self.mean, out=inputs[:, :-1])

@@ -36,7 +36,7 @@ COMPARED = 20_000
 """At most so many images are cross-validated, and searched for near-duplicates."""
 
 IN_MEMORY = 1 << 30
-"""Bytes of standardised features in memory; more of them are read again in each step."""
+"""Bytes of standardised features in memory: 104,000 images of B0."""
 
 _BLOCK = 4096  # rows read at once
 
@@ -75,23 +75,31 @@ def compared_rows(data: Data) -> pd.DataFrame:
     return rows.head(0)
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")
-def solve_head(data: Data, recipe: Converged, groups: pd.Series) -> Solved:
+def solve_head(
+    data: Data, recipe: Converged, groups: pd.Series, in_memory: int = IN_MEMORY
+) -> Solved:
     """Solve for the head on the features of the training part.
-
-    The products are limited by the speed of memory. More threads of the linear algebra are no
-    faster, and where other programs use the cores, they are many times slower.
 
     Parameters
     ----------
     groups
         A number for each object ID of `compared_rows`; near-duplicates have the same number.
+    in_memory
+        Bytes of standardised features to keep in memory. If the training part is larger, a sample
+        of this size chooses the strength, and each step of the solution reads the cache again.
     """
+    # The speed of memory limits the solver. Further threads do not help, and where other programs
+    # use the cores they make it twenty times slower.
+    with threadpool_limits(1, user_api="blas"):
+        return _solve_head(data, recipe, groups, in_memory)
+
+
+def _solve_head(data: Data, recipe: Converged, groups: pd.Series, in_memory: int) -> Solved:
     started = time.perf_counter()
     train = data.parts["train"]
     labels = targets(train)
     prevalence = share(recipe.prevalence, labels)
-    sample = by_hash(train).head(IN_MEMORY // (8 * data.arrays.shape[0]))
+    sample = by_hash(train).head(in_memory // (8 * data.arrays.shape[0]))
     features = _features(data, sample)
     scaling = Standardisation.of(features)
     inputs = scaling.apply(features)

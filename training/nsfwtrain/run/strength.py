@@ -15,7 +15,7 @@ STRENGTHS = 10 ** np.arange(5, -3.1, -1 / 3)
 """The candidates, from the strongest; features are standardised."""
 
 _PATIENCE = 3  # strengths without a lower loss, after which weaker ones are not tried
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,155 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from nsfwtrain.data import examples
+from nsfwtrain.data.arrays import ArrayCache
+from nsfwtrain.data.examples import Data
+from nsfwtrain.data.tables import sha1s, split_frame, targets
+from nsfwtrain.model.head import Weights, initial_head
+from nsfwtrain.model.keras import tf_keras
+from nsfwtrain.model.memory import BatchSize
+from nsfwtrain.run import converged
+from nsfwtrain.run.converged import Solved, compared_rows, solve_head
+from nsfwtrain.run.metrics import evaluate
+from nsfwtrain.run.options import Converged, Study
+from nsfwtrain.run.state import State
+from nsfwtrain.run.study import train_head
+from nsfwtrain.variants import by_name
+
+
+def make_data(
+    root: Path, train: int = 800, validation: int = 100, test: int = 200, ones: float = 0.5
+) -> Data:
+    """Make features like a backbone's: positive and correlated, with a weak sign of the label."""
+    rng = np.random.default_rng(0)
+    count = train + validation + test
+    width = by_name("b0").feature_dim
+    labels = (rng.uniform(size=count) < ones).astype(int)
+    labels[train:] = np.arange(count - train) % 2  # balanced, as a split makes them
+    common = rng.normal(size=(count, 8)) @ rng.normal(size=(8, width))
+    sign = np.outer(labels - 0.5, rng.normal(size=width))
+    features = 0.3 + 0.02 * common + 0.006 * sign + 0.02 * rng.normal(size=(count, width))
+    parts = ["train"] * train + ["validation"] * validation + ["test"] * test
+    names = [f"{value:040x}.png" for value in rng.permutation(count).tolist()]
+    frame = split_frame(zip(names, labels.tolist(), parts, strict=True))
+    with ArrayCache(root, {"kind": "features"}, (width,), np.float32) as arrays:
+        arrays.add(sha1s(frame).tolist(), features.astype(np.float32))
+    return examples.collect(frame, arrays)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    return make_data(tmp_path_factory.mktemp("features"))
+
+
+def solve(data: Data, recipe: Converged | None = None, **more: int) -> Solved:
+    rows = compared_rows(data)
+    groups = pd.Series(np.arange(len(rows)), rows["objectId"])
+    return solve_head(data, recipe or Converged(), groups, **more)
+
+
+def scores(data: Data, head: Weights) -> NDArray[np.float32]:
+    kernel, bias = head
+    features = data.arrays.get(sha1s(data.parts["test"]).tolist())
+    found: NDArray[np.float32] = 1 / (1 + np.exp(-(features @ kernel + bias)[:, 0]))
+    return found
+
+
+def test_the_default_learns_what_the_study_does_not_on_a_small_collection(
+    data: Data, tmp_path: Path
+) -> None:
+    b0 = by_name("b0")
+    dense = tf_keras.layers.Dense(1, activation="sigmoid")
+    dense.build((None, b0.feature_dim))
+    study, _ = train_head(
+        dense, dense.trainable_variables, State(initial_head(b0.feature_dim, 0)), data,
+        Study(batch_size=b0.batch_size), 0, BatchSize(b0.batch_size, print),
+        out=tmp_path, say=lambda _line: None, progress=examples.no_progress,
+    )  # fmt: skip
+    truth = targets(data.parts["test"])
+    assert evaluate(truth, scores(data, study))["accuracy"] < 0.7
+    assert evaluate(truth, scores(data, solve(data).head))["accuracy"] > 0.95
+
+
+def test_the_facts_say_how_the_head_was_found(data: Data) -> None:
+    solved = solve(data)
+    facts = solved.facts
+    assert facts["chosen_on"] == "5-fold cross-validation over 800 training images"
+    assert facts["strength"] in solved.history["strength"].tolist()
+    assert 0 < facts["loss"] < 0.2
+    assert facts["iterations"] > 1
+    assert facts["prevalence"] == 0.5
+    assert solved.estimate is not None
+    assert solved.estimate.images == 1100
+    assert solved.estimate.accuracy > 0.95
+
+
+def test_a_large_validation_part_chooses_the_strength(tmp_path: Path) -> None:
+    data = make_data(tmp_path, train=400, validation=1000, test=300)
+    solved = solve(data)
+    assert solved.facts["chosen_on"] == "1,000 validation images"
+    assert solved.estimate is None
+    assert len(compared_rows(data)) == 0
+    assert evaluate(targets(data.parts["test"]), scores(data, solved.head))["accuracy"] > 0.95
+
+
+def test_the_order_of_the_rows_does_not_matter(data: Data) -> None:
+    shuffled = Data(
+        data.arrays,
+        {part: rows.sample(frac=1, random_state=1) for part, rows in data.parts.items()},
+    )
+    for ours, theirs in zip(solve(data).head, solve(shuffled).head, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+def test_features_beyond_the_memory_give_the_same_head(data: Data) -> None:
+    """Half of the rows are sampled for the strength; the solution has all of them."""
+    whole = solve(data)
+    pieces = solve(data, in_memory=8 * 1280 * 400)
+    assert pieces.facts["chosen_on"] == "5-fold cross-validation over 400 training images"
+    assert pieces.facts["loss"] == pytest.approx(whole.facts["loss"], abs=0.05)
+    a, b = scores(data, whole.head), scores(data, pieces.head)
+    assert np.abs(a - b).mean() < 0.03
+
+
+def test_scores_follow_the_prevalence(tmp_path: Path) -> None:
+    """The training part has 20 % of label 1; the mean score is that of the given prevalence."""
+    data = make_data(tmp_path, ones=0.2)
+    train = data.parts["train"]
+    features = data.arrays.get(sha1s(train).tolist())
+
+    def means(recipe: Converged) -> tuple[float, float]:
+        kernel, bias = solve(data, recipe).head
+        found = 1 / (1 + np.exp(-(features @ kernel + bias)[:, 0]))
+        labels = targets(train)
+        return float(found[labels == 0].mean()), float(found[labels == 1].mean())
+
+    share = targets(train).mean()
+    for recipe, prevalence in (
+        (Converged(prevalence="train"), share),
+        (Converged(), 0.5),
+        (Converged(prevalence=0.02), 0.02),
+    ):
+        zero, one = means(recipe)
+        assert (1 - prevalence) * zero + prevalence * one == pytest.approx(prevalence, abs=1e-4)
+
+
+def test_a_label_too_rare_to_divide_is_learned_with_the_validation_part(tmp_path: Path) -> None:
+    data = make_data(tmp_path, train=30, validation=20, test=20)
+    rows = data.parts["train"]
+    few = pd.concat([rows[rows["value"] == 0], rows[rows["value"] == 1].head(2)])
+    data = Data(data.arrays, data.parts | {"train": few})
+    numbers = compared_rows(data)
+    same = pd.Series((numbers["value"] == 1).astype(int).to_numpy(), numbers["objectId"])
+    solved = solve_head(data, Converged(), same)  # the two images are near-duplicates
+    assert solved.facts["chosen_on"] == "20 validation images"
+    assert solved.estimate is None
+    assert np.isfinite(solved.head[0]).all()
+
+
+def test_limits_are_those_of_the_documents() -> None:
+    assert converged.IN_MEMORY // (8 * 1280) == 104_857
