@@ -60,8 +60,9 @@ def main() -> None:
         labels = read_labels(store / "label.csv")
         rows = []
         for move in _MOVES:
-            data = _features(moved_split(labels, move), store, variant, arguments.backbone)
-            rows.append(_row(data, store, variant) | {"split": str(move)})
+            frame = moved_split(labels, move)
+            data = _features(frame, store, variant, arguments.backbone)
+            rows.append(_row(data, frame, store, variant) | {"split": str(move)})
         table = pd.DataFrame(rows).set_index("split")
         table.loc["mean"] = table.mean()
         print(f"\n{store}: {len(labels):,} images, label 1 {labels['value'].mean():.1%}\n")
@@ -87,10 +88,10 @@ def _features(frame: pd.DataFrame, store: Path, variant: Variant, backbone: str)
     return examples.collect(frame, cache)
 
 
-def _row(data: Data, store: Path, variant: Variant) -> dict[str, float]:
+def _row(data: Data, frame: pd.DataFrame, store: Path, variant: Variant) -> dict[str, float]:
     """Return loss and accuracy on the test part by head."""
     heads: dict[str, Callable[[], Scores]] = {
-        "converged": lambda: _converged(data, store),
+        "converged": lambda: _converged(data, frame, store),
         "by loss": lambda: _sklearn(data, "neg_log_loss"),
         "by accuracy": lambda: _sklearn(data, None),
         "study": lambda: _study(data, variant),
@@ -102,8 +103,8 @@ def _row(data: Data, store: Path, variant: Variant) -> dict[str, float]:
     return row
 
 
-def _converged(data: Data, store: Path) -> Scores:
-    rows = compared_rows(data)
+def _converged(data: Data, frame: pd.DataFrame, store: Path) -> Scores:
+    rows = compared_rows(frame)
     numbers = groups(hashes_of(rows, store, store / "cache"))
     kernel, bias = solve_head(data, Converged(), pd.Series(numbers, rows["objectId"])).head
     test = data.arrays.get(sha1s(data.parts["test"]).tolist())

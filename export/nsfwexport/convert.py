@@ -69,6 +69,7 @@ def convert(
         Manifest(
             name=source.folder.resolve().name,
             variant=source.variant,
+            labels=source.labels,
             threshold_choice="the midpoint; nsfwexport calibrate chooses one for a purpose",
             preprocess=source.preprocess,
             training=source.training,

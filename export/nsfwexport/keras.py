@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nsfwexport.errors import ConversionError
 from nsfwexport.reference import Features, Reference, Scores
 from nsfwscan import Preprocess
+from nsfwscan.dataset.labels import DEFAULT_NAMES
 from nsfwscan.decoding.pixels import Pixels
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # failures raise exceptions
@@ -30,7 +31,7 @@ __all__ = ["KerasModel", "load", "sentence", "tf", "tf_keras"]
 
 _TRAINING_FACTS = (
     "split_sha256", "counts", "options", "epochs", "metrics", "backbone", "backbone_fingerprint",
-    "parameters", "versions", "device",
+    "parameters", "versions", "device", "head", "prevalence", "estimate",
 )  # fmt: skip
 _BATCH = 4  # small, since a B7 is large
 
@@ -49,6 +50,8 @@ class KerasModel:
         A `tf_keras` model from uint8 (N, S, S, 3), RGB, to the probability (N, 1) of label 1.
     preprocess
         The preprocessing that the model needs.
+    labels
+        The names of label 0 and label 1.
     training
         Facts of the training run; None for a model without a run.
     """
@@ -57,6 +60,7 @@ class KerasModel:
     variant: str
     model: Any
     preprocess: Preprocess
+    labels: tuple[str, str] = DEFAULT_NAMES
     training: dict[str, Any] | None
 
     def scorer(self) -> Callable[[Pixels], Scores]:
@@ -146,7 +150,12 @@ def load(folder: Path, variant: str | None = None) -> KerasModel:
         )
     training = facts and {key: facts[key] for key in _TRAINING_FACTS if key in facts}
     return KerasModel(
-        folder=folder, variant=name, model=model, preprocess=preprocess, training=training
+        folder=folder,
+        variant=name,
+        model=model,
+        preprocess=preprocess,
+        labels=_labels(facts or {}, folder),
+        training=training,
     )
 
 
@@ -177,6 +186,13 @@ def _preprocess(facts: dict[str, Any], folder: Path) -> Preprocess:
         return Preprocess.from_facts(facts["preprocess"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConversionError(f"{folder}: run.json holds no valid preprocessing") from error
+
+
+def _labels(facts: dict[str, Any], folder: Path) -> tuple[str, str]:
+    match facts.get("labels", list(DEFAULT_NAMES)):
+        case [str(zero), str(one)]:
+            return zero, one
+    raise ConversionError(f"{folder}: run.json holds no valid names of the labels")
 
 
 def _side(model: Any, saved: Path) -> int:

@@ -162,6 +162,30 @@ def test_a_model_is_trained_from_the_command_line(
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--epochs 5", "--epochs belongs to --recipe study; omit --epochs, or choose that recipe"),
+        (
+            "--patience 3 --batch-size 8 --learning-rate 1 --class-weight balanced",
+            "--batch-size, --learning-rate, --class-weight, --patience belong to --recipe study",
+        ),
+        ("--mode end-to-end", "--mode end-to-end belongs to --recipe study"),
+        ("--recipe study --prevalence 0.1", "--prevalence belongs to --recipe converged"),
+        ("--prevalence 1", "--prevalence must be balanced, train, or a number between 0 and 1"),
+        ("--prevalence nan", "got 'nan'"),
+        ("--prevalence rare", "got 'rare'"),
+        ("--recipe fast", "'fast' is not one of 'converged', 'study'"),
+    ],
+)
+def test_an_option_of_the_other_recipe_is_one_sentence(run: Run, options: str, said: str) -> None:
+    arguments = "fit b0 --store s --split f --out r".split()
+    done = run(*arguments, *options.split(), program="nsfwtrain")
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
     ("arguments", "code"),
     [
         ("--help", 0),

@@ -46,8 +46,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     return make_data(tmp_path_factory.mktemp("features"))
 
 
+def as_split(data: Data) -> pd.DataFrame:
+    return pd.concat([rows.assign(type=part) for part, rows in data.parts.items()])
+
+
 def solve(data: Data, recipe: Converged | None = None, **more: int) -> Solved:
-    rows = compared_rows(data)
+    rows = compared_rows(as_split(data))
     groups = pd.Series(np.arange(len(rows)), rows["objectId"])
     return solve_head(data, recipe or Converged(), groups, **more)
 
@@ -93,7 +97,7 @@ def test_a_large_validation_part_chooses_the_strength(tmp_path: Path) -> None:
     solved = solve(data)
     assert solved.facts["chosen_on"] == "1,000 validation images"
     assert solved.estimate is None
-    assert len(compared_rows(data)) == 0
+    assert len(compared_rows(as_split(data))) == 0
     assert evaluate(targets(data.parts["test"]), scores(data, solved.head))["accuracy"] > 0.95
 
 
@@ -143,7 +147,7 @@ def test_a_label_too_rare_to_divide_is_learned_with_the_validation_part(tmp_path
     rows = data.parts["train"]
     few = pd.concat([rows[rows["value"] == 0], rows[rows["value"] == 1].head(2)])
     data = Data(data.arrays, data.parts | {"train": few})
-    numbers = compared_rows(data)
+    numbers = compared_rows(as_split(data))
     same = pd.Series((numbers["value"] == 1).astype(int).to_numpy(), numbers["objectId"])
     solved = solve_head(data, Converged(), same)  # the two images are near-duplicates
     assert solved.facts["chosen_on"] == "20 validation images"

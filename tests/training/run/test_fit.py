@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from backbones import hungry_backbone
 from labelled import Collection
+from PIL import Image
 
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import LabelError
-from nsfwtrain.data.tables import read_split
+from nsfwtrain.data.split import split
+from nsfwtrain.data.store import import_folder
+from nsfwtrain.data.tables import read_labels, read_split, write_table
 from nsfwtrain.errors import RunError
 from nsfwtrain.model.classifier import load_model
 from nsfwtrain.model.keras import gpus
 from nsfwtrain.run.fit import fit
-from nsfwtrain.run.options import Options, Study
+from nsfwtrain.run.options import Converged, Options, Study
 from nsfwtrain.run.results import read_facts, read_history, read_scores
 from nsfwtrain.run.state import load_state
 from nsfwtrain.variants import by_name
@@ -210,6 +214,73 @@ def test_balanced_training_has_less_bias(
     assert plain is not None
     assert balanced is not None
     assert balanced.head[1][0] > plain.head[1][0]  # less bias against the rare label
+
+
+def test_a_converged_head_needs_no_seed_and_no_order(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    lines = collection.split.read_text().splitlines()
+    (tmp_path / "reversed.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    turned = Collection(collection.store, tmp_path / "reversed.csv", collection.backbone)
+    converged = Converged()
+    run(collection, tmp_path / "a", cache=cache, recipe=converged, seed=0)
+    run(turned, tmp_path / "b", cache=cache, recipe=converged, seed=1)
+    ours, theirs = (load_model(tmp_path / name).layers[-1].get_weights() for name in ("a", "b"))
+    for one, other in zip(ours, theirs, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+    assert scores(tmp_path / "a") == pytest.approx(scores(tmp_path / "b"), abs=1e-5)
+
+
+def test_a_converged_run_records_its_head_and_estimate(
+    collection: Collection, tmp_path: Path, cache: Path
+) -> None:
+    said: list[str] = []
+    facts = run(collection, tmp_path / "run", cache=cache, recipe=Converged(), say=said.append)
+    written = read_facts(tmp_path / "run")
+    assert written["options"]["recipe"] == "converged"
+    assert written["prevalence"] == 0.5
+    assert written["labels"] == ["decent", "indecent"]
+    assert written["head"] == facts["head"]
+    assert written["estimate"]["accuracy"] > 0.8
+    assert written["metrics"]["accuracy"] > 0.8
+    history = read_history(tmp_path / "run")
+    assert facts["head"]["strength"] in history["strength"].tolist()
+    assert said[-1].startswith(f"head: strength {facts['head']['strength']:.3g}, chosen on 5-fold")
+    table = pd.read_csv(tmp_path / "run" / "scores.csv")
+    assert table["path"].str.endswith(".png").all()
+    again = run(collection, tmp_path / "run", cache=cache, recipe=Converged(), resume=True)
+    assert again["metrics"] == facts["metrics"]
+
+
+def test_a_label_of_near_duplicates_is_refused(tmp_path: Path, collection: Collection) -> None:
+    """The files differ in a few bytes, so the store has all of them."""
+    rng = np.random.default_rng(0)
+    for label in (0, 1):
+        (tmp_path / str(label)).mkdir()
+        for i in range(60):
+            pixels = rng.integers(0, 256, (8, 8, 3), np.uint8)
+            if label:
+                pixels = np.full((8, 8, 3), np.arange(8)[:, None] * 20 + i % 3, np.uint8)
+            image = Image.fromarray(pixels).resize((32 + i, 32))
+            image.save(tmp_path / str(label) / f"{i}.png")
+        import_folder(tmp_path / str(label), tmp_path / "store", 1 if label else 0)
+    write_table(tmp_path / "split.csv", split(read_labels(tmp_path / "store" / "label.csv")))
+    alike = Collection(tmp_path / "store", tmp_path / "split.csv", collection.backbone)
+    with pytest.raises(LabelError, match=r"all 60 images of label 1 \(indecent\) are near-dup"):
+        run(alike, tmp_path / "run", cache=tmp_path / "cache", recipe=Converged())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_split_without_a_label_is_refused_before_any_work(
+    collection: Collection, tmp_path: Path
+) -> None:
+    lines = collection.split.read_text().splitlines()
+    (tmp_path / "one.csv").write_text("\n".join(x for x in lines if ",1,test" not in x) + "\n")
+    one = Collection(collection.store, tmp_path / "one.csv", Path("no/such/backbone"))
+    with pytest.raises(LabelError, match=r"test has \d+ of label 0 and 0 of label 1"):
+        run(one, tmp_path / "run", cache=tmp_path / "cache")
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "cache").exists()
 
 
 def test_facts_are_json(collection: Collection, tmp_path: Path, cache: Path) -> None:

@@ -64,15 +64,14 @@ class Solved:
     estimate: Estimate | None
 
 
-def compared_rows(data: Data) -> pd.DataFrame:
+def compared_rows(split: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that are cross-validated, whose near-duplicates must therefore be known."""
-    rows = pd.concat([data.parts[part] for part in PARTS])
-    few = len(rows) <= COMPARED
-    if few and len(data.parts["test"]) < SMALL_TEST:
-        return by_hash(rows)
-    if len(data.parts["validation"]) < LARGE_VALIDATION:
-        return by_hash(data.parts["train"]).head(COMPARED)
-    return rows.head(0)
+    counts = split["type"].value_counts()
+    if counts["test"] < SMALL_TEST and len(split) <= COMPARED:
+        return by_hash(split)
+    if counts["validation"] < LARGE_VALIDATION:
+        return by_hash(split[split["type"] == "train"]).head(COMPARED)
+    return split.head(0)
 
 
 def solve_head(
@@ -83,7 +82,7 @@ def solve_head(
     Parameters
     ----------
     groups
-        A number for each object ID of `compared_rows`; near-duplicates have the same number.
+        A number from 0 for each object ID of `compared_rows`. Near-duplicates have the same.
     in_memory
         Bytes of standardised features to keep in memory. If the training part is larger, a sample
         of this size chooses the strength, and each step of the solution reads the cache again.
@@ -176,7 +175,9 @@ def _estimate(
 
 
 def _numbers(groups: pd.Series, rows: pd.DataFrame) -> NDArray[np.int64]:
-    return groups.loc[rows["objectId"]].to_numpy()
+    """Return the group of each row; a row that was not compared has its own."""
+    own = pd.Series(-1 - np.arange(len(rows)), rows["objectId"])
+    return groups.reindex(rows["objectId"]).fillna(own).to_numpy(np.int64)
 
 
 def _features(data: Data, frame: pd.DataFrame) -> NDArray[np.float32]:

@@ -46,6 +46,7 @@ from nsfwtrain.run.metrics import evaluate
 from nsfwtrain.run.options import Converged, Options, Study
 from nsfwtrain.run.state import State
 from nsfwtrain.run.study import train_head
+from nsfwtrain.run.weights import share
 from nsfwtrain.variants import Variant
 
 Say = Callable[[str], None]
@@ -78,6 +79,7 @@ def fit(
     split = _read_split(split_file, out)
     options = _set_up_tensorflow(options, say)
     facts = _facts(variant, store, split_file, split, options, backbone)
+    near = _near_duplicates(split, store, cache, options, facts["labels"], progress)
     with clock.stage("backbone"):
         layer = load_backbone(facts["backbone"], variant.feature_dim)
         facts["backbone_fingerprint"] = fingerprint(facts["backbone"])
@@ -95,7 +97,7 @@ def fit(
         )
     else:
         size = BatchSize(variant.batch_size, say)
-        learned = _solve(model, data, options.recipe, store, cache, clock, out, say, progress)
+        learned = _solve(model, data, options.recipe, near, clock, out, say)
     facts |= learned
     metrics = _evaluate_and_save(model, forward, data, size, clock, out, facts["labels"], store)
     facts |= {
@@ -158,6 +160,34 @@ def _counts(split: pd.DataFrame) -> dict[str, int]:
     return {f"{part}/{value}": int(counted[value][part]) for part in PARTS for value in LABELS}
 
 
+def _near_duplicates(
+    split: pd.DataFrame,
+    store: Path,
+    cache: Path,
+    options: Options,
+    names: Sequence[str],
+    progress: examples.Progress,
+) -> pd.Series:
+    """Number the images that are cross-validated. Near-duplicates have the same number.
+
+    Raises
+    ------
+    LabelError
+        If all images of a label are near-duplicates.
+    """
+    rows = compared_rows(split) if isinstance(options.recipe, Converged) else split.head(0)
+    hashes = hashes_of(rows, store, cache, skip_bad=options.skip_bad, progress=progress)
+    numbers = pd.Series(groups(hashes), rows["objectId"])
+    for value in LABELS:
+        some = rows.loc[rows["value"] == value, "objectId"]
+        if numbers[some].nunique() == 1:
+            raise LabelError(
+                f"all {len(some):,} images of label {value} ({names[value]}) are "
+                "near-duplicates of one image; add others"
+            )
+    return numbers
+
+
 def _prepare(
     split: pd.DataFrame,
     store: Path,
@@ -189,19 +219,14 @@ def _solve(
     model: Any,
     data: Data,
     recipe: Converged,
-    store: Path,
-    cache: Path,
+    near: pd.Series,
     clock: Clock,
     out: Path,
     say: Say,
-    progress: examples.Progress,
 ) -> dict[str, Any]:
     """Solve for the head and set the model's weights; return the facts."""
-    rows = compared_rows(data)
-    with clock.stage("near-duplicates"):
-        numbers = groups(hashes_of(rows, store, cache, progress=progress))
     with clock.stage("training"):
-        solved = solve_head(data, recipe, pd.Series(numbers, rows["objectId"]))
+        solved = solve_head(data, recipe, near)
     model.layers[-1].set_weights(list(solved.head))
     folder.save_history(out, solved.history)
     head = solved.facts
@@ -210,7 +235,8 @@ def _solve(
         f"{head['iterations']} steps, loss {head['loss']:.4f}, {head['seconds']:.1f} s"
     )
     estimate = None if solved.estimate is None else asdict(solved.estimate)
-    return {"head": head, "estimate": estimate, "interrupted": False}
+    prevalence = head["prevalence"]
+    return {"head": head, "prevalence": prevalence, "estimate": estimate, "interrupted": False}
 
 
 def _train(
@@ -237,7 +263,9 @@ def _train(
             out=out, say=say, progress=progress,
         )  # fmt: skip
     dense.set_weights(list(head))
-    return {"epochs": len(state.history), "interrupted": interrupted}
+    prevalence = 0.5 if recipe.balanced else share("train", targets(data.parts["train"]))
+    epochs = len(state.history)
+    return {"epochs": epochs, "prevalence": prevalence, "interrupted": interrupted}
 
 
 def _evaluate_and_save(

@@ -113,6 +113,7 @@ def estimate(
     balanced = label_weights(labels, 0.5)
     accuracy = np.average(right, axis=1, weights=held_out)
     losses = np.average(logistic.cross_entropy(margins, block.positive), axis=1, weights=held_out)
+    groups = np.unique(groups, return_inverse=True)[1]
     total = np.bincount(groups, balanced)
     independent = round(total.sum() ** 2 / (total**2).sum())
     mean = float(np.average(accuracy, weights=balanced))
