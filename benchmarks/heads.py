@@ -116,7 +116,7 @@ def _sklearn(data: Data, scoring: str | None) -> Scores:
     train, test = (data.arrays.get(sha1s(data.parts[part]).tolist()) for part in ("train", "test"))
     scaler = StandardScaler().fit(train.astype(np.float64))
     search = LogisticRegressionCV(
-        Cs=10, cv=5, class_weight="balanced", scoring=scoring, max_iter=10_000
+        Cs=10, cv=5, class_weight="balanced", scoring=scoring, max_iter=1000
     )
     with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
         warnings.simplefilter("ignore")  # of changes in its next version

@@ -100,7 +100,7 @@ def _fit(arguments: argparse.Namespace, folder: Path, run: str) -> dict[str, Any
     command = [
         sys.executable, "-m", "nsfwtrain", "fit", arguments.variant, "--out", str(out),
         "--store", str(arguments.store), "--split", str(arguments.split),
-        "--backbone", arguments.backbone, "--epochs", str(arguments.epochs),
+        "--backbone", arguments.backbone, "--recipe", "study", "--epochs", str(arguments.epochs),
         "--cache", str(folder / "cache"),
     ]  # fmt: skip
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

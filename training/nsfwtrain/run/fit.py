@@ -168,7 +168,7 @@ def _near_duplicates(
     names: Sequence[str],
     progress: examples.Progress,
 ) -> pd.Series:
-    """Number the images that are cross-validated. Near-duplicates have the same number.
+    """Give the images that are cross-validated a number; near-duplicates have the same.
 
     Raises
     ------
