@@ -15,31 +15,7 @@ from nsfwscan.cli.framework import errors_as_exit_codes, run
 from nsfwscan.cli.streams import silent_libraries
 from nsfwscan.cli.termination import INTERRUPTED
 from nsfwscan.util.escape import printable
-from nsfwtrain.options import (
-    Backbone,
-    BatchSize,
-    Cache,
-    ClassWeight,
-    Epochs,
-    Labels,
-    LearningRate,
-    MixedPrecision,
-    Mode,
-    ModeName,
-    Patience,
-    Prevalence,
-    Recipe,
-    RecipeName,
-    Resume,
-    Seed,
-    SkipBad,
-    Split,
-    SplitOption,
-    Store,
-    check_recipe,
-    option,
-    parse_prevalence,
-)  # fmt: skip
+from nsfwtrain import options as t
 
 PROGRAM = "nsfwtrain"
 
@@ -117,25 +93,25 @@ def import_(
     source: Annotated[
         Path, typer.Argument(metavar="SOURCE", help="A folder of images, or a list in CSV or TSV.")
     ],
-    store: Store,
+    store: t.Store,
     label: Annotated[
-        str | None, option("--label LABEL", "Label of all images of a folder: 0, 1 or its name.")
+        str | None, t.option("--label LABEL", "Label of all images of a folder: 0, 1 or its name.")
     ] = None,
     by_folder: Annotated[
-        bool, option("--by-folder", "The name of each subfolder is a label.")
+        bool, t.option("--by-folder", "The name of each subfolder is a label.")
     ] = False,
     labels: Annotated[
         str | None,
-        option("--labels A,B", "Names of label 0 and of label 1, which a scan flags."),
+        t.option("--labels A,B", "Names of label 0 and of label 1, which a scan flags."),
     ] = None,
     path_column: Annotated[
-        str | None, option("--path-column NAME", "Column of the paths in a list.")
+        str | None, t.option("--path-column NAME", "Column of the paths in a list.")
     ] = None,
     label_column: Annotated[
-        str | None, option("--label-column NAME", "Column of the labels in a list.")
+        str | None, t.option("--label-column NAME", "Column of the labels in a list.")
     ] = None,
     link: Annotated[
-        bool, option("--link", "Hard-link the files where possible, instead of copying.")
+        bool, t.option("--link", "Hard-link the files where possible, instead of copying.")
     ] = False,
 ) -> None:
     """Add labelled images to a store; exit 1 if an image conflicts or is unusable."""
@@ -179,7 +155,7 @@ def audit(
     ] = None,
     distance: Annotated[
         int | None,
-        option(
+        t.option(
             "--distance BITS",
             "Largest difference between the 64-bit hashes of near-duplicates; default: 4.",
             min=0,
@@ -202,18 +178,18 @@ def audit(
 
 @app.command()
 def split(
-    labels: Labels,
-    output: Annotated[Path, option("-o --output FILE", "CSV: objectId,value,type.")],
+    labels: t.Labels,
+    output: Annotated[Path, t.option("-o --output FILE", "CSV: objectId,value,type.")],
     previous: Annotated[
         Path | None,
-        option(
+        t.option(
             "--previous SPLIT",
             "An earlier split; images stay in its test and validation parts if possible.",
         ),
     ] = None,
     order: Annotated[
         Literal["file", "hash"],
-        option("--order file|hash", "Order of the rows; hash makes the parts a fair sample."),
+        t.option("--order file|hash", "Order of the rows; hash makes the parts a fair sample."),
     ] = "file",
 ) -> None:
     """Split a label file by hash into train, validation and test, and print the counts."""
@@ -247,39 +223,39 @@ def split(
 @app.command()
 def fit(
     variant: Annotated[str, typer.Argument(metavar="VARIANT", help="b0 to b7.")],
-    store: Store,
-    split_file: SplitOption,
-    out: Annotated[Path, option("--out RUN", "Folder of the run.")],
-    backbone: Backbone = None,
-    recipe: Recipe = RecipeName.CONVERGED,
-    prevalence: Prevalence = None,
-    mode: Mode = ModeName.FEATURES,
-    epochs: Epochs = None,
-    batch_size: BatchSize = None,
-    learning_rate: LearningRate = None,
-    class_weight: ClassWeight = None,
-    patience: Patience = None,
-    seed: Seed = 0,
-    mixed_precision: MixedPrecision = False,
-    skip_bad: SkipBad = False,
-    cache: Cache = None,
-    resume: Resume = False,
+    store: t.Store,
+    split_file: t.SplitOption,
+    out: Annotated[Path, t.option("--out RUN", "Folder of the run.")],
+    backbone: t.Backbone = None,
+    recipe: t.Recipe = t.RecipeName.CONVERGED,
+    prevalence: t.Prevalence = None,
+    mode: t.Mode = t.ModeName.FEATURES,
+    epochs: t.Epochs = None,
+    batch_size: t.BatchSize = None,
+    learning_rate: t.LearningRate = None,
+    class_weight: t.ClassWeight = None,
+    patience: t.Patience = None,
+    seed: t.Seed = 0,
+    mixed_precision: t.MixedPrecision = False,
+    skip_bad: t.SkipBad = False,
+    cache: t.Cache = None,
+    resume: t.Resume = False,
 ) -> None:
     """Train one variant and evaluate it on the test part of the split."""
     study = {
         "--epochs": epochs, "--batch-size": batch_size, "--learning-rate": learning_rate,
         "--class-weight": class_weight, "--patience": patience,
-        "--mode end-to-end": None if mode is ModeName.FEATURES else mode,
+        "--mode end-to-end": None if mode is t.ModeName.FEATURES else mode,
     }  # fmt: skip
-    check_recipe(recipe, study, {"--prevalence": prevalence})
+    t.check_recipe(recipe, study, {"--prevalence": prevalence})
     with _errors(), silent_libraries():
         warnings.simplefilter("ignore")  # Keras warns about the format of model.h5
         from nsfwtrain.run import options
         from nsfwtrain.variants import by_name
 
         row = by_name(variant)
-        chosen: options.Recipe = options.Converged(prevalence=parse_prevalence(prevalence))
-        if recipe is RecipeName.STUDY:
+        chosen: options.Recipe = options.Converged(prevalence=t.parse_prevalence(prevalence))
+        if recipe is t.RecipeName.STUDY:
             chosen = options.Study(
                 batch_size=batch_size or row.batch_size,
                 epochs=epochs or options.Study.epochs,
@@ -318,14 +294,14 @@ def fit(
 @app.command()
 def evaluate(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")],
-    store: Store,
-    split_file: SplitOption,
+    store: t.Store,
+    split_file: t.SplitOption,
     out: Annotated[
         Path | None,
-        option("--out FOLDER", "Default: a folder for this split in RUN/evaluations."),
+        t.option("--out FOLDER", "Default: a folder for this split in RUN/evaluations."),
     ] = None,
-    skip_bad: SkipBad = False,
-    cache: Cache = None,
+    skip_bad: t.SkipBad = False,
+    cache: t.Cache = None,
 ) -> None:
     """Evaluate a run on the test part of any split."""
     with _errors(), silent_libraries():
@@ -354,13 +330,13 @@ def sweep(
     context: typer.Context,
     out: Annotated[
         Path,
-        option("--out RUNS", "Folder of the runs; each variant has one."),
+        t.option("--out RUNS", "Folder of the runs; each variant has one."),
     ],
-    variants: Annotated[str, option("--variants LIST", "For example b0-b7 or b0,b3.")] = "b0-b7",
-    recipe: Recipe = RecipeName.CONVERGED,
+    variants: Annotated[str, t.option("--variants LIST", "For example b0-b7 or b0,b3.")] = "b0-b7",
+    recipe: t.Recipe = t.RecipeName.CONVERGED,
     backbone: Annotated[
         str | None,
-        option("--backbone HANDLE", "{variant} stands for the variant's name."),
+        t.option("--backbone HANDLE", "{variant} stands for the variant's name."),
     ] = None,
 ) -> None:
     """Train the variants that have no finished run; other options are passed to fit."""
@@ -402,9 +378,9 @@ def doctor(device: o.Device = "auto", format_: ReportFormat = Format.TEXT) -> No
 
 @app.command()
 def link(
-    split_file: Split,
-    store: Store,
-    output: Annotated[Path, option("-o --output FOLDER", "Created if it does not exist.")],
+    split_file: t.Split,
+    store: t.Store,
+    output: Annotated[Path, t.option("-o --output FOLDER", "Created if it does not exist.")],
 ) -> None:
     """Create links into the store, FOLDER/<type>/<label>/<object ID>, from a split."""
     with _errors():
