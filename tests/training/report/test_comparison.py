@@ -18,7 +18,13 @@ def make_run(folder: Path, name: str, loss: float, accuracy: float, seconds: flo
         "variant": name,
         "parameters": 4_050_845,
         "options": {"batch_size": 64},
-        "metrics": {"loss": loss, "accuracy": accuracy},
+        "metrics": {
+            "loss": loss,
+            "accuracy": accuracy,
+            "images": 1488,
+            "accuracy_95_low": accuracy - 0.02,
+            "accuracy_95_high": accuracy + 0.02,
+        },
         "seconds": {"data": seconds * 0.75, "training": seconds * 0.25, "saving": 99.0},
         "bytes": {"model": 18_800_000},
     }
@@ -48,10 +54,35 @@ def test_runs_are_compared_in_the_order_of_the_variants(folder: Path) -> None:
     assert compared["time"].tolist() == [60, 120]
     table = as_text(compared)
     assert list(table.columns) == list(compared.columns)
-    assert table.to_numpy().tolist()[1][6:12] == [
-        "0.2500", "-0.0700", "0.9000", "+0.0500", "0:02:00", "2.00",
+    shown = table.iloc[1]
+    assert shown["test loss":"accuracy difference"].tolist() == [
+        "0.2500", "-0.0700", "0.9000", "0.8800 to 0.9200", "+0.0500",
     ]  # fmt: skip
+    assert shown["test images":"time ratio"].tolist() == ["1,488", "", "0:02:00", "2.00"]
+    assert shown["labels"] == ""
     assert table["published time"].tolist()[0] == "0:09:49"
+
+
+def test_both_recipes_of_a_variant_are_compared(folder: Path) -> None:
+    make_run(folder, "b0-converged", 0.2, 0.95, 10)
+    path = folder / "b0-converged" / "run.json"
+    facts = json.loads(path.read_text()) | {
+        "variant": "b0",
+        "labels": ["cat", "dog"],
+        "options": {"recipe": "converged"},
+        "estimate": {"accuracy": 0.94, "accuracy_95_low": 0.93, "accuracy_95_high": 0.95},
+    }
+    path.write_text(json.dumps(facts))
+    history = "strength,iterations,loss,accuracy,val_loss,val_accuracy,seconds\n"
+    rows = "100,5,0.3,0.9,0.4,0.8,0.1\n10,9,0.2,0.95,0.3,0.9,0.1\n1,20,0.1,1,0.5,0.8,0.1\n"
+    (path.parent / "history.csv").write_text(history + rows)
+    table = as_text(compare(finished_variants(read_runs(folder))))
+    assert table["run"].tolist() == ["b0-converged", "b0", "b2"]
+    assert table["recipe"].tolist() == ["converged", "study", "study"]
+    assert table["labels"].tolist() == ["cat, dog", "", ""]
+    assert table["cross-validated accuracy"].tolist() == ["0.9400 (0.9300 to 0.9500)", "", ""]
+    names = [path.name for path in write_report(folder)]
+    assert {"strengths.png", "epochs.png"} <= set(names)
 
 
 def test_all_files_hold_the_same_values(folder: Path) -> None:

@@ -121,25 +121,24 @@ def test_features_beyond_the_memory_give_the_same_head(data: Data) -> None:
 
 
 def test_scores_follow_the_prevalence(tmp_path: Path) -> None:
-    """The training part has 20 % of label 1; the mean score is that of the given prevalence."""
+    """The training part has 20 % of label 1; for equal frequencies the mean score is a half."""
     data = make_data(tmp_path, ones=0.2)
-    train = data.parts["train"]
-    features = data.arrays.get(sha1s(train).tolist())
-
-    def means(recipe: Converged) -> tuple[float, float]:
-        kernel, bias = solve(data, recipe).head
-        found = 1 / (1 + np.exp(-(features @ kernel + bias)[:, 0]))
-        labels = targets(train)
-        return float(found[labels == 0].mean()), float(found[labels == 1].mean())
-
-    share = targets(train).mean()
+    labels = targets(data.parts["train"])
+    features = data.arrays.get(sha1s(data.parts["train"]).tolist())
+    kernel, bias = solve(data).head
+    found = 1 / (1 + np.exp(-(features @ kernel + bias)[:, 0]))
+    assert found[labels == 0].mean() + found[labels == 1].mean() == pytest.approx(1, abs=1e-4)
+    share = float(labels.mean())
     for recipe, prevalence in (
         (Converged(prevalence="train"), share),
-        (Converged(), 0.5),
         (Converged(prevalence=0.02), 0.02),
     ):
-        zero, one = means(recipe)
-        assert (1 - prevalence) * zero + prevalence * one == pytest.approx(prevalence, abs=1e-4)
+        solved = solve(data, recipe)
+        assert solved.facts["prevalence"] == pytest.approx(prevalence)
+        assert solved.head[0] == pytest.approx(kernel, abs=1e-6)
+        shift = np.log(prevalence / (1 - prevalence))
+        assert solved.head[1][0] - bias[0] == pytest.approx(shift, abs=1e-4)
+    assert labels.mean() < 0.25
 
 
 def test_a_label_too_rare_to_divide_is_learned_with_the_validation_part(tmp_path: Path) -> None:

@@ -68,6 +68,21 @@ def test_evaluations_of_other_models_and_splits_are_kept(
     assert (tmp_path / "a" / "metrics.json").read_bytes() == kept
 
 
+def test_images_that_a_run_has_learned_from_are_counted(
+    run: Path, collection: Collection, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    text = collection.split.read_text()
+    swapped = text.replace(",test", ",x").replace(",train", ",test").replace(",x", ",train")
+    (tmp_path / "swapped.csv").write_text(swapped)
+    _, metrics = evaluate_run(
+        run, collection.store, tmp_path / "swapped.csv", cache=tmp_path, say=said.append
+    )
+    count = metrics["images"]
+    (line,) = said
+    assert line.startswith(f"the run has learned from {count} of these {count} images, so the met")
+
+
 def test_an_invalid_run_is_an_error(run: Path, collection: Collection, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is not a finished run"):
         evaluate_run(tmp_path, collection.store, collection.split, cache=tmp_path)

@@ -36,7 +36,7 @@ def estimated(signal: float, copies: int = 1, images: int = 200) -> Estimate:
     features, labels = np.repeat(features, copies, axis=0), np.repeat(labels, copies)
     inputs = Standardisation.of(features).apply(features)
     groups = np.repeat(np.arange(images), copies)
-    found = estimate(inputs, labels, groups, strength=10.0, prevalence=0.5)
+    found = estimate(inputs, labels, groups, strength=10.0)
     assert found is not None
     return found
 
@@ -63,4 +63,4 @@ def test_near_duplicates_neither_help_nor_count() -> None:
 def test_too_few_groups_have_no_estimate() -> None:
     inputs = np.ones((6, 3))
     labels = np.array([0, 0, 0, 1, 1, 1], np.float32)
-    assert estimate(inputs, labels, np.array([0, 1, 2, 3, 3, 3]), 1.0, 0.5) is None
+    assert estimate(inputs, labels, np.array([0, 1, 2, 3, 3, 3]), 1.0) is None

@@ -28,6 +28,9 @@ ESTIMATE = {
 }  # fmt: skip
 
 
+FACTS = {"options": {"recipe": "converged"}}
+
+
 def test_a_model_near_chance_is_named_as_such_with_what_to_do() -> None:
     said = verdict(metrics(52, 100), None)
     assert said.startswith(
@@ -57,7 +60,7 @@ def test_a_small_test_part_leaves_the_answer_to_the_cross_validation() -> None:
 
 
 def test_a_run_ends_with_its_numbers_and_their_intervals() -> None:
-    test, cross, last = summary({"metrics": metrics(4, 6), "estimate": ESTIMATE})
+    test, cross, last = summary(FACTS | {"metrics": metrics(4, 6), "estimate": ESTIMATE})
     assert test == (
         "test: loss 0.5000 (0.4000 to 0.6000), accuracy 0.6667 (0.1000 to 0.9000) on 6 images"
     )
@@ -66,4 +69,9 @@ def test_a_run_ends_with_its_numbers_and_their_intervals() -> None:
         "all 60 images, 5 times in 5 folds"
     )
     assert last == verdict(metrics(4, 6), ESTIMATE)
-    assert len(summary({"metrics": metrics(4, 6)})) == 2
+    assert len(summary(FACTS | {"metrics": metrics(4, 6)})) == 2
+
+
+def test_a_study_near_chance_is_advised_to_converge() -> None:
+    facts = {"options": {"recipe": "study"}, "metrics": metrics(52, 100)}
+    assert "(p = 0.38); train with --recipe converged; if that does not" in summary(facts)[-1]

@@ -42,6 +42,11 @@ def read_origins(store: Path) -> dict[str, str]:
     return origins
 
 
+def origins_of(frame: pd.DataFrame, store: Path) -> pd.Series:
+    """Return the origin of each row of a label frame; empty where it is not known."""
+    return frame["objectId"].map(read_origins(store)).fillna("")
+
+
 def add_origins(store: Path, new: Mapping[str, str]) -> None:
     """Add absolute paths to ``origin.csv``, atomically. An object keeps the path that it has.
 

@@ -85,6 +85,11 @@ def check_parts(assigned: pd.DataFrame) -> None:
     if not lacking:
         return
     totals = balance(assigned).sum()
+    for value in LABELS:
+        if totals[value] == 0 and totals.sum():
+            raise LabelError(
+                f"all {totals.sum():,} images have label {1 - value}; add images of label {value}"
+            )
     fewer = " and ".join(f"label {value}" for value in LABELS if totals[value] == totals.min())
     again = f"add images of {fewer} and split again"
     if not _lacking(split(assigned)):

@@ -78,17 +78,22 @@ def _scatter(compared: pd.DataFrame) -> Figure:
 
 def _curves(histories: Mapping[str, pd.DataFrame], x: str) -> Figure:
     figure = Figure(figsize=(10, 7), layout="constrained")
+    others = "held-out" if x == "strength" else "validation"
     panels = {
-        "loss": "training loss", "val_loss": "validation loss",
-        "accuracy": "training accuracy", "val_accuracy": "validation accuracy",
+        "loss": "training loss", "val_loss": f"{others} loss",
+        "accuracy": "training accuracy", "val_accuracy": f"{others} accuracy",
     }  # fmt: skip
     for axes, (column, label) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):
         for i, (name, history) in enumerate(histories.items()):
             color = _COLORS(i / max(1, len(histories) - 1) * 0.9)
             axes.plot(history[x], history[column], color=color, label=name)
+            if x == "strength":
+                chosen = history.nsmallest(1, "val_loss")
+                axes.plot(chosen[x], chosen[column], "o", color=color)
         axes.set(xlabel=x, ylabel=label)
         if x == "strength":
             axes.set_xscale("log")
-            axes.xaxis.set_inverted(True)  # from the strongest penalty to the weakest
+            axes.xaxis.set_inverted(True)
+            axes.set_xlabel("strength of the penalty, the strongest first; dot: chosen")
     figure.axes[0].legend(ncols=2, fontsize=9)
     return figure

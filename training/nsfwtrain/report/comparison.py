@@ -30,13 +30,17 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "run": str,
     "variant": str,
     "recipe": str,
+    "labels": str,
     "image px": str,
     "model MB": "{:.1f}".format,
     "parameters": "{:,}".format,
     "test loss": "{:.4f}".format,
     "loss difference": "{:+.4f}".format,
     "test accuracy": "{:.4f}".format,
+    "95 % interval": str,
     "accuracy difference": "{:+.4f}".format,
+    "test images": "{:,}".format,
+    "cross-validated accuracy": str,
     "time": _time,
     "time ratio": "{:.2f}".format,
     "published loss": "{:.4f}".format,
@@ -51,6 +55,7 @@ _NUMBERS = (
     "parameters",
     "metrics.loss",
     "metrics.accuracy",
+    "metrics.images",
     "seconds.data",
     "seconds.training",
 )
@@ -65,8 +70,8 @@ def finished_variants(runs: pd.DataFrame) -> pd.DataFrame:
     `runs` is the frame of `nsfwtrain.read_runs`. Runs before there were recipes followed the
     study's.
     """
-    recipe = runs.get("options.recipe", pd.Series(index=runs.index, dtype="object"))
-    known = runs.assign(**{"options.recipe": recipe.fillna(Study.name)})
+    recipe = _column(runs, "options.recipe").fillna(Study.name)
+    known = runs.assign(**{"options.recipe": recipe})
     known = known[known["variant"].isin(_VARIANTS.index) & ~known["interrupted"].astype(bool)]
     place = known["variant"].map(list(_VARIANTS.index).index)
     return known.assign(place=place).sort_values(["place", "options.recipe"], kind="stable")
@@ -89,13 +94,17 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
             "run": runs.index,
             "variant": runs["variant"],
             "recipe": runs["options.recipe"],
+            "labels": _column(runs, "labels").map(_names),
             "image px": variants["image_size"],
             "model MB": runs["bytes.model"] / _MEGABYTE,
             "parameters": runs["parameters"],
             "test loss": loss,
             "loss difference": loss - loss.iloc[0],
             "test accuracy": accuracy,
+            "95 % interval": _interval(runs, "metrics.accuracy"),
             "accuracy difference": accuracy - accuracy.iloc[0],
+            "test images": runs["metrics.images"],
+            "cross-validated accuracy": _with_interval(runs, "estimate.accuracy"),
             "time": seconds,
             "time ratio": seconds / seconds.iloc[0],
             "published loss": variants["published_loss"],
@@ -103,6 +112,28 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
             "published time": variants["published_time"].dt.total_seconds(),
         }
     )
+
+
+def _column(runs: pd.DataFrame, name: str) -> pd.Series:
+    """Return a column; missing values where no run has the fact."""
+    return runs.get(name, pd.Series(index=runs.index, dtype="object"))
+
+
+def _names(labels: Any) -> str:
+    return ", ".join(labels) if isinstance(labels, list) else ""
+
+
+def _interval(runs: pd.DataFrame, name: str) -> pd.Series:
+    """Format the 95 % interval of a fact; empty where there is none."""
+    limits = zip(_column(runs, f"{name}_95_low"), _column(runs, f"{name}_95_high"), strict=True)
+    shown = ["" if pd.isna(low) else f"{low:.4f} to {high:.4f}" for low, high in limits]
+    return pd.Series(shown, runs.index)
+
+
+def _with_interval(runs: pd.DataFrame, name: str) -> pd.Series:
+    values = zip(_column(runs, name), _interval(runs, name), strict=True)
+    shown = [f"{value:.4f} ({limits})" if limits else "" for value, limits in values]
+    return pd.Series(shown, runs.index)
 
 
 def as_text(compared: pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from nsfwtrain.model.logistic import Array, Axes, Block, Standardisation
 from nsfwtrain.run.options import Converged
 from nsfwtrain.run.resampling import Estimate, estimate, folds
 from nsfwtrain.run.strength import Choice, choose_strength
-from nsfwtrain.run.weights import class_weights, label_weights, share
+from nsfwtrain.run.weights import assume, class_weights, label_weights, share
 
 LARGE_VALIDATION = 1000
 """The least number of validation images that choose the strength on their own."""
@@ -53,7 +53,7 @@ class Solved:
         See `nsfwtrain.run.strength.Choice`.
     facts
         ``strength`` and ``chosen_on``, ``iterations`` and ``loss`` of the solution (the loss of the
-        training part, weighted to the prevalence), ``prevalence``, ``seconds``.
+        training part if both labels had the same weight), ``prevalence``, ``seconds``.
     estimate
         Cross-validated over all images; None if the test part is large, or a label too rare.
     """
@@ -104,11 +104,11 @@ def _solve_head(data: Data, recipe: Converged, groups: pd.Series, in_memory: int
     inputs = scaling.apply(features)
     del features
     axes = Axes.of(inputs)
-    choice, chosen_on = _choose(data, sample, inputs, axes, scaling, prevalence, groups)
+    choice, chosen_on = _choose(data, sample, inputs, axes, scaling, groups)
 
     def blocks() -> Iterator[Block]:
         """Yield the training part: from memory, or from the cache if it is larger than that."""
-        zero, one = class_weights(labels, prevalence)
+        zero, one = class_weights(labels)
         if len(sample) == len(train):
             parts: Iterable[tuple[Array, NDArray[np.float32]]] = [(inputs, targets(sample))]
         else:
@@ -126,10 +126,10 @@ def _solve_head(data: Data, recipe: Converged, groups: pd.Series, in_memory: int
         "seconds": time.perf_counter() - started,
     }
     return Solved(
-        head=scaling.fold(solution.coefficients[:, 0]),
+        head=assume(scaling.fold(solution.coefficients[:, 0]), prevalence),
         history=choice.history,
         facts=facts,
-        estimate=_estimate(data, scaling, choice.strength, prevalence, groups),
+        estimate=_estimate(data, scaling, choice.strength, groups),
     )
 
 
@@ -139,7 +139,6 @@ def _choose(
     inputs: Array,
     axes: Axes,
     scaling: Standardisation,
-    prevalence: float,
     groups: pd.Series,
 ) -> tuple[Choice, str]:
     """Choose the strength; return it, and the images that it was chosen on in words."""
@@ -149,14 +148,12 @@ def _choose(
         held_out = folds(targets(some), _numbers(groups, some))
         if count := held_out.shape[1]:
             labels = targets(some)
-            weights = label_weights(labels, prevalence)
+            weights = label_weights(labels)
             choice = choose_strength(inputs[: len(some)], labels, weights, held_out, axes)
             return choice, f"{count}-fold cross-validation over {len(some):,} training images"
     rows = pd.concat([sample, validation])
     labels = targets(rows)
-    weights = np.concatenate(
-        [label_weights(targets(part), prevalence) for part in (sample, validation)]
-    )
+    weights = np.concatenate([label_weights(targets(part)) for part in (sample, validation)])
     unseen = np.arange(len(rows))[:, np.newaxis] >= len(sample)
     inputs = np.concatenate([inputs, scaling.apply(_features(data, validation))])
     choice = choose_strength(inputs, labels, weights, unseen, axes)
@@ -164,14 +161,14 @@ def _choose(
 
 
 def _estimate(
-    data: Data, scaling: Standardisation, strength: float, prevalence: float, groups: pd.Series
+    data: Data, scaling: Standardisation, strength: float, groups: pd.Series
 ) -> Estimate | None:
     rows = pd.concat([data.parts[part] for part in PARTS])
     if len(data.parts["test"]) >= SMALL_TEST or len(rows) > COMPARED:
         return None
     rows = by_hash(rows)
     inputs = scaling.apply(_features(data, rows))
-    return estimate(inputs, targets(rows), _numbers(groups, rows), strength, prevalence)
+    return estimate(inputs, targets(rows), _numbers(groups, rows), strength)
 
 
 def _numbers(groups: pd.Series, rows: pd.DataFrame) -> NDArray[np.int64]:

@@ -6,20 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from nsfwscan import Preprocess
 from nsfwscan.dataset.labels import DEFAULT_NAMES
 from nsfwtrain.data import examples
-from nsfwtrain.data.origins import read_origins
+from nsfwtrain.data.origins import origins_of
 from nsfwtrain.data.tables import read_split, targets
 from nsfwtrain.errors import RunError
 from nsfwtrain.model.backbone import fingerprint
 from nsfwtrain.model.classifier import load_model
 from nsfwtrain.model.memory import BatchSize
-from nsfwtrain.run.folder import begin_evaluation, save_evaluation
+from nsfwtrain.run.folder import SPLIT_FILE, begin_evaluation, save_evaluation
 from nsfwtrain.run.loop import score
 from nsfwtrain.run.metrics import evaluate
 from nsfwtrain.run.results import read_facts
+from nsfwtrain.run.weights import assumed_prevalence, for_equal_frequencies
 
 _BATCH = 32
 
@@ -70,9 +72,25 @@ def evaluate_run(
         skip_bad=skip_bad, progress=progress,
     )  # fmt: skip
     data = examples.collect(split, arrays, parts=("test",))
-    scores = BatchSize(_BATCH, say).run(lambda size: score(model, data.batches("test", size)))
     test = data.parts["test"]
-    metrics = evaluate(targets(test), scores)
+    _warn_of_training_images(run, test, say)
+    scores = BatchSize(_BATCH, say).run(lambda size: score(model, data.batches("test", size)))
+    balanced = for_equal_frequencies(scores, assumed_prevalence(facts))
+    metrics = evaluate(targets(test), balanced)
+    rows = test.assign(score=scores, path=origins_of(test, store))
     names = facts.get("labels", DEFAULT_NAMES)
-    save_evaluation(folder, test, scores, metrics | subject, names, read_origins(store))
+    save_evaluation(folder, rows, balanced, metrics | subject, names)
     return folder, metrics
+
+
+def _warn_of_training_images(run: Path, test: pd.DataFrame, say: Callable[[str], None]) -> None:
+    """Say how many test images the run has learned from. Runs of version 0.1.0 do not know."""
+    if not (run / SPLIT_FILE).exists():
+        return
+    before = read_split(run / SPLIT_FILE)
+    learned = before.loc[before["type"] == "train", "objectId"]
+    if count := int(test["objectId"].isin(learned).sum()):
+        say(
+            f"the run has learned from {count:,} of these {len(test):,} images, so the metrics are "
+            "better than on other images"
+        )

@@ -27,7 +27,7 @@ from nsfwtrain.data import examples
 from nsfwtrain.data.arrays import ArrayCache
 from nsfwtrain.data.examples import Data
 from nsfwtrain.data.names import read_names
-from nsfwtrain.data.origins import read_origins
+from nsfwtrain.data.origins import origins_of
 from nsfwtrain.data.similarity import groups, hashes_of
 from nsfwtrain.data.split import balance, check_parts
 from nsfwtrain.data.tables import read_split, targets
@@ -46,7 +46,7 @@ from nsfwtrain.run.metrics import evaluate
 from nsfwtrain.run.options import Converged, Options, Study
 from nsfwtrain.run.state import State
 from nsfwtrain.run.study import train_head
-from nsfwtrain.run.weights import share
+from nsfwtrain.run.weights import assumed_prevalence, for_equal_frequencies, share
 from nsfwtrain.variants import Variant
 
 Say = Callable[[str], None]
@@ -84,7 +84,7 @@ def fit(
         layer = load_backbone(facts["backbone"], variant.feature_dim)
         facts["backbone_fingerprint"] = fingerprint(facts["backbone"])
     untrained = State(initial_head(variant.feature_dim, options.seed))
-    state = folder.begin(out, facts, resume=resume) or untrained
+    state = folder.begin(out, facts, split, resume=resume) or untrained
     preprocess = Preprocess(size=variant.image_size)
     arrays = open_cache(cache, variant, options, facts["backbone_fingerprint"], preprocess)
     data, bad = _prepare(split, store, arrays, preprocess, layer, options, clock, say, progress)
@@ -99,7 +99,7 @@ def fit(
         size = BatchSize(variant.batch_size, say)
         learned = _solve(model, data, options.recipe, near, clock, out, say)
     facts |= learned
-    metrics = _evaluate_and_save(model, forward, data, size, clock, out, facts["labels"], store)
+    metrics = _evaluate_and_save(model, forward, data, size, clock, out, facts, store)
     facts |= {
         "counts": _counts(pd.concat([part.assign(type=name) for name, part in data.parts.items()])),
         "metrics": metrics,
@@ -115,7 +115,8 @@ def fit(
 def _read_split(split_file: Path, out: Path) -> pd.DataFrame:
     """Read the split. First check the paths, which would otherwise fail after the training."""
     if not split_file.is_file():
-        raise LabelError(f"{split_file} is not a regular file; give a split file")
+        problem = "is not a regular file" if split_file.exists() else "does not exist"
+        raise LabelError(f"{split_file} {problem}; give a split file")
     try:
         os.fspath(out).encode()
     except UnicodeEncodeError as error:
@@ -232,7 +233,7 @@ def _solve(
     head = solved.facts
     say(
         f"head: strength {head['strength']:.3g}, chosen on {head['chosen_on']}; "
-        f"{head['iterations']} steps, loss {head['loss']:.4f}, {head['seconds']:.1f} s"
+        f"{head['iterations']} steps, training loss {head['loss']:.4f}, {head['seconds']:.1f} s"
     )
     estimate = None if solved.estimate is None else asdict(solved.estimate)
     prevalence = head["prevalence"]
@@ -275,16 +276,18 @@ def _evaluate_and_save(
     batch_size: BatchSize,
     clock: Clock,
     out: Path,
-    names: Sequence[str],
+    facts: dict[str, Any],
     store: Path,
 ) -> dict[str, Any]:
     """Score the test part, write model, scores, metrics and plots, and return the metrics."""
     test = data.parts["test"]
     with clock.stage("evaluation"):
         scores = batch_size.run(lambda size: score(forward, data.batches("test", size)))
-        metrics = evaluate(targets(test), scores)
+        balanced = for_equal_frequencies(scores, assumed_prevalence(facts))
+        metrics = evaluate(targets(test), balanced)
     with clock.stage("saving"):
         save_model(out, model)
     with clock.stage("plots"):
-        folder.save_evaluation(out, test, scores, metrics, names, read_origins(store))
+        rows = test.assign(score=scores, path=origins_of(test, store))
+        folder.save_evaluation(out, rows, balanced, metrics, facts["labels"])
     return metrics

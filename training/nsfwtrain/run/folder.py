@@ -8,6 +8,7 @@
 ``scores.csv``         label, score and origin of each test image
 ``metrics.json``       loss, accuracy and the rest on the whole test split
 ``*.png``              ROC, precision and recall, reliability, confusion
+``split.csv``          the split that it learned from
 ``begun.json``         the facts that must not change when a run is resumed
 ``state.npz``          the state from which ``--resume`` continues
 ``run.json``           everything else: options, counts, metrics, seconds, versions
@@ -34,7 +35,7 @@ from nsfwtrain.run.results import FACTS_FILE, HISTORY_FILE, SCORES_FILE
 from nsfwtrain.run.state import STATE, State, load_state
 
 SCHEMA = 1
-METRICS_FILE = "metrics.json"
+METRICS_FILE, SPLIT_FILE = "metrics.json", "split.csv"
 _BEGUN = "begun.json"
 _SAME = ("variant", "split_sha256", "backbone_fingerprint")
 _MAY_CHANGE = {"epochs", "patience", "skip_bad"}
@@ -44,7 +45,7 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
+def begin(out: Path, facts: dict[str, Any], split: pd.DataFrame, *, resume: bool) -> State | None:
     """Create a run's folder, or return the state of an interrupted run if it finished an epoch.
 
     Raises
@@ -64,6 +65,7 @@ def begin(out: Path, facts: dict[str, Any], *, resume: bool) -> State | None:
             out.mkdir(parents=True, exist_ok=True)
             with atomic_write(begun) as stream:
                 json.dump(facts, stream, indent=2)
+            write_table(out / SPLIT_FILE, split)
             return None
         before = json.loads(begun.read_text(encoding="utf-8"))
         pairs = [(name, before.get(name), facts[name]) for name in _SAME]
@@ -124,26 +126,23 @@ def begin_evaluation(out: Path, subject: Mapping[str, str]) -> None:
 
 def save_evaluation(
     out: Path,
-    examples: pd.DataFrame,
+    rows: pd.DataFrame,
     scores: NDArray[np.float32],
     metrics: dict[str, Any],
     names: Sequence[str],
-    origins: Mapping[str, str],
 ) -> None:
     """Write the metrics, the score of each test image, and the plots.
 
     Parameters
     ----------
-    examples
-        A label frame.
+    rows
+        A label frame with the columns ``score`` and ``path``.
     scores
-        float32 (N,), in its order.
+        float32 (N,), the scores for equally frequent labels, which the plots show.
     metrics
         See `nsfwtrain.run.metrics.evaluate`.
     names
         Of label 0 and label 1.
-    origins
-        See `nsfwtrain.data.origins.read_origins`.
 
     Raises
     ------
@@ -153,10 +152,8 @@ def save_evaluation(
     with atomic_write(out / METRICS_FILE) as stream:
         json.dump(metrics, stream, indent=2)
         stream.write("\n")
-    plot_evaluation(targets(examples), scores, metrics["threshold"], names, out)
-    paths = examples["objectId"].map(origins).fillna("")
-    table = examples.assign(score=scores, path=paths)
-    write_table(out / SCORES_FILE, table, float_format="%.6f")
+    plot_evaluation(targets(rows), scores, metrics["threshold"], names, out)
+    write_table(out / SCORES_FILE, rows, float_format="%.6f")
 
 
 def finish(out: Path, facts: dict[str, Any]) -> None:

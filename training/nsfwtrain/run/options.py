@@ -16,7 +16,7 @@ class Converged:
     Attributes
     ----------
     prevalence
-        See `Prevalence`. The labels are weighted to it.
+        See `Prevalence`.
     """
 
     name: ClassVar[str] = "converged"

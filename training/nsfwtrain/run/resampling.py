@@ -75,7 +75,6 @@ def estimate(
     labels: NDArray[np.float32],
     groups: NDArray[np.int64],
     strength: float,
-    prevalence: float,
 ) -> Estimate | None:
     """Cross-validate a head on all images, with several divisions into folds.
 
@@ -89,8 +88,8 @@ def estimate(
         float64 (images, features + 1), standardised.
     groups
         int64 (images,): the near-duplicates of an image have its group.
-    strength, prevalence
-        Those of the head.
+    strength
+        That of the head.
 
     Returns
     -------
@@ -102,7 +101,8 @@ def estimate(
     scored = held_out.any(axis=1)
     if not scored.all():
         return None
-    weights = label_weights(labels, prevalence)[:, np.newaxis] * ~held_out
+    balanced = label_weights(labels)
+    weights = balanced[:, np.newaxis] * ~held_out
     block = Block(inputs, labels > 0, weights)
     start = np.zeros((inputs.shape[1], held_out.shape[1]))
     solution = logistic.solve(
@@ -110,7 +110,6 @@ def estimate(
     )
     margins = inputs @ solution.coefficients
     right = (margins >= 0) == block.positive[:, np.newaxis]
-    balanced = label_weights(labels, 0.5)
     accuracy = np.average(right, axis=1, weights=held_out)
     losses = np.average(logistic.cross_entropy(margins, block.positive), axis=1, weights=held_out)
     groups = np.unique(groups, return_inverse=True)[1]

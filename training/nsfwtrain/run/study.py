@@ -43,7 +43,7 @@ def train_head(
         forward,
         variables,
         learning_rate=recipe.learning_rate,
-        class_weight=class_weights(labels, 0.5) if recipe.balanced else (1.0, 1.0),
+        class_weight=class_weights(labels) if recipe.balanced else (1.0, 1.0),
     )
     epochs = Epochs(
         trainer, state, data, recipe, seed, batch_size, out=out, say=say, progress=progress

@@ -5,11 +5,16 @@ from typing import Any
 
 from scipy.stats import binomtest
 
+from nsfwtrain.run.options import Converged, Study
+
 _SURE = 0.05  # the probability of a chance result below which a model counts as better
 _FIX = (
     "look for wrong labels and near-duplicates with nsfwtrain audit, add images of both labels, or "
     "choose a larger variant"
 )
+
+
+_ADVICE = {Study.name: "train with --recipe converged; if that does not help, "}
 
 
 def summary(facts: Mapping[str, Any]) -> list[str]:
@@ -29,7 +34,7 @@ def summary(facts: Mapping[str, Any]) -> list[str]:
             f"cross-validation: loss {loss}, accuracy {accuracy} on all {estimate['images']:,} "
             f"images, {estimate['repeats']} times in {estimate['folds']} folds"
         )
-    return [*lines, verdict(metrics, estimate)]
+    return [*lines, verdict(metrics, estimate, facts["options"]["recipe"])]
 
 
 def _interval(values: Mapping[str, Any], name: str) -> str:
@@ -37,7 +42,9 @@ def _interval(values: Mapping[str, Any], name: str) -> str:
     return f"{values[name]:.4f} ({low:.4f} to {high:.4f})"
 
 
-def verdict(metrics: Mapping[str, Any], estimate: Mapping[str, Any] | None) -> str:
+def verdict(
+    metrics: Mapping[str, Any], estimate: Mapping[str, Any] | None, recipe: str = Converged.name
+) -> str:
     """Say whether a model is better than always giving the more frequent label.
 
     A one-sided exact binomial test decides. A large test part is tested on its own. Otherwise the
@@ -49,6 +56,8 @@ def verdict(metrics: Mapping[str, Any], estimate: Mapping[str, Any] | None) -> s
         See `nsfwtrain.run.metrics.evaluate`.
     estimate
         The fields of a `nsfwtrain.run.resampling.Estimate`, or None.
+    recipe
+        The recipe that the model was trained with.
     """
     if estimate is None:
         confusion: Sequence[Sequence[int]] = metrics["confusion"]
@@ -66,7 +75,7 @@ def verdict(metrics: Mapping[str, Any], estimate: Mapping[str, Any] | None) -> s
     if chance >= _SURE:
         return (
             "The model is not shown to be better than always giving the more frequent label: "
-            f"{compared} (p = {chance:.2f}); {_FIX}"
+            f"{compared} (p = {chance:.2f}); {_ADVICE.get(recipe, '')}{_FIX}"
         )
     shown = "p < 0.001" if chance < 0.001 else f"p = {chance:.3f}"
     return f"The model is better than always giving the more frequent label: {compared} ({shown})"
