@@ -49,5 +49,6 @@ def train_head(
         trainer, state, data, recipe, seed, batch_size, out=out, say=say, progress=progress
     )
     interrupted = epochs.run()
-    keep_best = state.best is not None and (recipe.patience is not None or interrupted)
-    return (state.best if keep_best and state.best else state.head), interrupted
+    if state.best is not None and (recipe.patience is not None or interrupted):
+        return state.best, interrupted
+    return state.head, interrupted
