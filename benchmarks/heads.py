@@ -9,13 +9,14 @@ same cached features:
 
 - the recipes ``converged`` and ``study``, each with its defaults;
 - `sklearn.linear_model.LogisticRegressionCV` on standardised features with balanced class weights,
-  five folds and the first six of its ten strengths, chosen by loss or, its default, by accuracy.
+  five folds and the first six of its ten strengths, chosen by loss or, its default, by accuracy. It
+  learns from the training part or, in two further columns, from training and validation parts.
 """
 
 import argparse
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from nsfwscan import Preprocess
+from nsfwscan.dataset.labels import Part
 from nsfwtrain.data import examples
 from nsfwtrain.data.examples import Data
 from nsfwtrain.data.similarity import groups, hashes_of
@@ -93,8 +95,10 @@ def _row(data: Data, frame: pd.DataFrame, store: Path, variant: Variant) -> dict
     """Return loss and accuracy on the test part by head."""
     heads: dict[str, Callable[[], Scores]] = {
         "converged": lambda: _converged(data, frame, store),
-        "by loss": lambda: _sklearn(data, "neg_log_loss"),
-        "by accuracy": lambda: _sklearn(data, None),
+        "by loss": lambda: _sklearn(data, ["train"], "neg_log_loss"),
+        "by accuracy": lambda: _sklearn(data, ["train"], None),
+        "both, by loss": lambda: _sklearn(data, ["train", "validation"], "neg_log_loss"),
+        "both, by accuracy": lambda: _sklearn(data, ["train", "validation"], None),
         "study": lambda: _study(data, variant),
     }
     row = {"test images": float(len(data.parts["test"]))}
@@ -113,15 +117,16 @@ def _converged(data: Data, frame: pd.DataFrame, store: Path) -> Scores:
     return scores
 
 
-def _sklearn(data: Data, scoring: str | None) -> Scores:
-    train, test = (data.arrays.get(sha1s(data.parts[part]).tolist()) for part in ("train", "test"))
+def _sklearn(data: Data, parts: Sequence[Part], scoring: str | None) -> Scores:
+    learned = pd.concat([data.parts[part] for part in parts])
+    train, test = (data.arrays.get(sha1s(some).tolist()) for some in (learned, data.parts["test"]))
     scaler = StandardScaler().fit(train.astype(np.float64))
     search = LogisticRegressionCV(
         Cs=_CS, cv=5, class_weight="balanced", scoring=scoring, max_iter=1000
     )
     with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
         warnings.simplefilter("ignore")  # of changes in its next version
-        found = search.fit(scaler.transform(train), targets(data.parts["train"]))
+        found = search.fit(scaler.transform(train), targets(learned))
     scores: Scores = found.predict_proba(scaler.transform(test))[:, 1].astype(np.float32)
     return scores
 

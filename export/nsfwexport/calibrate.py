@@ -1,6 +1,7 @@
 """Choose a model's threshold for a purpose, on labelled images outside its training data."""
 
 import csv
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +14,16 @@ from scipy.stats import binomtest
 
 from nsfwexport import modelfile
 from nsfwexport.errors import CalibrationError
-from nsfwscan import Classifier, Selection, scan
-from nsfwscan.dataset.labels import Part, read_split
+from nsfwexport.runs import read_facts
+from nsfwscan import Classifier, Manifest, Selection, scan
+from nsfwscan.dataset.labels import HELD_OUT_FILE, Part, read_held_out, read_split
 from nsfwscan.dataset.objects import object_path
+from nsfwscan.errors import LabelError
 from nsfwscan.util.files import atomic_path
 
 Target = Literal["fpr", "recall"]
+Labelled = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""Labels, 0 or 1, and scores in [0, 1], both (N,)."""
 
 _HEADER = ["path", "label"]
 _ROUNDING = 1e-9  # 0.07 * 100 is slightly more than 7
@@ -217,8 +222,65 @@ def from_split(store: Path, split: Path, part: Part = "validation") -> list[tupl
     ]
 
 
+def check_unseen(manifest: Manifest, split: Path, part: Part) -> None:
+    """Check that a model has not learned from a part of a split.
+
+    A threshold chosen on such images would be too confident.
+
+    Raises
+    ------
+    CalibrationError
+        If it has.
+    LabelError
+        If the split file cannot be read.
+    """
+    training = manifest.training or {}
+    learned = training.get("head", {}).get("learned_from", ["train"])
+    try:
+        sha256 = hashlib.sha256(split.read_bytes()).hexdigest()
+    except OSError as error:
+        raise LabelError(f"cannot read {split}: {error.strerror}") from error
+    if training.get("split_sha256") == sha256 and part in learned:
+        raise CalibrationError(
+            f"the model has learned from the part {part} of {split}; give --run with its training "
+            "run, or --part with another part"
+        )
+
+
+def held_out(manifest: Manifest, run: Path) -> Labelled:
+    """Read the scores of the images that a run has held out.
+
+    Parameters
+    ----------
+    manifest
+        That of the model of the run.
+
+    Raises
+    ------
+    CalibrationError
+        If it is not, or the run has no such scores.
+    NsfwScanError
+        If the run cannot be read.
+    """
+    facts = read_facts(run)
+    path = run / HELD_OUT_FILE
+    if facts is None or not path.exists():
+        raise CalibrationError(
+            f"{run} is not a finished training run with {HELD_OUT_FILE}; train again, or give "
+            "--store and --split"
+        )
+    training = manifest.training
+    if not training or any(facts.get(name) != value for name, value in training.items()):
+        raise CalibrationError(f"the model is not that of {run}; convert this run again")
+    rows = read_held_out(path)
+    return (
+        np.array([label.value for label, _ in rows], np.int64),
+        np.array([score for _, score in rows], np.float32),
+    )
+
+
 def calibrate(
-    model: Path, images: Sequence[tuple[str, int]], target: Target, value: float, where: str
+    model: Path, labelled: Labelled, target: Target, value: float, where: str
 ) -> tuple[float, OperatingPoint, list[str]]:
     """Choose a model file's threshold on labelled images, and write it into its manifest.
 
@@ -226,8 +288,8 @@ def calibrate(
     ----------
     model
         A model file with a manifest.
-    images
-        Paths and labels.
+    labelled
+        Labels and scores. Both labels occur.
     target, value
         See `choose`.
     where
@@ -241,12 +303,12 @@ def calibrate(
     Raises
     ------
     CalibrationError
-        If an image has no score, or no threshold meets the target.
+        If no threshold meets the target.
     NsfwScanError
         If the model file cannot be used or written.
     """
     proto, manifest = modelfile.read(model)
-    truth, scores = score(Classifier.load(model), images)
+    truth, scores = labelled
     point = choose(truth, scores, target, value)
     choice = describe(point, target, value, f"{len(truth):,} images of {where}")
     changed = replace(manifest, threshold=point.threshold, threshold_choice=choice)
@@ -261,15 +323,8 @@ def calibrate(
     return manifest.threshold, point, notes
 
 
-def score(
-    classifier: Classifier, images: Sequence[tuple[str, int]]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def score(classifier: Classifier, images: Sequence[tuple[str, int]]) -> Labelled:
     """Score labelled images exactly as a scan does.
-
-    Returns
-    -------
-    tuple
-        Labels, int64 (N,), and scores, float32 (N,).
 
     Raises
     ------

@@ -29,7 +29,7 @@ from nsfwexport.options import (
     chosen_images,
     chosen_tolerances,
 )  # fmt: skip
-from nsfwscan import OutputError
+from nsfwscan import Classifier, OutputError
 from nsfwscan.cli.framework import errors_as_exit_codes, run
 from nsfwscan.cli.streams import silent_libraries
 from nsfwscan.util.escape import printable
@@ -218,6 +218,12 @@ def half(
 @app.command()
 def calibrate(
     model: Model,
+    run_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--run", metavar="RUN", help="The model's training run, for the images it held out."
+        ),
+    ] = None,
     store: Store = None,
     split: Split = None,
     part: PartOf = Parts.VALIDATION,
@@ -254,17 +260,24 @@ def calibrate(
     for share in (value, *(prevalence or ())):
         if not 0 < share < 1:
             raise typer.BadParameter(f"a share must be between 0 and 1, got {share:g}")
-    if (labels is None) == (store is None) or (store is None) != (split is None):
-        raise typer.BadParameter("choose labelled images: --store and --split, or --labels")
+    chosen = (run_folder, store, labels)
+    if sum(one is not None for one in chosen) != 1 or (store is None) != (split is None):
+        raise typer.BadParameter("choose labelled images: --run, --store and --split, or --labels")
     with _errors():
         from nsfwexport import calibrate as calibration
+        from nsfwexport import modelfile
 
-        if labels is not None:
-            listed, where = calibration.read_list(labels), labels.name
+        manifest = modelfile.read(model)[1]
+        if run_folder is not None:
+            labelled, where = calibration.held_out(manifest, run_folder), "its training, held out"
+        elif labels is not None:
+            labelled = calibration.score(Classifier.load(model), calibration.read_list(labels))
+            where = labels.name
         else:
+            calibration.check_unseen(manifest, cast("Path", split), part.value)
             listed = calibration.from_split(cast("Path", store), cast("Path", split), part.value)
-            where = f"the {part} part"
-        old, point, notes = calibration.calibrate(model, listed, target, value, where)
+            labelled, where = calibration.score(Classifier.load(model), listed), f"the {part} part"
+        old, point, notes = calibration.calibrate(model, labelled, target, value, where)
         typer.echo(f"threshold            {point.threshold:g} (was {old:g})")
         typer.echo(f"false-positive rate  {point.fpr}")
         typer.echo(f"recall               {point.recall}")

@@ -1,6 +1,5 @@
 """Import TensorFlow without its log messages, and load trained Keras models."""
 
-import json
 import os
 import warnings
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from nsfwexport.errors import ConversionError
 from nsfwexport.reference import Features, Reference, Scores
+from nsfwexport.runs import read_facts, training_facts
 from nsfwscan import Preprocess
 from nsfwscan.dataset.labels import DEFAULT_NAMES
 from nsfwscan.decoding.pixels import Pixels
@@ -29,10 +29,6 @@ tf.get_logger().setLevel("ERROR")
 
 __all__ = ["KerasModel", "load", "sentence", "tf", "tf_keras"]
 
-_TRAINING_FACTS = (
-    "split_sha256", "counts", "options", "epochs", "metrics", "backbone", "backbone_fingerprint",
-    "parameters", "versions", "device", "head", "prevalence", "estimate",
-)  # fmt: skip
 _BATCH = 4  # small, since a B7 is large
 
 
@@ -124,7 +120,7 @@ def load(folder: Path, variant: str | None = None) -> KerasModel:
     ConversionError
         If there is no model, it does not load, or it does not map pixels to one probability.
     """
-    facts = _facts(folder)
+    facts = read_facts(folder)
     saved = folder if facts is None else folder / "model"
     if not (saved / "saved_model.pb").is_file():
         raise ConversionError(
@@ -148,37 +144,19 @@ def load(folder: Path, variant: str | None = None) -> KerasModel:
         raise ConversionError(
             f"{folder}: run.json has images of {preprocess.size} pixels, the model takes {size}"
         )
-    training = facts and {key: facts[key] for key in _TRAINING_FACTS if key in facts}
     return KerasModel(
         folder=folder,
         variant=name,
         model=model,
         preprocess=preprocess,
         labels=_labels(facts or {}, folder),
-        training=training,
+        training=None if facts is None else training_facts(facts),
     )
 
 
 def sentence(error: BaseException) -> str:
     """Return a library's message on one line, cut at 300 characters."""
     return " ".join(str(error).split())[:300] or type(error).__name__
-
-
-def _facts(folder: Path) -> dict[str, Any] | None:
-    path = folder / "run.json"
-    if not path.exists():
-        return None
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
-    except (OSError, ValueError) as error:
-        raise ConversionError(f"cannot read {path}: {error}") from error
-    if not isinstance(facts, dict):
-        raise ConversionError(f"{path} is not a JSON object; train again")
-    return facts
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"it holds {word}, which is not valid JSON")
 
 
 def _preprocess(facts: dict[str, Any], folder: Path) -> Preprocess:

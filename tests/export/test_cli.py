@@ -13,6 +13,7 @@ from export.conftest import Trained
 from helpers import lacking, mean_model
 
 from nsfwscan import Manifest, Preprocess
+from nsfwscan.dataset.labels import read_held_out
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.inference.modelfile import default_model_path
 
@@ -74,7 +75,7 @@ def test_contradictory_options_are_refused(run: Run, trained: Trained) -> None:
         assert sentence in done.stderr
     for arguments, sentence in (
         (["--labels", "l.csv"], "--target-fpr or --target-recall"),
-        (["--target-fpr", "0.1"], "--store and --split, or --labels"),
+        (["--target-fpr", "0.1"], "--run, --store and --split, or --labels"),
         (["--labels", "l.csv", "--target-fpr", "1"], "must be between 0 and 1, got 1"),
     ):
         done = run("calibrate", trained.model, *arguments, program="nsfwexport")
@@ -87,6 +88,60 @@ def test_an_unwritable_output_is_refused_before_the_work(run: Run, trained: Trai
         done = run("convert", trained.run, "-o", place, program="nsfwexport")
         assert done.returncode == 2
         assert done.stderr == f"nsfwexport: cannot write {place}: {why}\n"
+
+
+def test_a_threshold_is_chosen_on_images_that_the_model_has_not_learned_from(
+    run: Run, tmp_path: Path, trained: Trained
+) -> None:
+    shutil.copy(trained.model, tmp_path / "m.onnx")
+    target = ["--target-fpr", "0.1"]
+    done = run("calibrate", "m.onnx", "--run", trained.run, *target, program="nsfwexport")
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    held_out = read_held_out(trained.run / "held_out.csv")
+    threshold, rate, _ = (line.split()[1:] for line in done.stdout.splitlines())
+    zeros = [score for label, score in held_out if label.value == 0]
+    flagged = sum(score >= float(threshold[0]) for score in zeros)
+    assert flagged == int(0.1 * len(zeros))
+    assert f"{flagged} of {len(zeros)})" in " ".join(rate)
+    lineage = run("model", "m.onnx").stdout
+    assert f"on {len(held_out)} images of its training, held out: false-positive rate" in lineage
+
+    collection = ["--store", trained.collection.store, "--split", trained.collection.split]
+    for part in ("train", "validation"):
+        done = run(
+            "calibrate", "m.onnx", *collection, "--part", part, *target, program="nsfwexport"
+        )
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"nsfwexport: the model has learned from the part {part} of {collection[3]}; give "
+            "--run with its training run, or --part with another part\n"
+        )
+    done = run("calibrate", "m.onnx", *collection, "--part", "test", *target, program="nsfwexport")
+    assert done.returncode == 0
+
+
+def test_only_the_run_of_a_model_has_its_held_out_images(
+    run: Run, tmp_path: Path, trained: Trained
+) -> None:
+    shutil.copytree(trained.run, tmp_path / "other")
+    facts = json.loads((tmp_path / "other" / "run.json").read_text())
+    facts["metrics"]["loss"] /= 2
+    (tmp_path / "other" / "run.json").write_text(json.dumps(facts))
+    (tmp_path / "old").mkdir()
+    shutil.copy(trained.run / "run.json", tmp_path / "old")
+    before = trained.model.read_bytes()
+    for folder, why in (
+        ("other", "the model is not that of other; convert this run again"),
+        ("old", "old is not a finished training run with held_out.csv; train again, or give "),
+        ("gone", "gone is not a finished training run with held_out.csv; train again, or give "),
+    ):
+        done = run(
+            "calibrate", trained.model, "--run", folder, "--target-fpr", "0.1",
+            program="nsfwexport",
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"nsfwexport: {why}")
+    assert trained.model.read_bytes() == before
 
 
 @pytest.mark.slow

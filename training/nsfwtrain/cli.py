@@ -91,7 +91,8 @@ def variants() -> None:
 @app.command("import")
 def import_(
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="A folder of images, or a list in CSV or TSV.")
+        Path,
+        typer.Argument(metavar="SOURCE", help="A folder of images, or a list: CSV with a header."),
     ],
     store: t.Store,
     label: Annotated[
@@ -263,6 +264,9 @@ def fit(
                 balanced=class_weight is not None,
                 patience=patience,
             )
+        from nsfwtrain.data.split import read_usable_split
+
+        read_usable_split(split_file)  # its errors come before TensorFlow's import, which is slow
         from nsfwtrain.run.fit import fit as train
         from nsfwtrain.run.verdict import summary
 
@@ -306,6 +310,8 @@ def evaluate(
     """Evaluate a run on the test part of any split."""
     with _errors(), silent_libraries():
         from nsfwtrain.run.evaluate import evaluate_run
+        from nsfwtrain.run.options import Study
+        from nsfwtrain.run.results import read_facts
         from nsfwtrain.run.verdict import verdict
 
         folder, metrics = evaluate_run(
@@ -321,7 +327,8 @@ def evaluate(
         for name, value in metrics.items():
             shown = f"{value:.4f}" if isinstance(value, float) else value
             typer.echo(f"{name.replace('_', ' '):20} {shown}")
-        _say(verdict(metrics, None))
+        recipe = read_facts(run_folder).get("options", {}).get("recipe", Study.name)
+        _say(verdict(metrics, None, recipe))
         _say(f"the evaluation is in {folder}")
 
 

@@ -1,9 +1,11 @@
 """Label files, which give each object the label 0 or 1; a scan flags label 1.
 
-``label.csv`` has the header ``objectId,value``; ``split_label.csv`` has ``objectId,value,type``.
+``label.csv`` has the header ``objectId,value``; ``split_label.csv`` has ``objectId,value,type``;
+``held_out.csv`` of a training run has ``objectId,value,score``.
 """
 
 import csv
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,10 @@ DEFAULT_NAMES = ("decent", "indecent")
 
 LABEL_HEADER = ["objectId", "value"]
 SPLIT_HEADER = [*LABEL_HEADER, "type"]
+_HELD_OUT_HEADER = [*LABEL_HEADER, "score"]
+
+HELD_OUT_FILE = "held_out.csv"
+"""In a run's folder: scores of images by heads that have not learned from them."""
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}\.[a-z0-9]+")
 
@@ -51,8 +57,13 @@ def is_object_id(text: str) -> bool:
     return _OBJECT_ID.fullmatch(text) is not None
 
 
-def cells(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+def cells(path: Path, delimiters: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Yield the line number and the cells of each row of a CSV file, from the header on.
+
+    Parameters
+    ----------
+    delimiters
+        Characters that may separate cells. The one that is most frequent in the first line does.
 
     Raises
     ------
@@ -61,6 +72,8 @@ def cells(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
+            delimiter = max(delimiters, key=stream.readline().count)
+            stream.seek(0)
             reader = csv.reader(stream, delimiter=delimiter)
             for row in reader:
                 yield reader.line_num, row
@@ -113,6 +126,26 @@ def read_split(path: Path) -> list[Assigned]:
             raise LabelError(f"{where}: the type must be one of {', '.join(PARTS)}, got {part!r}")
         assigned.append(Assigned(label, part))
     return assigned
+
+
+def read_held_out(path: Path) -> list[tuple[Label, float]]:
+    """Read the labels of images and their scores in [0, 1].
+
+    Raises
+    ------
+    LabelError
+        As `read_labels`, or if a score is not a number in [0, 1].
+    """
+    scored = []
+    for where, label, (text,) in _labels(path, _HELD_OUT_HEADER):
+        try:
+            score = float(text)
+        except ValueError:
+            score = math.nan
+        if not 0 <= score <= 1:
+            raise LabelError(f"{where}: the score must be a number from 0 to 1, got {text!r}")
+        scored.append((label, score))
+    return scored
 
 
 def _labels(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Label, list[str]]]:

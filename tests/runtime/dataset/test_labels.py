@@ -7,6 +7,7 @@ from nsfwscan.dataset.labels import (
     Assigned,
     Label,
     is_object_id,
+    read_held_out,
     read_labels,
     read_split,
 )
@@ -41,6 +42,16 @@ def test_label_and_split_files_are_read_in_order(tmp_path: Path) -> None:
 
 
 GOOD = object_id(1)
+
+
+def test_held_out_scores_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "held_out.csv"
+    path.write_text(f"objectId,value,score\n{GOOD},1,0.25\n")
+    assert read_held_out(path) == [(Label(GOOD, 1), 0.25)]
+    for text in ("", "x", "nan", "1.5", "-0.1"):
+        path.write_text(f"objectId,value,score\n{GOOD},1,{text}\n")
+        with pytest.raises(LabelError, match=f"line 2: the score must be .* 0 to 1, got '{text}'"):
+            read_held_out(path)
 
 
 @pytest.mark.parametrize(

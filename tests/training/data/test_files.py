@@ -57,10 +57,14 @@ def test_columns_are_found_by_name(
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_lists_may_be_tsv_and_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_lists_may_have_any_separator_and_begin_with_a_byte_order_mark(
+    tmp_path: Path, encoding: str, separator: str
+) -> None:
     touch(tmp_path, "a, b.png", "č.png")
-    text = "path\tlabel\r\na, b.png\tdog\r\n\r\nč.png\tCAT\r\n"
-    found = files_of_list(listed(tmp_path / "list.TSV", text, encoding), NAMES)
+    rows = ["path,label", '"a, b.png",dog', "", "č.png,CAT"]
+    text = "\r\n".join(rows).replace(",", separator).replace(f"{separator} b", ", b")
+    found = files_of_list(listed(tmp_path / "list.csv", text, encoding), NAMES)
     assert labels(list(found), tmp_path) == {"a, b.png": 1, "č.png": 0}
 
 
@@ -81,6 +85,7 @@ def test_columns_may_be_chosen(tmp_path: Path) -> None:
         ("", "line 1: expected one column"),
         ("a.png,0\n", "line 1: expected one column called path .*, got 'a.png, 0'"),
         ("path,label\na.png,0\nb.png,cow\n", "line 3: the label must be 0, 1, cat or dog, got"),
+        ("path;label\n", " lists no files; add a row with"),
         ("path,label\n ,0\n", "line 2: the path is empty"),
         ("path,label\na.png\n", "line 2: expected 2 cells as in line 1, got 1"),
         ("path,label\na.png,0\n./a.png,dog\n", "line 3: ./a.png has label 1, but label 0 in"),
@@ -150,7 +155,7 @@ def test_a_label_may_be_a_name(tmp_path: Path) -> None:
 
 def test_an_import_has_one_kind_of_source(tmp_path: Path) -> None:
     store = Path("store")
-    path = listed(tmp_path / "list.csv", "path,label\n")
+    path = listed(tmp_path / "list.csv", "path,label\na.png,1\n")
     both = "give a folder and --label, a folder and --by-folder, or a list in a file"
     with pytest.raises(LabelError, match=both):
         labelled_files(tmp_path, store, None)
@@ -164,4 +169,5 @@ def test_an_import_has_one_kind_of_source(tmp_path: Path) -> None:
         labelled_files(tmp_path, store, None, label="0", path_column="path")
     with pytest.raises(LabelError, match=r"cannot read .*gone: No such file"):
         labelled_files(tmp_path / "gone", store, None)
-    assert list(labelled_files(path, store, None)) == []
+    ((_, label),) = labelled_files(path, store, None)
+    assert label == 1

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from nsfwtrain.data import examples
 from nsfwtrain.data.arrays import ArrayCache
@@ -31,6 +32,7 @@ def make_data(
     test: int = 200,
     ones: float = 0.5,
     width: int = B0.feature_dim,
+    sign: float = 0.006,
 ) -> Data:
     """Make features like a backbone's: positive and correlated, with a weak sign of the label."""
     rng = np.random.default_rng(0)
@@ -38,8 +40,8 @@ def make_data(
     labels = (rng.uniform(size=count) < ones).astype(int)
     labels[train:] = np.arange(count - train) % 2  # balanced, as a split makes them
     common = rng.normal(size=(count, 8)) @ rng.normal(size=(8, width))
-    sign = np.outer(labels - 0.5, rng.normal(size=width))
-    features = 0.3 + 0.02 * common + 0.006 * sign + 0.02 * rng.normal(size=(count, width))
+    effect = sign * np.outer(labels - 0.5, rng.normal(size=width))
+    features = 0.3 + 0.02 * common + effect + 0.02 * rng.normal(size=(count, width))
     parts = ["train"] * train + ["validation"] * validation + ["test"] * test
     names = [f"{value:040x}.png" for value in rng.permutation(count).tolist()]
     frame = split_frame(zip(names, labels.tolist(), parts, strict=True))
@@ -88,7 +90,8 @@ def test_the_default_learns_what_the_study_does_not_on_a_small_collection(
 def test_the_facts_say_how_the_head_was_found(data: Data) -> None:
     solved = solve(data)
     facts = solved.facts
-    assert facts["chosen_on"] == "5-fold cross-validation over 800 training images"
+    assert facts["chosen_on"] == "5-fold cross-validation over 900 images"
+    assert facts["learned_from"] == ["train", "validation"]
     assert facts["strength"] in solved.history["strength"].tolist()
     assert 0 < facts["loss"] < 0.2
     assert facts["iterations"] > 1
@@ -102,9 +105,34 @@ def test_a_large_validation_part_chooses_the_strength(tmp_path: Path) -> None:
     data = make_data(tmp_path, train=400, validation=1000, test=300)
     solved = solve(data)
     assert solved.facts["chosen_on"] == "1,000 validation images"
+    assert solved.facts["learned_from"] == ["train"]
     assert solved.estimate is None
     assert len(compared_rows(as_split(data))) == 0
     assert evaluate(targets(data.parts["test"]), scores(data, solved.head))["accuracy"] > 0.95
+
+
+@pytest.mark.parametrize("size", [100, 1000])
+def test_held_out_scores_are_as_good_as_those_of_the_test_part(tmp_path: Path, size: int) -> None:
+    """Scores of images that a head has learned from would be better."""
+    data = make_data(tmp_path, train=300, validation=size, test=600, ones=0.3, sign=0.002)
+    solved = solve(data)
+    held_out = solved.held_out
+    parts = [data.parts[part] for part in ("train", "validation")]
+    assert len(held_out) == (400 if size == 100 else 1000)
+    assert set(held_out["objectId"]) <= set(pd.concat(parts)["objectId"])
+
+    def losses(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> list[float]:
+        right = np.where(labels > 0, scores, 1 - scores)
+        return [float(-np.log(right[labels == value]).mean()) for value in (0, 1)]
+
+    unseen = np.mean(losses(targets(held_out), held_out["score"].to_numpy()))
+    kernel, bias = solved.head
+    rows = data.parts["test"]
+    test = np.mean(losses(targets(rows), scores(data, solved.head)))
+    features = data.arrays.get(sha1s(parts[0]).tolist())
+    known = np.mean(losses(targets(parts[0]), expit(features @ kernel + bias)[:, 0]))
+    assert unseen == pytest.approx(test, rel=0.15)
+    assert known < 0.7 * test
 
 
 def test_the_order_of_the_rows_does_not_matter(data: Data) -> None:
@@ -121,15 +149,15 @@ def test_features_beyond_the_memory_give_the_head_of_all_rows(tmp_path: Path) ->
     data = make_data(tmp_path, width=200)
     whole = solve(data)
     pieces = solve(data, in_memory=8 * 200 * 400)
-    assert pieces.facts["chosen_on"] == "5-fold cross-validation over 400 training images"
-    train = data.parts["train"]
-    features = data.arrays.get(sha1s(train).tolist())
+    assert pieces.facts["chosen_on"] == "5-fold cross-validation over 400 images"
+    learned = pd.concat([data.parts["train"], data.parts["validation"]])
+    features = data.arrays.get(sha1s(learned).tolist())
     for solved in (whole, pieces):
         kernel, bias = solved.head
         found = 1 / (1 + np.exp(-(features @ kernel + bias)[:, 0]))
-        weights = label_weights(targets(train))
+        weights = label_weights(targets(learned))
         # Without a penalty on the bias, the errors of all rows add up to nothing.
-        assert np.average(found - targets(train), weights=weights) == pytest.approx(0, abs=1e-5)
+        assert np.average(found - targets(learned), weights=weights) == pytest.approx(0, abs=1e-5)
     a, b = scores(data, whole.head), scores(data, pieces.head)
     assert np.abs(a - b).mean() < 0.03
 
@@ -137,12 +165,14 @@ def test_features_beyond_the_memory_give_the_head_of_all_rows(tmp_path: Path) ->
 def test_scores_follow_the_prevalence(tmp_path: Path) -> None:
     """The training part has 20 % of label 1; for equal frequencies the mean score is a half."""
     data = make_data(tmp_path, ones=0.2)
-    labels = targets(data.parts["train"])
-    features = data.arrays.get(sha1s(data.parts["train"]).tolist())
-    kernel, bias = solve(data).head
+    learned = pd.concat([data.parts["train"], data.parts["validation"]])
+    labels = targets(learned)
+    features = data.arrays.get(sha1s(learned).tolist())
+    balanced = solve(data)
+    kernel, bias = balanced.head
     found = 1 / (1 + np.exp(-(features @ kernel + bias)[:, 0]))
     assert found[labels == 0].mean() + found[labels == 1].mean() == pytest.approx(1, abs=1e-4)
-    share = float(labels.mean())
+    share = float(targets(data.parts["train"]).mean())
     for recipe, prevalence in (
         (Converged(prevalence="train"), share),
         (Converged(prevalence=0.02), 0.02),
@@ -152,7 +182,9 @@ def test_scores_follow_the_prevalence(tmp_path: Path) -> None:
         assert solved.head[0] == pytest.approx(kernel, abs=1e-6)
         shift = np.log(prevalence / (1 - prevalence))
         assert solved.head[1][0] - bias[0] == pytest.approx(shift, abs=1e-4)
-    assert labels.mean() < 0.25
+        expected = expit(logit(balanced.held_out["score"].to_numpy(np.float64)) + shift)
+        assert solved.held_out["score"].to_numpy() == pytest.approx(expected, abs=1e-5)
+    assert share < 0.25
 
 
 def test_a_label_too_rare_to_divide_is_learned_with_the_validation_part(tmp_path: Path) -> None:

@@ -73,14 +73,17 @@ def test_images_that_a_run_has_learned_from_are_counted(
 ) -> None:
     said: list[str] = []
     text = collection.split.read_text()
-    swapped = text.replace(",test", ",x").replace(",train", ",test").replace(",x", ",train")
-    (tmp_path / "swapped.csv").write_text(swapped)
-    _, metrics = evaluate_run(
-        run, collection.store, tmp_path / "swapped.csv", cache=tmp_path, say=said.append
-    )
-    count = metrics["images"]
-    (line,) = said
-    assert line.startswith(f"the run has learned from {count} of these {count} images, so the met")
+    for part in ("train", "validation"):  # the small validation part is learned from as well
+        swapped = text.replace(",test", ",x").replace(f",{part}", ",test").replace(",x", f",{part}")
+        (tmp_path / "swapped.csv").write_text(swapped)
+        _, metrics = evaluate_run(
+            run, collection.store, tmp_path / "swapped.csv", cache=tmp_path, say=said.append
+        )
+        count = metrics["images"]
+        line = said.pop()
+        assert line.startswith(
+            f"the run has learned from {count} of these {count} images, so the met"
+        )
 
 
 def test_an_invalid_run_is_an_error(run: Path, collection: Collection, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from backbones import hungry_backbone
 from labelled import Collection
 from PIL import Image
 
+from nsfwscan.dataset.labels import read_held_out
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.errors import LabelError
 from nsfwtrain.data.split import split
@@ -89,6 +90,9 @@ def test_a_run_learns_and_records_its_facts(
     history = (tmp_path / "run" / "history.csv").read_text().splitlines()
     assert history[0] == "epoch,loss,accuracy,val_loss,val_accuracy,seconds"
     assert len(history) == 16
+    held_out = read_held_out(tmp_path / "run" / "held_out.csv")
+    assert len(held_out) == counts["validation/0"] + counts["validation/1"]
+    assert np.mean([(score >= 0.5) == label.value for label, score in held_out]) >= 0.8
     assert list((tmp_path / "run" / "logs" / "train").iterdir())
 
 
@@ -246,6 +250,11 @@ def test_a_converged_run_records_its_head_and_estimate(
     history = read_history(tmp_path / "run")
     assert facts["head"]["strength"] in history["strength"].tolist()
     assert said[-1].startswith(f"head: strength {facts['head']['strength']:.3g}, chosen on 5-fold")
+    held_out = read_held_out(tmp_path / "run" / "held_out.csv")
+    learned = read_split(tmp_path / "run" / "split.csv").query("type != 'test'")
+    assert [label.object_id for label, _ in held_out] == sorted(learned["objectId"])
+    right = [(score >= 0.5) == label.value for label, score in held_out]
+    assert np.mean(right) == pytest.approx(written["estimate"]["accuracy"], abs=0.05)
     table = pd.read_csv(tmp_path / "run" / "scores.csv")
     assert table["path"].str.endswith(".png").all()
     again = run(collection, tmp_path / "run", cache=cache, recipe=Converged(), resume=True)

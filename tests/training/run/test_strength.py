@@ -28,6 +28,20 @@ def test_the_strength_with_the_lowest_loss_on_other_rows_is_chosen() -> None:
     assert choice.coefficients.shape == (inputs.shape[1], 1)
 
 
+def test_margins_are_by_the_problem_that_holds_a_row_out() -> None:
+    """Two problems learn opposite labels from the same rows; the last row is never held out."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(101, 1))
+    sides = np.arange(101) % 2
+    labels = ((features[:, 0] > 0) ^ (sides == 1)).astype(np.float32)
+    inputs = Standardisation.of(features).apply(features)
+    held_out = sides[:, np.newaxis] == np.arange(2)
+    held_out[-1] = False
+    choice = choose_strength(inputs, labels, np.ones(101), held_out, Axes.of(inputs), [1.0])
+    assert np.isnan(choice.margins[-1])
+    assert (((choice.margins > 0) == (labels == 0))[:-1]).mean() > 0.95
+
+
 def test_noise_needs_a_stronger_penalty() -> None:
     assert chosen(400, noise=3)[0].strength > chosen(400, noise=0.1)[0].strength
 

@@ -9,6 +9,7 @@ from nsfwtrain.run.weights import (
     class_weights,
     for_equal_frequencies,
     label_weights,
+    scores_of,
     share,
 )
 
@@ -37,6 +38,8 @@ def test_a_prevalence_is_taken_into_a_score_by_bayes_rule(score: float, prevalen
     found = 1 / (1 + np.exp(-shifted.astype(np.float64)))
     odds = score / (1 - score) * prevalence / (1 - prevalence)
     assert found[0] == pytest.approx(odds / (1 + odds), abs=1e-5)
+    margin = np.log(score / (1 - score))
+    assert scores_of(np.array([margin]), prevalence)[0] == pytest.approx(found[0], abs=1e-6)
     back = for_equal_frequencies(found.astype(np.float32), prevalence)
     assert back[0] == pytest.approx(score, abs=1e-3)
 

@@ -112,7 +112,7 @@ def files_of_list(
     path_column: str | None = None,
     label_column: str | None = None,
 ) -> Iterator[Labelled]:
-    """Read a list of files and labels: CSV with a header, or TSV if the extension is ``.tsv``.
+    """Read a list of files and labels: a table with a header, separated by commas, ``;`` or tabs.
 
     Parameters
     ----------
@@ -125,11 +125,11 @@ def files_of_list(
     Raises
     ------
     LabelError
-        At the call, if the file is not a table in UTF-8, has no such columns, or a row has no path,
-        an unknown label, or another label than an earlier row of the same file. The message gives
-        the line.
+        At the call, if the file is not a table in UTF-8, has no such columns or no rows, or a row
+        has no path, an unknown label, or another label than an earlier row of the same file. The
+        message gives the line.
     """
-    table = cells(path, "\t" if path.suffix.lower() == ".tsv" else ",")
+    table = cells(path, ",;\t")
     _, header = next(table, (1, []))
     of_path = _column(path, header, path_column, PATH_COLUMNS, "--path-column")
     of_label = _column(path, header, label_column, LABEL_COLUMNS, "--label-column")
@@ -151,6 +151,8 @@ def files_of_list(
                 f"{where}: {row[of_path]} has label {label}, but label {earlier} in line {line}"
             )
         files.append((location, label))
+    if not files:
+        raise LabelError(f"{path} lists no files; add a row with the path and the label of each")
     return ((_file(location), label) for location, label in files)
 
 

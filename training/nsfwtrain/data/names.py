@@ -17,6 +17,8 @@ Names = tuple[str, str]
 """The names of label 0 and label 1."""
 
 _LONGEST = 60  # characters
+_NUMBERS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+"""pandas writes 0.0 and 1.0 if the column once had a missing value."""
 
 
 def parse_names(text: str) -> Names:
@@ -45,7 +47,7 @@ def check_names(names: list[str], where: str) -> Names:
             f"got {','.join(names)!r}"
         )
     for name in names:
-        if not 1 <= len(name) <= _LONGEST or name in {"0", "1"} or name != name.strip():
+        if not 1 <= len(name) <= _LONGEST or name in _NUMBERS or name != name.strip():
             raise LabelError(
                 f"{where}: a name is a word of 1 to {_LONGEST} characters, not 0 or 1, got {name!r}"
             )
@@ -127,10 +129,12 @@ def value_of(word: str, names: Names) -> int | None:
 
     Case matters only for names that differ in nothing else. An unknown word gives None.
     """
+    if word in _NUMBERS:
+        return _NUMBERS[word]
     for spelling in (str, str.casefold):
-        words = ["0", "1", *map(spelling, names)]
+        words = list(map(spelling, names))
         if words.count(spelling(word)) == 1:
-            return words.index(spelling(word)) % 2
+            return words.index(spelling(word))
     return None
 
 

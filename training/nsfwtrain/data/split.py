@@ -4,11 +4,13 @@ The last byte of the hash in its object ID decides the part of an image, so that
 its part as the collection grows. Then the labels are balanced in validation and in test.
 """
 
+from pathlib import Path
+
 import pandas as pd
 
 from nsfwscan.dataset.labels import LABEL_HEADER, LABELS, PARTS
 from nsfwscan.errors import LabelError
-from nsfwtrain.data.tables import PART, sha1s
+from nsfwtrain.data.tables import PART, read_split, sha1s
 
 _FIRST_KEY = {"test": 0, "validation": 25, "train": 50}
 """The first key of each part; keys are 0-255."""
@@ -98,6 +100,22 @@ def check_parts(assigned: pd.DataFrame) -> None:
         f"too few images to train and evaluate: {', '.join(lacking)}; each part needs 1 of either "
         f"label and train 2, and there are {_counted(totals)} in all; {again}"
     )
+
+
+def read_usable_split(path: Path) -> pd.DataFrame:
+    """Read a split file for a training.
+
+    Raises
+    ------
+    LabelError
+        If it is not a regular file, is not valid, or fails `check_parts`.
+    """
+    if not path.is_file():
+        problem = "is not a regular file" if path.exists() else "does not exist"
+        raise LabelError(f"{path} {problem}; give a split file")
+    split = read_split(path)
+    check_parts(split)
+    return split
 
 
 def _lacking(split: pd.DataFrame) -> list[str]:

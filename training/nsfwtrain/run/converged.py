@@ -1,13 +1,15 @@
 """The converged recipe: choose the strength of the penalty, then solve for the head.
 
-A large validation part chooses the strength, which takes one path of solutions. A small one would
-choose by luck, so the training part is cross-validated instead. In both cases the head learns from
-the training part alone: the validation part stays unseen for the choice of a threshold.
+A large validation part chooses the strength, and the head learns from the training part. A small
+one would choose by luck: the head learns from both parts, and their cross-validation chooses.
+Either way, the images that chose get scores by heads that have not learned from them, for the
+choice of a threshold.
 """
 
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from nsfwscan.dataset.labels import PARTS
+from nsfwscan.dataset.labels import PARTS, Part
 from nsfwtrain.data.examples import Data
 from nsfwtrain.data.tables import by_hash, sha1s, targets
 from nsfwtrain.model import logistic
@@ -23,8 +25,8 @@ from nsfwtrain.model.head import Weights
 from nsfwtrain.model.logistic import Array, Axes, Block, Standardisation
 from nsfwtrain.run.options import Converged
 from nsfwtrain.run.resampling import Estimate, estimate, folds
-from nsfwtrain.run.strength import Choice, choose_strength
-from nsfwtrain.run.weights import assume, class_weights, label_weights, share
+from nsfwtrain.run.strength import choose_strength
+from nsfwtrain.run.weights import assume, class_weights, label_weights, scores_of, share
 
 LARGE_VALIDATION = 1000
 """The least number of validation images that choose the strength on their own."""
@@ -52,8 +54,12 @@ class Solved:
     history
         See `nsfwtrain.run.strength.Choice`.
     facts
-        ``strength`` and ``chosen_on``, ``iterations`` and ``loss`` of the solution (the loss of the
-        training part if both labels had the same weight), ``prevalence``, ``seconds``.
+        ``strength`` and ``chosen_on``, ``learned_from`` (parts of the split), ``iterations`` and
+        ``loss`` of the solution (over the images learned from, if both labels had the same weight),
+        ``prevalence``, ``seconds``.
+    held_out
+        A label frame of the images that chose the strength. The column ``score`` is by heads that
+        have not learned from the image.
     estimate
         Cross-validated over all images; None if the test part is large, or a label too rare.
     """
@@ -61,7 +67,35 @@ class Solved:
     head: Weights
     history: pd.DataFrame
     facts: dict[str, Any]
+    held_out: pd.DataFrame
     estimate: Estimate | None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a head learns from, and what chooses its strength.
+
+    Attributes
+    ----------
+    parts
+        The parts of the split that the head learns from.
+    sample
+        The rows of these parts that are kept in memory.
+    chosen_on
+        The rows that choose the strength: some of `sample`, or all of it and further ones.
+    weights, held_out
+        float64 (rows of `chosen_on`,) and bool (rows of `chosen_on`, problems), see
+        `nsfwtrain.run.strength.choose_strength`.
+    words
+        The images that choose, in words.
+    """
+
+    parts: tuple[Part, ...]
+    sample: pd.DataFrame
+    chosen_on: pd.DataFrame
+    weights: Array
+    held_out: NDArray[np.bool_]
+    words: str
 
 
 def compared_rows(split: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +104,7 @@ def compared_rows(split: pd.DataFrame) -> pd.DataFrame:
     if counts["test"] < SMALL_TEST and len(split) <= COMPARED:
         return by_hash(split)
     if counts["validation"] < LARGE_VALIDATION:
-        return by_hash(split[split["type"] == "train"]).head(COMPARED)
+        return by_hash(split[split["type"] != "test"]).head(COMPARED)
     return split.head(0)
 
 
@@ -95,69 +129,70 @@ def solve_head(
 
 def _solve_head(data: Data, recipe: Converged, groups: pd.Series, in_memory: int) -> Solved:
     started = time.perf_counter()
-    train = data.parts["train"]
-    labels = targets(train)
-    prevalence = share(recipe.prevalence, labels)
-    sample = by_hash(train).head(in_memory // (8 * data.arrays.shape[0]))
-    features = _features(data, sample)
+    prevalence = share(recipe.prevalence, targets(data.parts["train"]))
+    plan = _plan(data, groups, in_memory // (8 * data.arrays.shape[0]))
+    features = _features(data, plan.sample)
     scaling = Standardisation.of(features)
     inputs = scaling.apply(features)
     del features
     axes = Axes.of(inputs)
-    choice, chosen_on = _choose(data, sample, inputs, axes, scaling, groups)
+    others = plan.chosen_on[len(plan.sample) :]
+    compared = inputs[: len(plan.chosen_on)]
+    if len(others):
+        compared = np.concatenate([inputs, scaling.apply(_features(data, others))])
+    labels = targets(plan.chosen_on)
+    choice = choose_strength(compared, labels, plan.weights, plan.held_out, axes)
+    del compared
+    learned = pd.concat([data.parts[part] for part in plan.parts])
+    zero, one = class_weights(targets(learned))
 
     def blocks() -> Iterator[Block]:
-        """Yield the training part: from memory, or from the cache if it is larger than that."""
-        zero, one = class_weights(labels)
-        if len(sample) == len(train):
-            parts: Iterable[tuple[Array, NDArray[np.float32]]] = [(inputs, targets(sample))]
-        else:
-            parts = ((scaling.apply(x), y) for x, y in data.batches("train", _BLOCK))
+        """Yield the images learned from: from memory, or from the cache if it is larger."""
+        parts: Iterable[tuple[Array, NDArray[np.float32]]] = [(inputs, targets(plan.sample))]
+        if len(plan.sample) < len(learned):
+            batches = (data.batches(part, _BLOCK) for part in plan.parts)
+            parts = ((scaling.apply(x), y) for x, y in chain.from_iterable(batches))
         for some, values in parts:
             yield Block(some, values > 0, np.where(values > 0, one, zero)[:, np.newaxis])
 
     solution = logistic.solve(blocks, choice.strength, axes, start=choice.coefficients)
     facts = {
         "strength": choice.strength,
-        "chosen_on": chosen_on,
+        "chosen_on": plan.words,
+        "learned_from": list(plan.parts),
         "iterations": solution.iterations,
         "loss": logistic.mean_loss(blocks, solution.coefficients),
         "prevalence": prevalence,
         "seconds": time.perf_counter() - started,
     }
+    scored = plan.chosen_on.assign(score=scores_of(choice.margins, prevalence))
     return Solved(
         head=assume(scaling.fold(solution.coefficients[:, 0]), prevalence),
         history=choice.history,
         facts=facts,
+        held_out=scored.iloc[np.flatnonzero(plan.held_out.any(axis=1))],
         estimate=_estimate(data, scaling, choice.strength, groups),
     )
 
 
-def _choose(
-    data: Data,
-    sample: pd.DataFrame,
-    inputs: Array,
-    axes: Axes,
-    scaling: Standardisation,
-    groups: pd.Series,
-) -> tuple[Choice, str]:
-    """Choose the strength; return it, and the images that it was chosen on in words."""
-    validation = data.parts["validation"]
+def _plan(data: Data, groups: pd.Series, limit: int) -> _Plan:
+    """Plan for at most `limit` rows in memory."""
+    train, validation = data.parts["train"], data.parts["validation"]
     if len(validation) < LARGE_VALIDATION:
+        sample = by_hash(pd.concat([train, validation])).head(limit)
         some = sample.head(COMPARED)
-        held_out = folds(targets(some), _numbers(groups, some))
+        labels = targets(some)
+        held_out = folds(labels, _numbers(groups, some))
         if count := held_out.shape[1]:
-            labels = targets(some)
+            words = f"{count}-fold cross-validation over {len(some):,} images"
             weights = label_weights(labels)
-            choice = choose_strength(inputs[: len(some)], labels, weights, held_out, axes)
-            return choice, f"{count}-fold cross-validation over {len(some):,} training images"
+            return _Plan(("train", "validation"), sample, some, weights, held_out, words)
+    sample = by_hash(train).head(limit)
     rows = pd.concat([sample, validation])
-    labels = targets(rows)
     weights = np.concatenate([label_weights(targets(part)) for part in (sample, validation)])
-    unseen = np.arange(len(rows))[:, np.newaxis] >= len(sample)
-    inputs = np.concatenate([inputs, scaling.apply(_features(data, validation))])
-    choice = choose_strength(inputs, labels, weights, unseen, axes)
-    return choice, f"{len(validation):,} validation images"
+    held_out = np.arange(len(rows))[:, np.newaxis] >= len(sample)
+    words = f"{len(validation):,} validation images"
+    return _Plan(("train",), sample, rows, weights, held_out, words)
 
 
 def _estimate(

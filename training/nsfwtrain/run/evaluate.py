@@ -73,7 +73,7 @@ def evaluate_run(
     )  # fmt: skip
     data = examples.collect(split, arrays, parts=("test",))
     test = data.parts["test"]
-    _warn_of_training_images(run, test, say)
+    _warn_of_training_images(run, facts, test, say)
     scores = BatchSize(_BATCH, say).run(lambda size: score(model, data.batches("test", size)))
     balanced = for_equal_frequencies(scores, assumed_prevalence(facts))
     metrics = evaluate(targets(test), balanced)
@@ -83,12 +83,15 @@ def evaluate_run(
     return folder, metrics
 
 
-def _warn_of_training_images(run: Path, test: pd.DataFrame, say: Callable[[str], None]) -> None:
+def _warn_of_training_images(
+    run: Path, facts: dict[str, Any], test: pd.DataFrame, say: Callable[[str], None]
+) -> None:
     """Say how many test images the run has learned from. Runs of version 0.1.0 do not know."""
     if not (run / SPLIT_FILE).exists():
         return
     before = read_split(run / SPLIT_FILE)
-    learned = before.loc[before["type"] == "train", "objectId"]
+    parts = facts.get("head", {}).get("learned_from", ["train"])
+    learned = before.loc[before["type"].isin(parts), "objectId"]
     if count := int(test["objectId"].isin(learned).sum()):
         say(
             f"the run has learned from {count:,} of these {len(test):,} images, so the metrics are "

@@ -29,8 +29,8 @@ from nsfwtrain.data.examples import Data
 from nsfwtrain.data.names import read_names
 from nsfwtrain.data.origins import origins_of
 from nsfwtrain.data.similarity import groups, hashes_of
-from nsfwtrain.data.split import balance, check_parts
-from nsfwtrain.data.tables import read_split, targets
+from nsfwtrain.data.split import balance, read_usable_split
+from nsfwtrain.data.tables import targets
 from nsfwtrain.errors import RunError
 from nsfwtrain.model.backbone import fingerprint, load_backbone
 from nsfwtrain.model.classifier import build_model, save_model
@@ -76,7 +76,8 @@ def fit(
         If the labels, the store, the backbone, the cache or the run's folder cannot be used.
     """
     clock = Clock()
-    split = _read_split(split_file, out)
+    _check_name(out)
+    split = read_usable_split(split_file)
     options = _set_up_tensorflow(options, say)
     facts = _facts(variant, store, split_file, split, options, backbone)
     near = _near_duplicates(split, store, cache, options, facts["labels"], progress)
@@ -112,18 +113,12 @@ def fit(
     return facts
 
 
-def _read_split(split_file: Path, out: Path) -> pd.DataFrame:
-    """Read the split. First check the paths, which would otherwise fail after the training."""
-    if not split_file.is_file():
-        problem = "is not a regular file" if split_file.exists() else "does not exist"
-        raise LabelError(f"{split_file} {problem}; give a split file")
+def _check_name(out: Path) -> None:
+    """Refuse a name that would otherwise fail after the training."""
     try:
         os.fspath(out).encode()
     except UnicodeEncodeError as error:
         raise RunError(f"TensorFlow writes only to names in UTF-8, not to {out}") from error
-    split = read_split(split_file)
-    check_parts(split)
-    return split
 
 
 def _set_up_tensorflow(options: Options, say: Say) -> Options:
@@ -230,6 +225,7 @@ def _solve(
         solved = solve_head(data, recipe, near)
     model.layers[-1].set_weights(list(solved.head))
     folder.save_history(out, solved.history)
+    folder.save_held_out(out, solved.held_out)
     head = solved.facts
     say(
         f"head: strength {head['strength']:.3g}, chosen on {head['chosen_on']}; "
@@ -264,6 +260,9 @@ def _train(
             out=out, say=say, progress=progress,
         )  # fmt: skip
     dense.set_weights(list(head))
+    validation = data.parts["validation"]
+    scores = batch_size.run(lambda size: score(forward, data.batches("validation", size)))
+    folder.save_held_out(out, validation.assign(score=scores))
     prevalence = 0.5 if recipe.balanced else share("train", targets(data.parts["train"]))
     epochs = len(state.history)
     return {"epochs": epochs, "prevalence": prevalence, "interrupted": interrupted}

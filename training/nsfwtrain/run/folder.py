@@ -8,7 +8,8 @@
 ``scores.csv``         label, score and origin of each test image
 ``metrics.json``       loss, accuracy and the rest on the whole test split
 ``*.png``              ROC, precision and recall, reliability, confusion
-``split.csv``          the split that it learned from
+``split.csv``           the split that it learned from
+``held_out.csv``       label and score of images by heads that have not learned from them
 ``begun.json``         the facts that must not change when a run is resumed
 ``state.npz``          the state from which ``--resume`` continues
 ``run.json``           everything else: options, counts, metrics, seconds, versions
@@ -27,8 +28,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nsfwscan.dataset.labels import HELD_OUT_FILE
 from nsfwscan.util.files import atomic_write
-from nsfwtrain.data.tables import targets, write_table
+from nsfwtrain.data.tables import by_hash, targets, write_table
 from nsfwtrain.errors import RunError
 from nsfwtrain.run.plots import plot_evaluation
 from nsfwtrain.run.results import FACTS_FILE, HISTORY_FILE, SCORES_FILE
@@ -95,6 +97,22 @@ def save_history(out: Path, history: pd.DataFrame) -> None:
         If it cannot be written.
     """
     write_table(out / HISTORY_FILE, history)
+
+
+def save_held_out(out: Path, scored: pd.DataFrame) -> None:
+    """Write ``held_out.csv``.
+
+    Parameters
+    ----------
+    scored
+        A label frame with the column ``score``.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    write_table(out / HELD_OUT_FILE, by_hash(scored), float_format="%.6f")
 
 
 def begin_evaluation(out: Path, subject: Mapping[str, str]) -> None:

@@ -28,6 +28,9 @@ class Choice:
         The strength with the lowest loss.
     coefficients
         float64 (features + 1, 1): the mean solution at this strength, to start from.
+    margins
+        float64 (rows,): of each held-out row, the mean margin at this strength by the problems that
+        hold it out; NaN of the other rows.
     history
         A row for each strength tried: ``strength``, ``iterations``, ``loss`` and ``accuracy`` over
         the images learned from, ``val_loss`` and ``val_accuracy`` over the others, ``seconds``.
@@ -35,6 +38,7 @@ class Choice:
 
     strength: float
     coefficients: Array
+    margins: Array
     history: pd.DataFrame
 
 
@@ -97,4 +101,6 @@ def choose_strength(
                 break
     history = pd.DataFrame(rows)
     strength = float(history["strength"][history["val_loss"].argmin()])
-    return Choice(strength, chosen.mean(axis=1, keepdims=True), history)
+    with np.errstate(invalid="ignore"):  # 0 / 0: the margin of a row that is never held out
+        margins = ((inputs @ chosen) * held_out).sum(axis=1) / held_out.sum(axis=1)
+    return Choice(strength, chosen.mean(axis=1, keepdims=True), margins, history)

@@ -46,6 +46,12 @@ def assume(head: Weights, prevalence: float) -> Weights:
     return kernel, (bias + logit(prevalence)).astype(np.float32)
 
 
+def scores_of(margins: NDArray[np.float64], prevalence: float) -> NDArray[np.float32]:
+    """Return the scores for a prevalence, from the margins of a head for equal frequencies."""
+    scores: NDArray[np.float32] = expit(margins + logit(prevalence)).astype(np.float32)
+    return scores
+
+
 def for_equal_frequencies(scores: NDArray[np.float32], prevalence: float) -> NDArray[np.float32]:
     """Convert scores that assume a prevalence to those for equally frequent labels."""
     if prevalence == 0.5:
