@@ -70,6 +70,7 @@ def test_both_recipes_of_a_variant_are_compared(folder: Path) -> None:
         "variant": "b0",
         "labels": ["cat", "dog"],
         "options": {"recipe": "converged"},
+        "head": {"learned_from": ["train", "validation"]},
         "estimate": {"accuracy": 0.94, "accuracy_95_low": 0.93, "accuracy_95_high": 0.95},
     }
     path.write_text(json.dumps(facts))
@@ -79,6 +80,7 @@ def test_both_recipes_of_a_variant_are_compared(folder: Path) -> None:
     table = as_text(compare(finished_variants(read_runs(folder))))
     assert table["run"].tolist() == ["b0-converged", "b0", "b2"]
     assert table["recipe"].tolist() == ["converged", "study", "study"]
+    assert table["learned from"].tolist() == ["train, validation", "train", "train"]
     assert table["labels"].tolist() == ["cat, dog", "", ""]
     assert table["cross-validated accuracy"].tolist() == ["0.9400 (0.9300 to 0.9500)", "", ""]
     names = [path.name for path in write_report(folder)]

@@ -30,6 +30,7 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "run": str,
     "variant": str,
     "recipe": str,
+    "learned from": str,
     "labels": str,
     "image px": str,
     "model MB": "{:.1f}".format,
@@ -94,7 +95,8 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
             "run": runs.index,
             "variant": runs["variant"],
             "recipe": runs["options.recipe"],
-            "labels": _column(runs, "labels").map(_names),
+            "learned from": _column(runs, "head.learned_from").map(_words).replace("", "train"),
+            "labels": _column(runs, "labels").map(_words),
             "image px": variants["image_size"],
             "model MB": runs["bytes.model"] / _MEGABYTE,
             "parameters": runs["parameters"],
@@ -119,8 +121,9 @@ def _column(runs: pd.DataFrame, name: str) -> pd.Series:
     return runs.get(name, pd.Series(index=runs.index, dtype="object"))
 
 
-def _names(labels: Any) -> str:
-    return ", ".join(labels) if isinstance(labels, list) else ""
+def _words(value: Any) -> str:
+    """Join a list of words; a missing value gives an empty text."""
+    return ", ".join(value) if isinstance(value, list) else ""
 
 
 def _interval(runs: pd.DataFrame, name: str) -> pd.Series:
