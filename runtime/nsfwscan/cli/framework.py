@@ -115,7 +115,8 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     try:
         with errors_as_exit_codes(program):
             try:
-                app(prog_name=program)
+                with termination.unwrapped():
+                    app(prog_name=program)
             except KeyboardInterrupt:  # before or after a command that handles it
                 code = INTERRUPTED
             finally:

@@ -297,12 +297,13 @@ def _consume(run: "Scan", report: "Report", advance: Callable[[int], None]) -> _
     summary, failure = Summary(skipped=run.skipped), None
     started = time.monotonic()
     try:
-        for record in run:
-            summary.add(record)
-            report.add(record)
-            advance(run.examined)
-            if termination.requested():
-                raise KeyboardInterrupt  # noqa: TRY301 - its own exception was lost
+        with termination.unwrapped():
+            for record in run:
+                summary.add(record)
+                report.add(record)
+                advance(run.examined)
+                if termination.requested():
+                    raise KeyboardInterrupt  # noqa: TRY301 - its own exception was lost
     except KeyboardInterrupt:
         summary.interrupted = True
     except NsfwScanError as error:

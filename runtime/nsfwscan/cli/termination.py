@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 USAGE_ERROR = 2
@@ -54,6 +55,21 @@ def _on_signal(number: int, _frame: object) -> None:
         raise Terminated(number)
     if now - _first[1] > _SAME_REQUEST:
         end_at_once(128 + number)
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Raise an interruption as itself where it comes wrapped in SystemError.
+
+    CPython wraps it if the signal arrives inside a function in C that then returns a result. NumPy
+    has been seen to do so.
+    """
+    try:
+        yield
+    except SystemError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None
+        raise
 
 
 def requested() -> int | None:

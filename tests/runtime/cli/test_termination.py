@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from nsfwscan.cli import termination
+
 
 @pytest.mark.parametrize(("code", "ended"), [("0", 0), ("7", 7), ("None", 0), ("'no'", 1)])
 def test_an_immediate_exit_loses_no_output(code: str, ended: int) -> None:
@@ -18,6 +20,17 @@ def test_an_immediate_exit_loses_no_output(code: str, ended: int) -> None:
     )
     assert (done.returncode, done.stdout) == (ended, "out")
     assert done.stderr.startswith("err")
+
+
+def test_an_interruption_inside_of_c_code_is_unwrapped() -> None:
+    request = termination.Terminated(signal.SIGTERM)
+    with pytest.raises(termination.Terminated) as raised, termination.unwrapped():
+        raise SystemError("<built-in> returned a result with an exception set") from request
+    assert raised.value is request
+    other = SystemError("bad argument to internal function")
+    with pytest.raises(SystemError) as kept, termination.unwrapped():
+        raise other
+    assert kept.value is other
 
 
 LOOP = """

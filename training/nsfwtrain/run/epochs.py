@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from nsfwscan.cli.termination import unwrapped
 from nsfwtrain.data import examples
 from nsfwtrain.data.examples import Batches, Data
 from nsfwtrain.errors import RunError
@@ -53,11 +54,12 @@ class Epochs:
             self._progress("training", epochs * self._examples) as self._advance,
         ):
             try:
-                while len(state.history) < epochs and not self._is_out_of_patience():
-                    self._run_epoch()
-                    save_state(self._out, state)
-                    log.write(state)
-                    self._report()
+                with unwrapped():
+                    while len(state.history) < epochs and not self._is_out_of_patience():
+                        self._run_epoch()
+                        save_state(self._out, state)
+                        log.write(state)
+                        self._report()
             except KeyboardInterrupt:
                 if state.best is None:
                     raise
