@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import json
 import os
 import re
 import shutil
@@ -124,12 +125,13 @@ def open_nsfw() -> Classifier:
 
 @dataclass(frozen=True)
 class BuiltVariant:
-    """A run of a variant with random weights; see `backbones.spread_run`."""
+    """A variant with random weights that `converted` has built, converted and compared."""
 
     name: str
     run: Path
-    images: Path
-    """The folder of the 16 images that its scores are spread over."""
+    model: Path
+    parity: list[dict[str, Any]]
+    """Facts of the comparisons: of the model, and of it with a head ten times as large."""
 
 
 @pytest.fixture(
@@ -140,24 +142,18 @@ class BuiltVariant:
 def variant(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BuiltVariant]:
-    """Build each variant once, in a process of its own, since a B7 takes 10 GB.
+    """Build and convert each variant once, in a process of its own, since a B7 takes 10 GB.
 
     pytest runs all tests of one variant before it builds the next.
     """
-    from nsfwexport import samples
-
     root = tmp_path_factory.mktemp(request.param)
-    built = BuiltVariant(request.param, root / request.param, root / "images")
-    built.images.mkdir()
-    samples.make(built.images, 16)
-    code = "import sys; from pathlib import Path; from backbones import spread_run; "
-    code += "spread_run(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))"
     done = subprocess.run(
-        [sys.executable, "-c", code, built.name, built.run, built.images],
+        [sys.executable, "-m", "converted", request.param, root],
         cwd=Path(__file__).parent, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    yield built
+    parity = json.loads((root / "facts.json").read_text())
+    yield BuiltVariant(request.param, root / request.param, root / "m.onnx", parity)
     shutil.rmtree(root)
 
 

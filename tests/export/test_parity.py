@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from converted import scale_head
 from export.conftest import Trained
-from export.heads import scale_head
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp

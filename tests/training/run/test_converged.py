@@ -31,7 +31,7 @@ def make_data(
     validation: int = 100,
     test: int = 200,
     ones: float = 0.5,
-    width: int = B0.feature_dim,
+    width: int = 200,
     sign: float = 0.006,
 ) -> Data:
     """Make features like a backbone's: positive and correlated, with a weak sign of the label."""
@@ -72,9 +72,8 @@ def scores(data: Data, head: Weights) -> NDArray[np.float32]:
     return found
 
 
-def test_the_default_learns_what_the_study_does_not_on_a_small_collection(
-    data: Data, tmp_path: Path
-) -> None:
+def test_the_default_learns_what_the_study_does_not_on_a_small_collection(tmp_path: Path) -> None:
+    data = make_data(tmp_path, width=B0.feature_dim)
     dense = tf_keras.layers.Dense(1, activation="sigmoid")
     dense.build((None, B0.feature_dim))
     study, _ = train_head(
@@ -108,7 +107,7 @@ def test_a_large_validation_part_chooses_the_strength(tmp_path: Path) -> None:
     assert solved.facts["learned_from"] == ["train"]
     assert solved.estimate is None
     assert len(compared_rows(as_split(data))) == 0
-    assert evaluate(targets(data.parts["test"]), scores(data, solved.head))["accuracy"] > 0.95
+    assert evaluate(targets(data.parts["test"]), scores(data, solved.head))["accuracy"] > 0.93
 
 
 @pytest.mark.parametrize("size", [100, 1000])
@@ -146,7 +145,7 @@ def test_the_order_of_the_rows_does_not_matter(data: Data) -> None:
 
 def test_features_beyond_the_memory_give_the_head_of_all_rows(tmp_path: Path) -> None:
     """Half of the rows are sampled for the strength; the solution has all of them."""
-    data = make_data(tmp_path, width=200)
+    data = make_data(tmp_path)
     whole = solve(data)
     pieces = solve(data, in_memory=8 * 200 * 400)
     assert pieces.facts["chosen_on"] == "5-fold cross-validation over 400 images"

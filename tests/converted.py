@@ -1,8 +1,11 @@
-"""Convert a run, and compare the same models again with a head ten times as large.
+"""Build a variant, convert it, and compare the same models again with a head ten times as large.
 
 ::
 
-    python -m export.heads RUN IMAGES FOLDER
+    python -m converted VARIANT FOLDER
+
+The folder gets the run, the model file ``m.onnx``, and ``facts.json`` with the facts of both
+comparisons.
 """
 
 import json
@@ -11,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from backbones import spread_run
 
-from nsfwexport import modelfile
+from nsfwexport import modelfile, samples
 from nsfwexport.convert import convert
 from nsfwexport.keras import KerasModel, load
 from nsfwexport.parity import verify
@@ -36,16 +40,19 @@ def scale_head(source: KerasModel, model: Path, factor: float, out: Path) -> Non
 
 
 def main() -> None:
-    """Print the facts of both comparisons as JSON."""
-    run, images, folder = map(Path, sys.argv[1:])
-    source = load(run)
-    paths = sorted(images.iterdir())
+    """Run the steps."""
+    name, folder = sys.argv[1], Path(sys.argv[2])
+    images = folder / "images"
+    images.mkdir()
+    paths = sorted(samples.make(images, 8))
+    spread_run(name, folder / name, images)
+    source = load(folder / name)
     first = convert(source, folder / "m.onnx", images=paths)
     scale_head(source, folder / "m.onnx", 10, folder / "large.onnx")
     differing = [Path(path) for path, _, _ in first.comparisons[0].worst]
     second = verify(folder / "large.onnx", source.reference(), differing)
     second.require(folder / "large.onnx")
-    sys.stdout.write(json.dumps([first.facts(), second.facts()]))
+    (folder / "facts.json").write_text(json.dumps([first.facts(), second.facts()]))
 
 
 if __name__ == "__main__":
