@@ -145,7 +145,10 @@ def test_a_model_is_trained_from_the_command_line(
     done = run(*arguments, program="nsfwtrain")
     assert (done.returncode, done.stderr) == (0, "")
     head, test, cross, verdict, place = done.stdout.splitlines()
-    assert re.match(r"head: strength \S+, chosen on 5-fold cross-validation over \d+ images;", head)
+    assert re.match(
+        r"head: strength \S+, scale [01]\.\d\d, chosen on 5-fold cross-validation over \d+ images;",
+        head,
+    )
     assert re.match(r"test: loss 0\.\d+ \(0\.\d+ to \d\.\d+\), accuracy [01]\.\d+ \(", test)
     assert re.match(r"cross-validation: loss .* on all 240 images, 5 times in 5 folds", cross)
     assert verdict.startswith("The model is better than always giving the more frequent label")

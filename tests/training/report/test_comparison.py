@@ -74,8 +74,9 @@ def test_both_recipes_of_a_variant_are_compared(folder: Path) -> None:
         "estimate": {"accuracy": 0.94, "accuracy_95_low": 0.93, "accuracy_95_high": 0.95},
     }
     path.write_text(json.dumps(facts))
-    history = "strength,iterations,loss,accuracy,val_loss,val_accuracy,seconds\n"
-    rows = "100,5,0.3,0.9,0.4,0.8,0.1\n10,9,0.2,0.95,0.3,0.9,0.1\n1,20,0.1,1,0.5,0.8,0.1\n"
+    history = "strength,scale,iterations,loss,accuracy,val_loss,val_accuracy,seconds,chosen\n"
+    rows = "100,1,5,0.3,0.9,0.4,0.8,0.1,0\n10,1,9,0.2,0.95,0.3,0.9,0.1,1\n"
+    rows += "1,0.5,20,0.1,1,0.5,0.8,0.1,0\n"
     (path.parent / "history.csv").write_text(history + rows)
     table = as_text(compare(finished_variants(read_runs(folder))))
     assert table["run"].tolist() == ["b0-converged", "b0", "b2"]

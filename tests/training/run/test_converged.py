@@ -131,7 +131,7 @@ def test_held_out_scores_are_as_good_as_those_of_the_test_part(tmp_path: Path, s
     features = data.arrays.get(sha1s(parts[0]).tolist())
     known = np.mean(losses(targets(parts[0]), expit(features @ kernel + bias)[:, 0]))
     assert unseen == pytest.approx(test, rel=0.15)
-    assert known < 0.7 * test
+    assert known < 0.8 * test
 
 
 def test_the_order_of_the_rows_does_not_matter(data: Data) -> None:

@@ -249,7 +249,7 @@ def test_a_converged_run_records_its_head_and_estimate(
     assert written["metrics"]["accuracy"] > 0.8
     history = read_history(tmp_path / "run")
     assert facts["head"]["strength"] in history["strength"].tolist()
-    assert said[-1].startswith(f"head: strength {facts['head']['strength']:.3g}, chosen on 5-fold")
+    assert said[-1].startswith(f"head: strength {facts['head']['strength']:.3g}, scale ")
     held_out = read_held_out(tmp_path / "run" / "held_out.csv")
     learned = read_split(tmp_path / "run" / "split.csv").query("type != 'test'")
     assert [label.object_id for label, _ in held_out] == sorted(learned["objectId"])

@@ -15,17 +15,34 @@ def chosen(rows: int, noise: float) -> tuple[Choice, Array]:
     return choose_strength(inputs, labels, np.ones(rows), held_out, Axes.of(inputs)), inputs
 
 
-def test_the_strength_with_the_lowest_loss_on_other_rows_is_chosen() -> None:
+def test_of_the_most_accurate_strengths_the_one_with_the_lowest_loss_is_chosen() -> None:
     choice, inputs = chosen(400, noise=1)
     history = choice.history
     assert history["strength"].tolist() == STRENGTHS[: len(history)].tolist()
-    best = history.iloc[history["val_loss"].argmin()]
-    assert choice.strength == best["strength"]
     assert len(history) < len(STRENGTHS)  # it stops where the loss rises
-    assert history["val_loss"].iloc[-3:].min() > best["val_loss"]
-    assert history["loss"].is_monotonic_decreasing
-    assert best["val_loss"] < np.log(2)
+    assert history["val_loss"].argmin() == len(history) - 4
+    (row,) = history.index[history["chosen"] == 1]
+    assert (choice.strength, choice.scale) == tuple(history.loc[row, ["strength", "scale"]])
+    best = history["val_accuracy"].max()
+    limit = best - 0.25 * np.sqrt(best * (1 - best) / 400)
+    assert history.loc[row, "val_accuracy"] >= limit
+    better = history[history["val_loss"] < history.loc[row, "val_loss"]]
+    assert (better["val_accuracy"] < limit).all()
     assert choice.coefficients.shape == (inputs.shape[1], 1)
+
+
+def test_solutions_that_are_too_sure_are_scaled_down() -> None:
+    choice, _ = chosen(60, noise=0.5)
+    rng = np.random.default_rng(0)  # as in `chosen`
+    truth = rng.normal(size=(60, 60))[:, 0] + 0.5 * rng.normal(size=60) > 0
+    history = choice.history
+    assert history["scale"].between(0.02, 1).all()
+    assert history["scale"].iloc[-1] < 0.5  # the weakest penalty separates the rows
+    losses = np.logaddexp(0, np.where(truth, -choice.margins, choice.margins))
+    assert losses.mean() == pytest.approx(history.loc[history["chosen"] == 1, "val_loss"].item())
+    for factor in (0.9, 1.1):
+        other = np.logaddexp(0, factor * np.where(truth, -choice.margins, choice.margins))
+        assert other.mean() > losses.mean()
 
 
 def test_margins_are_by_the_problem_that_holds_a_row_out() -> None:

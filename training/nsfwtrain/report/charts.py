@@ -88,7 +88,7 @@ def _curves(histories: Mapping[str, pd.DataFrame], x: str) -> Figure:
             color = _COLORS(i / max(1, len(histories) - 1) * 0.9)
             axes.plot(history[x], history[column], color=color, label=name)
             if x == "strength":
-                chosen = history.nsmallest(1, "val_loss")
+                chosen = history[history["chosen"] == 1]
                 axes.plot(chosen[x], chosen[column], "o", color=color)
         axes.set(xlabel=x, ylabel=label)
         if x == "strength":

@@ -25,7 +25,7 @@ from nsfwtrain.model.head import Weights
 from nsfwtrain.model.logistic import Array, Axes, Block, Standardisation
 from nsfwtrain.run.options import Converged
 from nsfwtrain.run.resampling import Estimate, estimate, folds
-from nsfwtrain.run.strength import choose_strength
+from nsfwtrain.run.strength import Choice, choose_strength
 from nsfwtrain.run.weights import assume, class_weights, label_weights, scores_of, share
 
 LARGE_VALIDATION = 1000
@@ -54,8 +54,8 @@ class Solved:
     history
         See `nsfwtrain.run.strength.Choice`.
     facts
-        ``strength`` and ``chosen_on``, ``learned_from`` (parts of the split), ``iterations`` and
-        ``loss`` of the solution (over the images learned from, if both labels had the same weight),
+        ``strength``, ``scale``, ``chosen_on``, ``learned_from`` (parts of the split),
+        ``iterations``, ``loss`` (over the images learned from, if both labels had the same weight),
         ``prevalence``, ``seconds``.
     held_out
         A label frame of the images that chose the strength. The column ``score`` is by heads that
@@ -156,22 +156,24 @@ def _solve_head(data: Data, recipe: Converged, groups: pd.Series, in_memory: int
             yield Block(some, values > 0, np.where(values > 0, one, zero)[:, np.newaxis])
 
     solution = logistic.solve(blocks, choice.strength, axes, start=choice.coefficients)
+    coefficients = choice.scale * solution.coefficients
     facts = {
         "strength": choice.strength,
+        "scale": choice.scale,
         "chosen_on": plan.words,
         "learned_from": list(plan.parts),
         "iterations": solution.iterations,
-        "loss": logistic.mean_loss(blocks, solution.coefficients),
+        "loss": logistic.mean_loss(blocks, coefficients),
         "prevalence": prevalence,
         "seconds": time.perf_counter() - started,
     }
     scored = plan.chosen_on.assign(score=scores_of(choice.margins, prevalence))
     return Solved(
-        head=assume(scaling.fold(solution.coefficients[:, 0]), prevalence),
+        head=assume(scaling.fold(coefficients[:, 0]), prevalence),
         history=choice.history,
         facts=facts,
         held_out=scored.iloc[np.flatnonzero(plan.held_out.any(axis=1))],
-        estimate=_estimate(data, scaling, choice.strength, groups),
+        estimate=_estimate(data, scaling, choice, groups),
     )
 
 
@@ -196,14 +198,14 @@ def _plan(data: Data, groups: pd.Series, limit: int) -> _Plan:
 
 
 def _estimate(
-    data: Data, scaling: Standardisation, strength: float, groups: pd.Series
+    data: Data, scaling: Standardisation, choice: Choice, groups: pd.Series
 ) -> Estimate | None:
     rows = pd.concat([data.parts[part] for part in PARTS])
     if len(data.parts["test"]) >= SMALL_TEST or len(rows) > COMPARED:
         return None
     rows = by_hash(rows)
     inputs = scaling.apply(_features(data, rows))
-    return estimate(inputs, targets(rows), _numbers(groups, rows), strength)
+    return estimate(inputs, targets(rows), _numbers(groups, rows), choice.strength, choice.scale)
 
 
 def _numbers(groups: pd.Series, rows: pd.DataFrame) -> NDArray[np.int64]:

@@ -228,7 +228,8 @@ def _solve(
     folder.save_held_out(out, solved.held_out)
     head = solved.facts
     say(
-        f"head: strength {head['strength']:.3g}, chosen on {head['chosen_on']}; "
+        f"head: strength {head['strength']:.3g}, scale {head['scale']:.2f}, "
+        f"chosen on {head['chosen_on']}; "
         f"{head['iterations']} steps, training loss {head['loss']:.4f}, {head['seconds']:.1f} s"
     )
     estimate = None if solved.estimate is None else asdict(solved.estimate)

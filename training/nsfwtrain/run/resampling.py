@@ -75,6 +75,7 @@ def estimate(
     labels: NDArray[np.float32],
     groups: NDArray[np.int64],
     strength: float,
+    scale: float = 1.0,
 ) -> Estimate | None:
     """Cross-validate a head on all images, with several divisions into folds.
 
@@ -88,8 +89,8 @@ def estimate(
         float64 (images, features + 1), standardised.
     groups
         int64 (images,): the near-duplicates of an image have its group.
-    strength
-        That of the head.
+    strength, scale
+        Those of the head, see `nsfwtrain.run.strength.Choice`.
 
     Returns
     -------
@@ -108,7 +109,7 @@ def estimate(
     solution = logistic.solve(
         lambda: [block], strength, logistic.Axes.of(inputs), start=start, tolerance=_TOLERANCE
     )
-    margins = inputs @ solution.coefficients
+    margins = scale * (inputs @ solution.coefficients)
     right = (margins >= 0) == block.positive[:, np.newaxis]
     accuracy = np.average(right, axis=1, weights=held_out)
     losses = np.average(logistic.cross_entropy(margins, block.positive), axis=1, weights=held_out)

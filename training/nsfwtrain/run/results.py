@@ -24,12 +24,14 @@ FACTS_FILE, HISTORY_FILE, SCORES_FILE = "run.json", "history.csv", "scores.csv"
 
 PATH = {
     "strength": "float64",
+    "scale": "float64",
     "iterations": "int64",
     "loss": "float64",
     "accuracy": "float64",
     "val_loss": "float64",
     "val_accuracy": "float64",
     "seconds": "float64",
+    "chosen": "int64",
 }
 """Columns and dtypes of the converged recipe's history, see `nsfwtrain.run.strength.Choice`."""
 
@@ -48,9 +50,9 @@ class Run:
     facts
         The content of ``run.json``. A nested fact has both names: ``metrics.accuracy``.
     history
-        A row for each ``strength`` of the penalty, with ``iterations``, ``loss``, ``accuracy``,
-        ``val_loss``, ``val_accuracy`` and ``seconds``; or, of the study's recipe, for each
-        ``epoch``.
+        A row for each ``strength`` of the penalty, see `nsfwtrain.run.strength.Choice`; or, of the
+        study's recipe, for each ``epoch``, with ``loss``, ``accuracy``, ``val_loss``,
+        ``val_accuracy`` and ``seconds``.
     scores
         A row for each test image: ``objectId``, ``value`` (its label) and ``score`` (0-1).
     """
