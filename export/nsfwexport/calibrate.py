@@ -1,9 +1,8 @@
 """Choose a model's threshold for a purpose, on labelled images outside its training data."""
 
 import csv
-import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,6 @@ from nsfwexport.runs import read_facts
 from nsfwscan import Classifier, Manifest, Selection, scan
 from nsfwscan.dataset.labels import HELD_OUT_FILE, Part, read_held_out, read_split
 from nsfwscan.dataset.objects import object_path
-from nsfwscan.errors import LabelError
 from nsfwscan.util.files import atomic_path
 
 Target = Literal["fpr", "recall"]
@@ -143,6 +141,8 @@ def warnings(point: OperatingPoint, target: Target, value: float) -> list[str]:
     found = []
     if not point.recall.count:
         found.append("this threshold flags none of the indecent images; relax the target")
+    if point.fpr.count == point.fpr.total:
+        found.append("this threshold flags every image; relax the target")
     if missed:
         found.append(
             f"on {share.total:,} images the true {name} may still be {edge:.1%}; "
@@ -189,6 +189,8 @@ def read_list(path: Path) -> list[tuple[str, int]]:
             rows: dict[str, int] = {}
             lines: dict[str, int] = {}
             for cells in reader:
+                if not cells:
+                    continue  # an empty line
                 if len(cells) != 2 or not cells[0] or cells[1] not in {"0", "1"}:
                     raise CalibrationError(
                         f"{path}, line {reader.line_num}: expected a path and 0 or 1, got "
@@ -222,28 +224,23 @@ def from_split(store: Path, split: Path, part: Part = "validation") -> list[tupl
     ]
 
 
-def check_unseen(manifest: Manifest, split: Path, part: Part) -> None:
-    """Check that a model has not learned from a part of a split.
+def check_unseen(manifest: Manifest, part: Part) -> None:
+    """Check that a model has not learned from a part of its collection.
 
-    A threshold chosen on such images would be too confident.
+    The scores of such images are too good for the choice of a threshold. An image stays in its part
+    as the collection grows, so other splits do not matter.
 
     Raises
     ------
     CalibrationError
         If it has.
-    LabelError
-        If the split file cannot be read.
     """
     training = manifest.training or {}
     learned = training.get("head", {}).get("learned_from", ["train"])
-    try:
-        sha256 = hashlib.sha256(split.read_bytes()).hexdigest()
-    except OSError as error:
-        raise LabelError(f"cannot read {split}: {error.strerror}") from error
-    if training.get("split_sha256") == sha256 and part in learned:
+    if training and part in learned:
         raise CalibrationError(
-            f"the model has learned from the part {part} of {split}; give --run with its training "
-            "run, or --part with another part"
+            f"the model has learned from the part {part} of its collection; give --run with its "
+            "training run, --part with another part, or other images with --labels"
         )
 
 
@@ -273,10 +270,17 @@ def held_out(manifest: Manifest, run: Path) -> Labelled:
     if not training or any(facts.get(name) != value for name, value in training.items()):
         raise CalibrationError(f"the model is not that of {run}; convert this run again")
     rows = read_held_out(path)
-    return (
-        np.array([label.value for label, _ in rows], np.int64),
-        np.array([score for _, score in rows], np.float32),
-    )
+    labels = [label.value for label, _ in rows]
+    _check_labels(labels, f"in {path}")
+    return np.array(labels, np.int64), np.array([score for _, score in rows], np.float32)
+
+
+def _check_labels(labels: Collection[int], where: str) -> None:
+    for value in (0, 1):
+        if value not in labels:
+            raise CalibrationError(
+                f"there is no image of label {value} {where}; calibration needs both labels"
+            )
 
 
 def calibrate(
@@ -343,12 +347,8 @@ def score(classifier: Classifier, images: Sequence[tuple[str, int]]) -> Labelled
             )
         found[record.path] = record.score
     for missing in labels.keys() - found.keys():
-        raise CalibrationError(f"{missing} is not an image; remove it")
-    for value in (0, 1):
-        if value not in labels.values():
-            raise CalibrationError(
-                f"there is no image of label {value}; calibration needs both labels"
-            )
+        raise CalibrationError(f"{missing} is not an image, or is listed twice; remove it")
+    _check_labels(labels.values(), "among them")
     return (
         np.array([labels[path] for path in found], np.int64),
         np.array(list(found.values()), np.float32),

@@ -274,7 +274,7 @@ def calibrate(
             labelled = calibration.score(Classifier.load(model), calibration.read_list(labels))
             where = labels.name
         else:
-            calibration.check_unseen(manifest, cast("Path", split), part.value)
+            calibration.check_unseen(manifest, part.value)
             listed = calibration.from_split(cast("Path", store), cast("Path", split), part.value)
             labelled, where = calibration.score(Classifier.load(model), listed), f"the {part} part"
         old, point, notes = calibration.calibrate(model, labelled, target, value, where)

@@ -197,13 +197,16 @@ class Report:
         if self.weights is not None and wrong:
             found.insert(0, _describe(self.weights))
         worst = "".join(
-            f"\n  {name}: expected {expected:.6f}, got {got:.6f}"
-            for name, expected, got in (broken[0].worst if broken else ())
+            f"\n  {self._image(path)}: expected {expected:.6f}, got {got:.6f}"
+            for path, expected, got in (broken[0].worst if broken else ())
         )
         raise ParityError(
             f"{path} does not give the scores of {self.reference}: {'; '.join(found)}; "
             f"{hint or self._cause(broken)}{worst}"
         )
+
+    def _image(self, path: str) -> str:
+        return f"generated image {Path(path).stem}" if self.generated else path
 
     def _cause(self, broken: Sequence[Comparison]) -> str:
         """Return the cause that the failures have in common, and what to do."""

@@ -8,24 +8,17 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from nsfwexport.reference import Features, Scores
+from nsfwexport.weights import LastLayer
 from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.inference.session import engine, open_session
 
 
 @dataclass(frozen=True)
 class Head:
-    """The last layer of a graph.
-
-    Attributes
-    ----------
-    features
-        The name of the tensor that it takes, float32 (N, F).
-    bias
-        Its bias. The converter omits a bias of 0.
-    """
+    """The last layer of a graph, and the name of the tensor that it takes, float32 (N, F)."""
 
     features: str
-    bias: float
+    layer: LastLayer
 
 
 def find_head(model: Any) -> Head | None:
@@ -38,15 +31,23 @@ def find_head(model: Any) -> Head | None:
         node = makers.get(node.input[0])
     if node is None or node.op_type != "Sigmoid":
         return None
-    node, biases = makers.get(node.input[0]), []
+    node, bias = makers.get(node.input[0]), 0.0
     if node is not None and node.op_type == "Add" and node.input[1] in values:
-        biases, node = [node.input[1]], makers.get(node.input[0])
+        added, node = values[node.input[1]], makers.get(node.input[0])
+        if added.size != 1:
+            return None
+        bias = float(added.item())
     if node is None or node.op_type not in {"MatMul", "Gemm"} or node.input[1] not in values:
         return None
-    biases += node.input[2:]
-    if any(name not in values or values[name].size != 1 for name in biases):
+    options = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+    kernel = options.get("alpha", 1.0) * values[node.input[1]]
+    if options.get("transA") or kernel.size != max(kernel.shape):
         return None
-    return Head(node.input[0], sum(float(values[name].item()) for name in biases))
+    for name in node.input[2:]:
+        if name not in values or values[name].size != 1:
+            return None
+        bias += options.get("beta", 1.0) * float(values[name].item())
+    return Head(node.input[0], LastLayer(kernel.ravel(), bias))
 
 
 class Exposed:

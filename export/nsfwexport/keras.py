@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nsfwexport.errors import ConversionError
 from nsfwexport.reference import Features, Reference, Scores
 from nsfwexport.runs import read_facts, training_facts
+from nsfwexport.weights import LastLayer
 from nsfwscan import Preprocess
 from nsfwscan.dataset.labels import DEFAULT_NAMES
 from nsfwscan.decoding.pixels import Pixels
@@ -71,6 +72,7 @@ class KerasModel:
             preprocess=self.preprocess,
             score=self.scorer(),
             weights=self.model.get_weights(),
+            labels=self.labels,
         )
         last = self.model.layers[-1]
         if not _is_head(last) or last.output is not self.model.outputs[0]:
@@ -81,8 +83,10 @@ class KerasModel:
             scores, features = both(pixels)
             return scores[:, 0], features
 
-        bias = float(last.bias.numpy()[0]) if last.use_bias else 0.0
-        return replace(plain, with_features=with_features, bias=bias)
+        kernel, *biases = last.get_weights()
+        head = LastLayer(kernel[:, 0], float(biases[0][0]) if biases else 0.0)
+        others = plain.weights[: -1 - len(biases)]
+        return replace(plain, with_features=with_features, head=head, weights=others)
 
 
 def _is_head(layer: Any) -> bool:

@@ -92,6 +92,12 @@ def verify(
     sizes = {classifier.manifest.preprocess.size for classifier in classifiers.values()}
     if sizes != {reference.preprocess.size}:
         raise ParityError(f"{name} and {reference.name} take images of different sizes")
+    for classifier in classifiers.values():
+        if reference.labels not in {None, classifier.manifest.labels}:
+            raise ParityError(
+                f"{name} calls its labels {', '.join(classifier.manifest.labels)}, "
+                f"{reference.name} {', '.join(reference.labels or ())}; convert the run again"
+            )
     predicts: dict[str, Predict] = {
         device: partial(_without_features, classifier.predict)
         if head is None
@@ -108,17 +114,18 @@ def verify(
         raise ParityError(
             f"{reference.name} has no finite score for {without}: its weights are invalid"
         )
+    compared = None
+    if reference.weights and not half:
+        both = (reference.head, head.layer) if reference.head and head else None
+        compared = compare_weights(reference.weights, graph, both)
     usual = HALF_TOLERANCES if half else TOLERANCES
-    rounding = generated and tolerances is None and head is not None
+    proven = head is not None and compared is not None and compared.complete
+    rounding = generated and tolerances is None and proven
     comparisons: list[Comparison] = []
     for device, classifier in classifiers.items():
         comparisons += _compare(
             scored, device, classifier, (tolerances or usual)[device], rounding=rounding
         )
-    compared = None
-    if reference.weights and not half:
-        biases = (reference.bias, head.bias) if head else (0.0, 0.0)
-        compared = compare_weights(reference.weights, graph, biases)
     return Report(
         reference=reference.name,
         threshold=next(iter(classifiers.values())).manifest.threshold,

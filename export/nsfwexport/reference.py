@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nsfwexport.weights import LastLayer
 from nsfwscan import Preprocess
 from nsfwscan.decoding.pixels import Pixels
 
@@ -28,15 +29,18 @@ class Reference:
     with_features
         From uint8 (N, S, S, 3) to probabilities, float32 (N,), and features, float32 (N, F). None
         if the last layer is not a ``Dense(1, sigmoid)``.
-    bias
-        The bias of the last layer, if there are features.
+    head
+        The last layer, if there are features.
     weights
-        Its weights as Keras lists them; empty if they are not to be compared.
+        The other weights as Keras lists them; empty if they are not to be compared.
+    labels
+        The names of label 0 and label 1; None if they are not to be compared.
     """
 
     name: str
     preprocess: Preprocess
     score: Callable[[Pixels], Scores]
     with_features: Callable[[Pixels], tuple[Scores, Features]] | None = None
-    bias: float = 0.0
+    head: LastLayer | None = None
     weights: Sequence[NDArray[np.float32]] = ()
+    labels: tuple[str, str] | None = None

@@ -110,7 +110,7 @@ def test_listed_images_are_scored_and_must_have_a_score(tmp_path: Path) -> None:
         ("a,b\n", "the first line must be path,label, got a,b"),
         ("path,label\nx.png,2\n", "line 2: expected a path and 0 or 1, got 'x.png,2'"),
         ("path,label\nx.png\n", "line 2: expected a path and 0 or 1"),
-        ("path,label\n,1\n", "line 2: expected a path and 0 or 1"),
+        ("path,label\n\n,1\n", "line 3: expected a path and 0 or 1"),
         ("path,label\nx.png,1\n./x.png,0\n", r"line 3: \./x\.png is already on line 2"),
     ],
 )
@@ -130,6 +130,13 @@ def test_a_folder_is_refused_and_a_tiny_recall_flags_one_image(tmp_path: Path) -
         calibrate.score(model, [(str(tmp_path), 0)])
     labels, scores = np.array([0, 1]), np.array([0.5, 0.75], np.float32)
     assert calibrate.choose(labels, scores, "recall", 1e-12).recall.count == 1
+
+
+def test_a_threshold_that_flags_everything_causes_a_warning() -> None:
+    point = OperatingPoint(threshold=0, fpr=Share(1000, 1000), recall=Share(1000, 1000))
+    assert "this threshold flags every image; relax the target" in calibrate.warnings(
+        point, "recall", 0.99
+    )
 
 
 def test_a_threshold_that_flags_nothing_causes_a_warning() -> None:

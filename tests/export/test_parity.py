@@ -96,6 +96,81 @@ def test_another_bias_of_the_last_layer_is_refused(
         report_of(trained, path, images, generated=True).require(path)
 
 
+@pytest.mark.parametrize("fault", ["1 % more", "reversed", "negated", "zero", "half precision"])
+def test_another_kernel_of_the_last_layer_is_refused(
+    trained: Trained, images: list[Path], tmp_path: Path, fault: str
+) -> None:
+    faults: dict[str, Callable[[Any], Any]] = {
+        "1 % more": lambda kernel: 1.01 * kernel,
+        "reversed": lambda kernel: kernel[::-1].copy(),
+        "negated": lambda kernel: -kernel,
+        "zero": lambda kernel: 0 * kernel,
+        "half precision": lambda kernel: kernel.astype(np.float16),
+    }
+
+    def move(_name: str, values: Any) -> None:
+        if values.shape == (1280, 1):
+            values[...] = faults[fault](values)
+
+    path = changed(trained, tmp_path / "m.onnx", move)
+    with pytest.raises(ParityError, match=r"weights differ by up to .* made from another run"):
+        report_of(trained, path, images, generated=True).require(path)
+
+
+@pytest.mark.parametrize(("alpha", "beta", "same"), [(1.0, 1.0, True), (-1.0, 1.0, False),
+                                                     (1.0, 0.0, False)])  # fmt: skip
+def test_the_factors_of_the_last_layer_are_those_of_the_model(
+    trained: Trained, images: list[Path], tmp_path: Path, alpha: float, beta: float, same: bool
+) -> None:
+    model, manifest = modelfile.read(trained.model)
+    nodes = {name: node for node in model.graph.node for name in node.output}
+    (add,) = [node for node in model.graph.node if node.op_type == "Add"
+              and nodes.get(node.input[0]) and nodes[node.input[0]].op_type == "MatMul"
+              and any(add_to.op_type == "Sigmoid" and node.output[0] in add_to.input
+                      for add_to in model.graph.node)]  # fmt: skip
+    product = nodes[add.input[0]]
+    gemm = onnx.helper.make_node(
+        "Gemm", [*product.input, add.input[1]], add.output, alpha=alpha, beta=beta
+    )
+    place = list(model.graph.node).index(add)
+    model.graph.node.remove(add)
+    model.graph.node.remove(product)
+    model.graph.node.insert(place - 1, gemm)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(modelfile.embed(model, manifest))
+    report = report_of(trained, path, images, generated=True)
+    if same:
+        report.require(path)
+    else:
+        with pytest.raises(ParityError, match="weights differ by up to"):
+            report.require(path)
+
+
+def test_other_names_of_the_labels_are_refused(
+    trained: Trained, images: list[Path], tmp_path: Path
+) -> None:
+    model, manifest = modelfile.read(trained.model)
+    path = tmp_path / "m.onnx"
+    swapped = replace(manifest, labels=manifest.labels[::-1])
+    path.write_bytes(modelfile.embed(model, swapped))
+    with pytest.raises(ParityError, match=r"calls its labels indecent, decent, .* convert the run"):
+        report_of(trained, path, images)
+
+
+def test_weights_that_the_file_lacks_let_the_probabilities_decide(
+    trained: Trained, images: list[Path], tmp_path: Path
+) -> None:
+    def move(_name: str, values: Any) -> None:
+        if values.shape == (32, 1280):
+            values[...] = values.astype(np.float16)
+
+    path = changed(trained, tmp_path / "m.onnx", move)
+    report = report_of(trained, path, images, generated=True)
+    assert report.weights is not None
+    assert not report.weights.complete
+    assert report.comparisons[0].tolerance.difference == CPU.difference
+
+
 def wrong_scaling(_name: str, values: Any) -> None:
     if values.size == 1 and values.dtype == np.float32 and values.item() == np.float32(1 / 255):
         values[...] = 1 / 256

@@ -112,7 +112,7 @@ def save_held_out(out: Path, scored: pd.DataFrame) -> None:
     OutputError
         If it cannot be written.
     """
-    write_table(out / HELD_OUT_FILE, by_hash(scored), float_format="%.6f")
+    write_table(out / HELD_OUT_FILE, by_hash(scored), float_format="%.9g")
 
 
 def begin_evaluation(out: Path, subject: Mapping[str, str]) -> None:
