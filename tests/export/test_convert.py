@@ -1,11 +1,14 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BuiltVariant
+from conftest import BuiltVariant, Run
 from export.conftest import Trained
+from helpers import encoded, load_photo
+from profiles import PROPHOTO
 
 from nsfwexport import keras, modelfile
 from nsfwexport.comparison import TOLERANCES, Tolerance
@@ -13,6 +16,7 @@ from nsfwexport.contract import violations
 from nsfwexport.convert import convert
 from nsfwexport.errors import ConversionError, ParityError
 from nsfwscan import Classifier, OutputError
+from nsfwscan.decoding.parameters import REVISION
 
 
 def test_the_manifest_describes_the_run_and_the_comparison(trained: Trained) -> None:
@@ -78,6 +82,35 @@ def test_the_names_of_layers_do_not_matter(trained: Trained, tmp_path: Path) -> 
     model, _ = modelfile.read(tmp_path / "b0.onnx")
     assert [t.name for t in model.graph.input] == ["image"]
     assert [t.name for t in model.graph.output] == ["probability"]
+
+
+@pytest.mark.slow
+def test_a_model_is_asked_about_the_pixels_that_it_was_trained_on(
+    run: Run, trained: Trained, tmp_path: Path
+) -> None:
+    """A run before there were revisions has seen all colours as sRGB; both share a cache."""
+    shutil.copytree(trained.run, tmp_path / "old")
+    facts = json.loads((tmp_path / "old" / "run.json").read_text())
+    assert facts["preprocess"].pop("revision") == REVISION
+    (tmp_path / "old" / "run.json").write_text(json.dumps(facts))
+    convert(keras.load(tmp_path / "old"), tmp_path / "old.onnx")
+    photo = PROPHOTO.image(load_photo("coffee.png"))
+    (tmp_path / "photo.png").write_bytes(encoded(photo, "PNG", icc_profile=PROPHOTO.profile))
+    (tmp_path / "untagged.png").write_bytes(encoded(photo, "PNG"))
+    found = {}
+    for name, model in (("old", tmp_path / "old.onnx"), ("new", trained.model)):
+        for repeat in range(2):
+            done = run(
+                "--model", model, "--cache", "c.sqlite", "--format", "jsonl", "--exit-zero",
+                "photo.png", "untagged.png",
+            )  # fmt: skip
+            records = map(json.loads, done.stdout.splitlines())
+            found[name, repeat] = {Path(r["path"]).stem: r["score"] for r in records}
+    assert found["old", 0] == found["old", 1]
+    assert found["new", 0] == found["new", 1]
+    assert found["old", 0]["untagged"] == found["new", 0]["untagged"]
+    assert found["old", 0]["photo"] == found["old", 0]["untagged"]
+    assert abs(found["new", 0]["photo"] - found["new", 0]["untagged"]) > 0.001
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
     TypeError
         If the type of the image, or the dtype or shape of an array, is not supported.
     """
-    limits = {"frames": options.frames, "max_pixels": options.max_pixels}
+    frames, max_pixels = options.frames, options.max_pixels
     if isinstance(image, np.ndarray):
         image = _from_array(image)
     if isinstance(image, JpegImageFile) and image.tile and image.fp is not None:
@@ -57,7 +57,9 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
         with _position_kept(image):
             if image.format in _ANIMATED and image.tell():
                 image.seek(0)
-            return to_decoded_image(image_frames(image, preprocess, **limits))
+            return to_decoded_image(
+                image_frames(image, preprocess, frames=frames, max_pixels=max_pixels)
+            )
     if hasattr(image, "read"):
         try:
             image = cast("BinaryIO", image).read()
@@ -68,7 +70,7 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
             "expected bytes, a file open in binary mode, a Pillow image or a uint8 array, "
             f"got {type(image).__name__}"
         )
-    return decode(bytes(image), preprocess, **limits)
+    return decode(bytes(image), preprocess, frames=frames, max_pixels=max_pixels)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
-REVISION = 1
+REVISION = 2
 """Increased whenever the steps give different pixels. Stored features and scores depend on it."""
 
 MAX_SIZE = 4096
@@ -33,6 +33,9 @@ class Preprocess:
     jpeg_draft_margin
         The JPEG decoder scales down as long as both sides keep at least this many times `resize`,
         1 or more. None: it decodes at full size.
+    revision
+        The steps that a model was trained on, 1 to `REVISION`. Revision 1 takes all colours for
+        sRGB.
 
     Raises
     ------
@@ -47,6 +50,7 @@ class Preprocess:
     fit: Fit = "stretch"
     interpolation: Interpolation = "bilinear"
     jpeg_draft_margin: int | None = 2
+    revision: int = REVISION
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -60,10 +64,17 @@ class Preprocess:
             )
         if self.jpeg_draft_margin is not None and self.jpeg_draft_margin < 1:
             raise ValueError(f"jpeg_draft_margin must be 1 or more, got {self.jpeg_draft_margin}")
+        if not 1 <= self.revision <= REVISION:
+            raise ValueError(
+                f"this version of nsfwscan has the revisions 1 to {REVISION} of preprocessing, got "
+                f"{self.revision}; a newer version may have it"
+            )
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "Preprocess":
         """Read the stored parameters of a run. Fields of other versions are ignored.
+
+        Facts without a revision are of a run before there were revisions, which is revision 1.
 
         Raises
         ------
@@ -71,6 +82,7 @@ class Preprocess:
             If a required field is missing or a value is out of range.
         """
         values = {"jpeg_draft_margin" if k == "draft_margin" else k: v for k, v in facts.items()}
+        values.setdefault("revision", 1)
         return cls(
             **{field.name: values[field.name] for field in fields(cls) if field.name in values}
         )

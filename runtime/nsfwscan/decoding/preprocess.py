@@ -9,7 +9,8 @@ was trained on:
    `Preprocess.jpeg_draft_margin` times their final size;
 4. apply the EXIF orientation;
 5. flatten transparency onto white, and convert any mode to 8-bit RGB (`nsfwscan.decoding.rgb`);
-6. resize with antialiasing, and crop the centre if the model requires it.
+6. resize with antialiasing, and crop the centre if the model requires it;
+7. convert the colours to sRGB, unless they are (`nsfwscan.decoding.colour`).
 
 Scaling to floats and normalisation belong to the model (`nsfwscan.inference.manifest`).
 """
@@ -23,6 +24,8 @@ from typing import TYPE_CHECKING
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from nsfwscan.decoding.colour import Transform, profile_of, transform_of
+from nsfwscan.decoding.deep import planes_of
 from nsfwscan.decoding.failures import image_error, why_unidentified
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.rgb import to_rgb
@@ -122,16 +125,23 @@ def decode_frames(
     except Exception as error:
         raise image_error(error, row.name) from error
     with image:
-        return image_frames(image, preprocess, frames=frames, max_pixels=max_pixels)
+        return image_frames(image, preprocess, frames=frames, max_pixels=max_pixels, data=data)
 
 
 def image_frames(
-    image: Image.Image, preprocess: Preprocess, *, frames: int, max_pixels: int
+    image: Image.Image,
+    preprocess: Preprocess,
+    *,
+    frames: int,
+    max_pixels: int,
+    data: bytes = b"",
 ) -> DecodedFrames:
     """Convert an image that Pillow has opened to the pixels that a model takes.
 
     This loads the image and may change its frame. It may also reduce the size of a JPEG image that
     was not loaded before, unless ``preprocess.jpeg_draft_margin`` is None.
+
+    `data` are the bytes of its file; without them, colours are those of its ICC profile alone.
 
     Raises
     ------
@@ -145,9 +155,13 @@ def image_frames(
         _limit(image.size, max_pixels)
         animated = row is not None and row.animated
         chosen = _frames(image, frames if animated else 1, max_pixels)
-        size, first = _first(next(chosen), preprocess)
-        made = [_square(first, preprocess)]
-        made += [_square(_upright(frame), preprocess) for frame in chosen]
+        first = next(chosen)
+        transform = _transform(first, preprocess, data)
+        size = _load(first, preprocess, transform)
+        made = [_square(first, preprocess, transform, data)]
+        for frame in chosen:
+            frame.load()
+            made.append(_square(frame, preprocess, _transform(frame, preprocess, b"")))
     except ImageError:
         raise
     except Exception as error:
@@ -208,17 +222,19 @@ def _frames(image: Image.Image, most: int, max_pixels: int) -> Iterator[Image.Im
         yield image
 
 
-def _first(image: Image.Image, preprocess: Preprocess) -> tuple[tuple[int, int], Image.Image]:
-    """Return an image's size as displayed, and the upright image, which is reduced for a JPEG."""
-    if preprocess.jpeg_draft_margin is None or not isinstance(image, JpegImageFile):
-        upright = _upright(image)
-        return upright.size, upright
-    width, height = image.size
-    least = preprocess.jpeg_draft_margin * preprocess.target
-    image.draft(None, (least, least))
-    if _orientation(image) in _SWAPPING_ORIENTATIONS:
-        width, height = height, width
-    return (width, height), _upright(image)
+def _load(
+    image: Image.Image, preprocess: Preprocess, transform: Transform | None
+) -> tuple[int, int]:
+    """Load an image, which the decoder of a JPEG reduces; return its full size as displayed."""
+    full, margin = None, preprocess.jpeg_draft_margin
+    if transform is not None and transform.is_strong:
+        margin = None
+    if margin is not None and isinstance(image, JpegImageFile):
+        full, least = image.size, margin * preprocess.target
+        image.draft(None, (least, least))
+    image.load()  # some formats store EXIF data after the pixels, others rotate while loading
+    width, height = full or image.size
+    return (height, width) if _orientation(image) in _SWAPPING_ORIENTATIONS else (width, height)
 
 
 _TO_UPRIGHT = {
@@ -242,26 +258,58 @@ def _orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) and orientation in _TO_UPRIGHT else 1
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # some formats store EXIF data after the pixels, others rotate while loading
-    orientation = _orientation(image)
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if orientation == 1 else image.transpose(_TO_UPRIGHT[orientation])
 
 
-def _square(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """Convert one upright frame to RGB, S x S."""
-    rgb = to_rgb(image)
+def _square(
+    image: Image.Image, preprocess: Preprocess, transform: Transform | None, data: bytes = b""
+) -> Image.Image:
+    """Convert one loaded frame to RGB, S x S; `data` are the bytes of the file of a first frame."""
+    orientation = _orientation(image)
+    if transform is not None and transform.is_strong:
+        converted = _converted(image, transform, data)
+        return _resized(_upright(converted, orientation), preprocess)
+    upright = _upright(image, orientation)
+    if transform is None:
+        return _resized(to_rgb(upright), preprocess)
+    return transform.apply(_resized(_opaque(upright, transform.mode), preprocess))
+
+
+def _converted(image: Image.Image, transform: Transform, data: bytes) -> Image.Image:
+    """Convert the colours of a whole image, from all bits that it has."""
+    if planes := planes_of(image, data):
+        converted = transform.apply_16_bits(planes)
+        if converted is not None:
+            return converted
+    return transform.apply(_opaque(image, transform.mode))
+
+
+def _opaque(image: Image.Image, mode: str) -> Image.Image:
+    """Convert an image to mode L, RGB or CMYK, with transparency flattened onto white."""
+    return image if mode == "CMYK" else to_rgb(image).convert(mode)
+
+
+def _transform(image: Image.Image, preprocess: Preprocess, data: bytes) -> Transform | None:
+    """Return the conversion of an image's colours, or None if they are taken for sRGB."""
+    profile = profile_of(image, data) if preprocess.revision > 1 else None
+    transform = None if profile is None else transform_of(profile)
+    return transform if transform is not None and transform.takes(image) else None
+
+
+def _resized(image: Image.Image, preprocess: Preprocess) -> Image.Image:
+    """Resize an image to S x S."""
     size, target = preprocess.size, preprocess.target
     interpolation = Image.Resampling[preprocess.interpolation.upper()]
     if preprocess.fit == "shorter-side":
         # Crop and resize in one step. An image a thousand times as wide as high would not fit in
         # memory if it were resized as a whole.
-        width, height = rgb.size
+        width, height = image.size
         side = min(width, height) * size / target
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
-        return rgb.resize((size, size), interpolation, box=box)
-    resized = rgb.resize((target, target), interpolation)
+        return image.resize((size, size), interpolation, box=box)
+    resized = image.resize((target, target), interpolation)
     edge = (target - size) // 2
     return resized.crop((edge, edge, edge + size, edge + size))
 

@@ -5,9 +5,10 @@ same JSON is in a separate file, or in `BUILT_IN` under the model's SHA-256. The
 guesses.
 """
 
+import json
 import math
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -130,7 +131,8 @@ class Manifest:
     threshold_choice
         How the threshold was chosen, in one sentence.
     preprocess
-        From bytes to pixels.
+        From bytes to pixels. Read without a revision, that of one of our models is 1, and that of
+        another model the newest.
     input, output
         From pixels to the probability of label 1.
     training, parity
@@ -212,7 +214,7 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
     try:
-        return _adapter().validate_json(_FORMER_FIELD.sub(b'"jpeg_draft_margin"', text))
+        manifest = _adapter().validate_json(_FORMER_FIELD.sub(b'"jpeg_draft_margin"', text))
     except ValidationError as error:
         first = error.errors()[0]
         field_name = ".".join(str(part) for part in first["loc"])
@@ -222,6 +224,10 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         }.get(first["type"], first["msg"].removeprefix("Value error, "))
         at = f"field {field_name!r}: " if field_name else ""
         raise ManifestError(f"{where}: the manifest is invalid: {at}{said}") from error
+    if manifest.variant is not None and "revision" not in json.loads(text)["preprocess"]:
+        # One of our models, from before there were revisions.
+        return replace(manifest, preprocess=replace(manifest.preprocess, revision=1))
+    return manifest
 
 
 def read_manifest(path: Path) -> Manifest:

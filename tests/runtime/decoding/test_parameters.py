@@ -11,6 +11,11 @@ from nsfwscan.decoding.parameters import MAX_SIZE
         ({"size": 5000}, "size must be"),
         ({"size": 224, "resize": 200}, "resize must be from size"),
         ({"size": 224, "jpeg_draft_margin": 0}, "jpeg_draft_margin must be 1 or more"),
+        (
+            {"size": 224, "revision": 0},
+            "has the revisions 1 to .*, got 0; a newer",
+        ),
+        ({"size": 224, "revision": 99}, "got 99"),
     ],
 )
 def test_parameters_out_of_range_are_refused(values: dict[str, int], message: str) -> None:
@@ -26,5 +31,5 @@ def test_the_target_is_the_size_before_the_crop() -> None:
 
 def test_stored_parameters_can_have_former_names() -> None:
     assert Preprocess.from_facts({"size": 8, "draft_margin": None, "new": 1}) == Preprocess(
-        size=8, jpeg_draft_margin=None
+        size=8, jpeg_draft_margin=None, revision=1
     )

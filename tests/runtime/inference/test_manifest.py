@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nsfwscan import InputSpec, Manifest, ManifestError, OutputSpec, Preprocess
+from nsfwscan.decoding.parameters import REVISION
 from nsfwscan.inference.manifest import BUILT_IN, OPEN_NSFW_SHA256, parse_manifest, read_manifest
 
 MINIMAL = '{"name": "mine", "preprocess": {"size": 224}}'
@@ -127,3 +128,14 @@ def test_a_manifest_is_read_from_a_file(tmp_path: Path) -> None:
 def test_a_manifest_of_version_0_1_is_read() -> None:
     text = '{"name": "a", "preprocess": {"size": 8, "draft_margin" : 4}}'
     assert parse_manifest(text, "here").preprocess.jpeg_draft_margin == 4
+
+
+def test_a_manifest_without_a_revision_has_that_of_its_time() -> None:
+    """Our models before there were revisions saw all colours as sRGB; others see what is newest."""
+    for variant, revision in (('"b0"', 1), ("null", REVISION)):
+        text = f'{{"name": "a", "variant": {variant}, "preprocess": {{"size": 8}}}}'
+        manifest = parse_manifest(text, "here")
+        assert manifest.preprocess.revision == revision
+        assert parse_manifest(manifest.to_json(), "there") == manifest
+    with pytest.raises(ManifestError, match=r"preprocess.*revisions 1 to .*, got 99; a newer"):
+        parse_manifest('{"name": "a", "preprocess": {"size": 8, "revision": 99}}', "here")

@@ -17,6 +17,7 @@ from PIL import Image
 
 from nsfwscan.dataset.labels import read_held_out
 from nsfwscan.dataset.objects import object_path
+from nsfwscan.decoding.parameters import REVISION
 from nsfwscan.errors import LabelError
 from nsfwtrain.data.split import split
 from nsfwtrain.data.store import import_folder
@@ -87,6 +88,7 @@ def test_a_run_learns_and_records_its_facts(
         "plots",
     }
     assert written["versions"]["tensorflow"].startswith("2.21")
+    assert written["preprocess"]["revision"] == REVISION
     history = (tmp_path / "run" / "history.csv").read_text().splitlines()
     assert history[0] == "epoch,loss,accuracy,val_loss,val_accuracy,seconds"
     assert len(history) == 16
