@@ -245,7 +245,7 @@ def _scan(classifier: Classifier, paths: Sequence[str]) -> Scores:
     """Return the scores of a scan, with NaN for an image without one."""
     found = {
         record.path: record.score
-        for record in scan(paths, classifier, frames=1, selection=Selection(ignore=False))
+        for record in scan(paths, classifier, frames=1, views=0, selection=Selection(ignore=False))
         if record.score is not None
     }
     return np.array([found.get(path, np.nan) for path in paths], np.float32)

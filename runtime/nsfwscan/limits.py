@@ -24,8 +24,11 @@ transparent WebP, took 26 bytes per pixel.
 LEAST_MEMORY = 256 << 20
 """Smallest `MAX_MEMORY` in bytes: the decoding libraries themselves do not fit in less."""
 
-FRAMES = 8
+FRAMES = 32
 """Largest number of frames of an animation to score."""
+
+VIEWS = 40
+"""Largest number of square views of a long image to score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,9 @@ class ScanOptions:
     Attributes
     ----------
     frames
-        Most frames of an animation to score, 1 or more.
+        Most frames of an animation to score, 1 or more. 1 scores the first.
+    views
+        Most square views of a long still image to score besides the whole, 0 or more.
     exact
         Whether to decode JPEG files at full size, even if the model's `Preprocess` allows a
         reduced size.
@@ -68,6 +73,7 @@ class ScanOptions:
     """
 
     frames: int = FRAMES
+    views: int = VIEWS
     exact: bool = False
     batch_size: int | None = None
     workers: int | None = None
@@ -82,7 +88,7 @@ class ScanOptions:
         least: dict[str, float] = dict.fromkeys(
             ("frames", "batch_size", "workers", "threads", "max_pixels", "max_filesize"), 1
         )
-        least |= {"timeout": LEAST_TIMEOUT, "max_memory": LEAST_MEMORY}
+        least |= {"views": 0, "timeout": LEAST_TIMEOUT, "max_memory": LEAST_MEMORY}
         for name, minimum in least.items():
             value = getattr(self, name)
             if value is None and name in {"batch_size", "workers", "threads"}:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from nsfwscan.errors import Reason
 
-SCHEMA = 1
+SCHEMA = 2
 
 Status = Literal["safe", "flagged", "error"]
 
@@ -28,7 +28,7 @@ class Record:
         ``flagged`` if ``score >= threshold``, else ``safe``; ``error`` if there is no score.
     score
         Probability of the positive class in [0, 1], rounded to 6 decimals. An animation has the
-        maximum over its frames. None on error.
+        maximum over its frames, and a long image over the whole and its views. None on error.
     threshold
         Lowest score of a flagged image, in [0, 1].
     reason
@@ -47,6 +47,8 @@ class Record:
         Where the model ran: ``cpu`` or ``cuda:N``.
     cached
         Whether the score came from an earlier scan.
+    views
+        Number of scored square views of a long still image, besides the whole; mostly 0.
     """
 
     schema: int = SCHEMA
@@ -64,6 +66,7 @@ class Record:
     model: str
     device: str
     cached: bool = False
+    views: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name, in their documented order."""

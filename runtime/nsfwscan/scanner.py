@@ -199,6 +199,7 @@ def _cache_key(classifier: Classifier, preprocess: Preprocess, options: ScanOpti
         "output": asdict(manifest.output),
         "preprocess": parameters,
         "frames": options.frames,
+        "views": options.views,
         "max_pixels": options.max_pixels,  # a larger image must not have a score
         "device": classifier.device.partition(":")[0],
         "tf32": classifier.tf32,
@@ -242,4 +243,5 @@ def _record(outcome: Outcome, classifier: Classifier, threshold: float) -> Recor
         model=classifier.sha256[:_MODEL_DIGITS],
         device=classifier.device,
         cached=outcome.cached,
+        views=0 if score is None else score.views,
     )

@@ -68,12 +68,12 @@ def circular_tiff() -> bytes:
 
 
 BOMBS = {
-    "text.png": (png(chunk(b"zTXt", b"a\0\0" + ZEROS)), "too-large"),
-    "unicode.png": (png(chunk(b"iTXt", b"a\0\1\0\0\0" + ZEROS)), "too-large"),
-    "profile.png": (png(chunk(b"iCCP", b"a\0\0" + ZEROS)), "too-large"),
+    "text.png": (png(chunk(b"zTXt", b"a\0\0" + ZEROS)), None),
+    "unicode.png": (png(chunk(b"iTXt", b"a\0\1\0\0\0" + ZEROS)), None),
+    "profile.png": (png(chunk(b"iCCP", b"a\0\0" + ZEROS)), None),
     "texts.png": (
         png(*[chunk(b"zTXt", b"%d\0\0" % i + zlib.compress(bytes(900 << 10))) for i in range(99)]),
-        "too-large",
+        None,
     ),
     "pixels.png": (claiming(13_378), "too-large"),
     "more-pixels.png": (claiming(60_000), "too-large"),

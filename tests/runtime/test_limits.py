@@ -20,6 +20,7 @@ def test_an_image_of_the_pixel_limit_fits_in_the_size_limit() -> None:
     ("name", "value", "least"),
     [
         ("frames", 0, 1),
+        ("views", -1, 0),
         ("batch_size", 0, 1),
         ("workers", -1, 1),
         ("threads", 0, 1),

@@ -13,7 +13,7 @@ import platformdirs
 
 from nsfwscan.errors import CacheError
 
-SCHEMA = 2
+SCHEMA = 3
 _APPLICATION_ID = 0x6E736677  # "nsfw", where SQLite keeps such marks (byte 68 of the file)
 _BUSY_SECONDS = 3.0
 _SALT_BYTES = 32
@@ -25,6 +25,7 @@ CREATE TABLE salt (salt BLOB NOT NULL);
 CREATE TABLE score (
   sha256 BLOB, key BLOB, model BLOB NOT NULL, score REAL NOT NULL, width INTEGER NOT NULL,
   height INTEGER NOT NULL, frames INTEGER NOT NULL, scan INTEGER NOT NULL,
+  views INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (sha256, key)
 ) WITHOUT ROWID;
 CREATE TABLE file (
@@ -33,14 +34,15 @@ CREATE TABLE file (
 """
 _SCHEMA_OBJECTS = [("table", "file"), ("table", "salt"), ("table", "score")]
 
-_FROM_SCHEMA_1 = f"""
+_TO_SCHEMA_2 = """
 ALTER TABLE verdict RENAME COLUMN question TO key;
 ALTER TABLE verdict RENAME TO score;
 ALTER TABLE place RENAME COLUMN place TO address;
-ALTER TABLE place RENAME TO file;
-PRAGMA user_version = {SCHEMA};
+ALTER TABLE place RENAME TO file
 """
 """Version 0.1.0 wrote the same tables under other names."""
+
+_TO_SCHEMA_3 = "ALTER TABLE score ADD COLUMN views INTEGER NOT NULL DEFAULT 0"
 
 FAILURES = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite raises on a damaged file: the second where its message quotes the file."""
@@ -119,7 +121,7 @@ def _set_up_in_turn(connection: sqlite3.Connection, path: Path) -> bytes:
 
 
 def _set_up(connection: sqlite3.Connection, path: Path) -> bytes:
-    """Create the tables of an empty database, rename those of schema 1, and give the salt."""
+    """Create the tables of an empty database, convert those of older schemas, and give the salt."""
     if not _is_empty(connection):
         _check_schema(connection, path)
     # With a write-ahead log and without a sync for each transaction, a crash of the machine can
@@ -133,8 +135,11 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> bytes:
             _execute(connection, _TABLES)
             salt = secrets.token_bytes(_SALT_BYTES)
             connection.execute("INSERT INTO salt VALUES (?)", [salt])
-        elif _check_schema(connection, path) == 1:
-            _execute(connection, _FROM_SCHEMA_1)
+        else:
+            changes = [_TO_SCHEMA_2, _TO_SCHEMA_3][_check_schema(connection, path) - 1 :]
+            for statements in changes:
+                _execute(connection, statements)
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
         tables = connection.execute("SELECT type, name FROM sqlite_schema ORDER BY name").fetchall()
         salts = [salt for (salt,) in connection.execute("SELECT salt FROM salt")]
     if created:
@@ -151,7 +156,7 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> int:
     if application != _APPLICATION_ID:
         raise CacheError(f"{path} is not a cache of nsfwscan; name another file")
     (schema,) = connection.execute("PRAGMA user_version").fetchone()
-    if schema not in {1, SCHEMA}:
+    if not 1 <= schema <= SCHEMA:
         raise CacheError(
             f"the cache {path} was written by another version of nsfwscan (schema {schema}, "
             f"expected {SCHEMA}); name another file with --cache, or use --no-cache"

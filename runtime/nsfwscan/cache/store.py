@@ -37,14 +37,15 @@ class Score:
         Probability of the positive class in [0, 1], rounded as in a record.
     width, height
         Size in pixels as displayed.
-    frames
-        How many frames were scored.
+    frames, views
+        How many frames, and views of a long image, were scored.
     """
 
     value: float
     width: int
     height: int
     frames: int
+    views: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ class Cache:
             The cache key.
         """
         row = self._row(
-            "SELECT score, width, height, frames, scan, s.sha256, sha1, stamp FROM file f "
+            "SELECT score, width, height, frames, views, scan, s.sha256, sha1, stamp FROM file f "
             "JOIN score s ON s.sha256 = f.sha256 AND key = ? WHERE address = ?",
             (key.digest, self._hashed(address)),
         )
@@ -175,7 +176,7 @@ class Cache:
     def find(self, sha256: str, sha1: str, key: CacheKey) -> Hit | None:
         """Find the score of an image by the digests of its bytes."""
         row = self._row(
-            "SELECT score, width, height, frames, scan, sha256, ? FROM score "
+            "SELECT score, width, height, frames, views, scan, sha256, ? FROM score "
             "WHERE sha256 = ? AND key = ?",
             (bytes.fromhex(sha1), bytes.fromhex(sha256), key.digest),
         )
@@ -205,12 +206,12 @@ class Cache:
         """
         rows = [
             (bytes.fromhex(sha256), key.digest, bytes.fromhex(key.model),
-             s.value, s.width, s.height, s.frames, key.scan)
+             s.value, s.width, s.height, s.frames, key.scan, s.views)
             for sha256, s in scores
         ]  # fmt: skip
         with self._guarded(), transaction(self._connection):
             self._connection.executemany(
-                "INSERT OR IGNORE INTO score VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+                "INSERT OR IGNORE INTO score VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
 
     def info(self) -> Info:
@@ -261,11 +262,13 @@ class Cache:
 
 def _is_valid(row: Sequence[Any]) -> bool:
     """Check a row: SQLite keeps any type in any column."""
-    score, *counts, scan, sha256, sha1 = row[:7]
+    score, *counts, views, scan, sha256, sha1 = row[:8]
     return (
         isinstance(score, float)
         and 0 <= score <= 1
         and all(isinstance(count, int) and count > 0 for count in counts)
+        and isinstance(views, int)
+        and views >= 0
         and isinstance(scan, int)
         and all(isinstance(digest, bytes) for digest in (sha256, sha1))
         and (len(sha256), len(sha1)) == (32, 20)

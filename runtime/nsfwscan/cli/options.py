@@ -110,8 +110,17 @@ Frames = Annotated[
     option(
         "--frames N",
         _SCORING,
-        "Score up to N frames of an animation; the highest score counts.",
+        "Score up to N frames of an animation that differ; the highest score counts.",
         min=1,
+    ),
+]
+Views = Annotated[
+    int,
+    option(
+        "--views N",
+        _SCORING,
+        "Score up to N square views of an image longer than 2:1, besides the whole.",
+        min=0,
     ),
 ]
 Exact = Annotated[

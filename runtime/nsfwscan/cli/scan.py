@@ -56,6 +56,7 @@ def scan(
     manifest: o.Manifest = None,
     device: o.Device = "auto",
     frames: o.Frames = _DEFAULTS.frames,
+    views: o.Views = _DEFAULTS.views,
     exact: o.Exact = False,
     batch_size: o.BatchSize = None,
     workers: o.Workers = None,

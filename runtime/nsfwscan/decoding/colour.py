@@ -22,7 +22,7 @@ _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 _CACHED = 8  # profiles; a collection has few different ones
 _SAME = 2  # levels of 255, for rounding and black point compensation
-_LEAST_RANGE = 16  # levels between the darkest and the lightest colour
+_LEAST_LEVELS = 16  # different levels of a ramp of greys
 _FAR = 24  # levels; ProPhoto RGB is at 17, linear light at 60
 
 _SRGB_GAMMA, _SAME_GAMMA = 0.45455, 0.0005  # what PNG 3, 13.13, calls sRGB for simple decoders
@@ -215,10 +215,18 @@ class Transform:
         """
         if self.mode == "CMYK":
             return False
-        ramp = Image.frombytes("L", (256, 1), bytes(range(256))).convert(self.mode)
-        shown = self.apply(ramp).convert("L").tobytes()
+        shown = self.greys
         pairs = itertools.combinations(range(0, 256, 15), 2)
         return any(abs(2 * shown[(a + b) // 2] - shown[a] - shown[b]) > 2 * _FAR for a, b in pairs)
+
+    @property
+    def greys(self) -> bytes:
+        """The level that each of 256 greys, or amounts of black ink, shows."""
+        ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
+        if self.mode == "CMYK":
+            none = Image.new("L", ramp.size)
+            ramp = Image.merge("CMYK", [none, none, none, ramp])
+        return self.apply(ramp.convert(self.mode)).convert("L").tobytes()
 
     def apply_16_bits(self, planes: Sequence[Image.Image]) -> Image.Image | None:
         """Convert the channels of an image to RGB.
@@ -282,12 +290,13 @@ def transform_of(profile: bytes) -> Transform | None:
 def _is_useful(transform: Transform) -> bool:
     """Whether a conversion changes colours and keeps them apart."""
     mode = transform.mode
-    colours = list(itertools.product(range(0, 256, 51), repeat=len(mode)))
-    samples = bytes(itertools.chain.from_iterable(colours))
-    probe = Image.frombytes(mode, (len(colours), 1), samples)
-    found = transform.apply(probe)
-    greys = found.convert("L").tobytes()
-    if max(greys) - min(greys) < _LEAST_RANGE:
+    if len(set(transform.greys)) < _LEAST_LEVELS:
         return False
-    changes = ImageChops.difference(found, probe.convert("RGB")).tobytes()
-    return mode == "CMYK" or max(changes) > _SAME
+    if mode == "CMYK":
+        return True
+    colours = itertools.product(range(0, 256, 51), repeat=len(mode))
+    samples = bytes(itertools.chain.from_iterable(colours))
+    probe = Image.frombytes(mode, (len(samples) // len(mode), 1), samples)
+    return (
+        max(ImageChops.difference(transform.apply(probe), probe.convert("RGB")).tobytes()) > _SAME
+    )

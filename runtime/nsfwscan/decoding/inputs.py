@@ -36,7 +36,7 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
     preprocess
         The parameters of decoding.
     options
-        Only `frames` and `max_pixels` apply.
+        Only `frames`, `views` and `max_pixels` apply.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
     TypeError
         If the type of the image, or the dtype or shape of an array, is not supported.
     """
-    frames, max_pixels = options.frames, options.max_pixels
+    frames, views, max_pixels = options.frames, options.views, options.max_pixels
     if isinstance(image, np.ndarray):
         image = _from_array(image)
     if isinstance(image, JpegImageFile) and image.tile and image.fp is not None:
@@ -58,7 +58,7 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
             if image.format in _ANIMATED and image.tell():
                 image.seek(0)
             return to_decoded_image(
-                image_frames(image, preprocess, frames=frames, max_pixels=max_pixels)
+                image_frames(image, preprocess, frames=frames, views=views, max_pixels=max_pixels)
             )
     if hasattr(image, "read"):
         try:
@@ -70,7 +70,7 @@ def decode_input(image: ImageInput, preprocess: Preprocess, options: ScanOptions
             "expected bytes, a file open in binary mode, a Pillow image or a uint8 array, "
             f"got {type(image).__name__}"
         )
-    return decode(bytes(image), preprocess, frames=frames, max_pixels=max_pixels)
+    return decode(bytes(image), preprocess, frames=frames, views=views, max_pixels=max_pixels)
 
 
 @contextlib.contextmanager

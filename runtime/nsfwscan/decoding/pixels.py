@@ -15,14 +15,22 @@ class DecodedImage:
     Attributes
     ----------
     pixels
-        uint8, (frames, S, S, 3), RGB, 0-255.
+        uint8, (frames + views, S, S, 3), RGB, 0-255.
     width, height
         Size of the original in pixels, with the EXIF orientation applied.
     format
         Name of the original's format.
+    views
+        Number of square views of a long image, which follow the whole.
     """
 
     pixels: Pixels
     width: int
     height: int
     format: str
+    views: int = 0
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.pixels) - self.views

@@ -16,19 +16,27 @@ Scaling to floats and normalisation belong to the model (`nsfwscan.inference.man
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
+from functools import cache, partial
+from itertools import chain
+from typing import TYPE_CHECKING, cast
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.decoding.colour import Transform, profile_of, transform_of
 from nsfwscan.decoding.deep import planes_of
+from nsfwscan.decoding.essential import essential_parts
 from nsfwscan.decoding.failures import image_error, why_unidentified
+from nsfwscan.decoding.frames import DistinctFrames
 from nsfwscan.decoding.parameters import Preprocess
+from nsfwscan.decoding.psd import has_transparency
 from nsfwscan.decoding.rgb import to_rgb
+from nsfwscan.decoding.tiff import is_misread, read_page
+from nsfwscan.decoding.unended import ended, missing_rows
+from nsfwscan.decoding.views import Box, views_of
 from nsfwscan.errors import ImageError, Reason
 from nsfwscan.limits import MAX_PIXELS
 from nsfwscan.sources.filetype import FORMATS, HEAD_BYTES, Format, sniff
@@ -45,20 +53,31 @@ class DecodedFrames:
 
     Attributes
     ----------
-    frames
-        The frames, in mode RGB, S x S.
-    width, height, format
+    squares
+        The frames, then the views, in mode RGB, S x S.
+    views, width, height, format
         As in `nsfwscan.decoding.pixels.DecodedImage`.
     """
 
-    frames: list[Image.Image]
+    squares: list[Image.Image]
+    views: int
     width: int
     height: int
     format: str
 
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.squares) - self.views
+
 
 def decode(
-    data: bytes, preprocess: Preprocess, *, frames: int = 1, max_pixels: int = MAX_PIXELS
+    data: bytes,
+    preprocess: Preprocess,
+    *,
+    frames: int = 1,
+    views: int = 0,
+    max_pixels: int = MAX_PIXELS,
 ) -> "DecodedImage":
     """Decode an image to the pixels that a model takes.
 
@@ -69,8 +88,10 @@ def decode(
     preprocess
         The parameters of the steps.
     frames
-        Most frames of an animation to take, 1 or more. They are spread evenly and include the first
-        and the last frame; 1 takes the first.
+        Most frames of an animation to take, 1 or more: those that differ most from each other. 1
+        takes the first.
+    views
+        Most square views of a long still image to take besides the whole, 0 or more.
     max_pixels
         Most pixels (width x height) of a frame. For a value above `MAX_PIXELS`, raise
         ``PIL.Image.MAX_IMAGE_PIXELS`` too.
@@ -78,18 +99,20 @@ def decode(
     Returns
     -------
     DecodedImage
-        Its ``pixels`` are uint8, (k, S, S, 3), RGB, 0-255, where 1 <= k <= `frames`.
+        Its ``pixels`` are uint8, (k, S, S, 3), RGB, 0-255: k frames, or one frame and k - 1 views.
 
     Raises
     ------
     ImageError
         If the data is not an image, is damaged or too large, or has an unsupported format.
     ValueError
-        If `frames` or `max_pixels` is below 1.
+        If `frames` or `max_pixels` is below 1, or `views` below 0.
     """
     if frames < 1 or max_pixels < 1:
         raise ValueError(f"frames and max_pixels must be 1 or more, got {frames}, {max_pixels}")
-    found = decode_frames(data, preprocess, frames=frames, max_pixels=max_pixels)
+    if views < 0:
+        raise ValueError(f"views must be 0 or more, got {views}")
+    found = decode_frames(data, preprocess, frames=frames, views=views, max_pixels=max_pixels)
     return to_decoded_image(found)
 
 
@@ -99,12 +122,12 @@ def to_decoded_image(found: DecodedFrames) -> "DecodedImage":
 
     from nsfwscan.decoding.pixels import DecodedImage
 
-    pixels = np.stack([np.asarray(frame) for frame in found.frames])
-    return DecodedImage(pixels, found.width, found.height, found.format)
+    pixels = np.stack([np.asarray(square) for square in found.squares])
+    return DecodedImage(pixels, found.width, found.height, found.format, found.views)
 
 
 def decode_frames(
-    data: bytes, preprocess: Preprocess, *, frames: int, max_pixels: int
+    data: bytes, preprocess: Preprocess, *, frames: int, views: int, max_pixels: int
 ) -> DecodedFrames:
     """Decode as `decode` does, but return Pillow images.
 
@@ -120,12 +143,53 @@ def decode_frames(
         raise ImageError(
             Reason.UNSUPPORTED, f"{row.name} images are not decoded; convert it to PNG or JPEG"
         )
+    plugin = row.plugin
+
+    def attempt(data: bytes) -> DecodedFrames:
+        with _open(data, plugin, row.name) as image:
+            return image_frames(
+                image, preprocess, frames=frames, views=views, max_pixels=max_pixels, data=data
+            )
+
     try:
-        image = _open(data, row.plugin)
-    except Exception as error:
-        raise image_error(error, row.name) from error
-    with image:
-        return image_frames(image, preprocess, frames=frames, max_pixels=max_pixels, data=data)
+        return attempt(data)
+    except ImageError as error:
+        essential = essential_parts(data, plugin)
+        if essential is not data:
+            with suppress(ImageError):
+                return attempt(essential)
+        if plugin == "JPEG" and error.reason in {Reason.TRUNCATED, Reason.CORRUPT}:
+            return _unended(essential, attempt, error)
+        if plugin == "TIFF" and error.reason in {Reason.UNSUPPORTED, Reason.CORRUPT}:
+            with suppress(ImageError):
+                page = read_page(data, 0, partial(_limit, max_pixels=max_pixels), alone=True)
+                return image_frames(
+                    page, preprocess, frames=1, views=views, max_pixels=max_pixels, name="TIFF"
+                )
+        raise
+
+
+def _unended(
+    data: bytes, attempt: Callable[[bytes], DecodedFrames], error: ImageError
+) -> DecodedFrames:
+    """Decode a JPEG that lacks its end marker, but no image rows; otherwise raise the error."""
+    try:
+        found = attempt(ended(data))
+        missing = missing_rows(data, partial(_load_whole, plugin="JPEG", name="JPEG"))
+    except ImageError:
+        raise error from None
+    if missing:
+        lacking = f"{missing:,} of {found.height:,} image rows are missing"
+        raise ImageError(Reason.TRUNCATED, lacking) from error
+    return found
+
+
+def _load_whole(data: bytes, plugin: str, name: str) -> Image.Image:
+    try:
+        with _open(data, plugin, name) as image:
+            return image.copy()
+    except OSError as error:
+        raise image_error(error, name) from error
 
 
 def image_frames(
@@ -133,8 +197,10 @@ def image_frames(
     preprocess: Preprocess,
     *,
     frames: int,
+    views: int,
     max_pixels: int,
     data: bytes = b"",
+    name: str | None = None,
 ) -> DecodedFrames:
     """Convert an image that Pillow has opened to the pixels that a model takes.
 
@@ -142,6 +208,7 @@ def image_frames(
     was not loaded before, unless ``preprocess.jpeg_draft_margin`` is None.
 
     `data` are the bytes of its file; without them, colours are those of its ICC profile alone.
+    `name` is that of the format, if the image does not know it.
 
     Raises
     ------
@@ -150,32 +217,40 @@ def image_frames(
     """
     plugin = "JPEG" if isinstance(image, JpegImageFile) else image.format  # or MPO
     row = next((row for row in FORMATS if row.plugin == plugin), None)
-    name = image.format or "image" if row is None else row.name
+    name = name or (image.format or "image" if row is None else row.name)
     try:
         _limit(image.size, max_pixels)
-        animated = row is not None and row.animated
-        chosen = _frames(image, frames if animated else 1, max_pixels)
-        first = next(chosen)
-        transform = _transform(first, preprocess, data)
-        size = _load(first, preprocess, transform)
-        made = [_square(first, preprocess, transform, data)]
-        for frame in chosen:
-            frame.load()
-            made.append(_square(frame, preprocess, _transform(frame, preprocess, b"")))
+        animated = row is not None and row.animated and getattr(image, "n_frames", 1) > 1
+        if animated and "default_image" in image.info:
+            image.seek(1)  # APNG: the first image is for programs without animations
+        if animated and frames > 1:
+            size, squares = _distinct_frames(image, preprocess, frames, max_pixels, data)
+        else:
+            size, squares = _still(image, preprocess, views, max_pixels, data)
     except ImageError:
         raise
     except Exception as error:
         raise image_error(error, name) from error
-    return DecodedFrames(made, *size, name)
+    return DecodedFrames(squares, 0 if animated else len(squares) - 1, *size, name)
 
 
-def _open(data: bytes, plugin: str) -> Image.Image:
+def _open(data: bytes, plugin: str, name: str) -> Image.Image:
+    """Open an image; `name` is that of its format in messages.
+
+    Raises
+    ------
+    ImageError
+        If Pillow cannot open it.
+    """
     if plugin == "HEIF":
         _register_heif()
     try:
         return Image.open(io.BytesIO(data), formats=[plugin])
     except UnidentifiedImageError as error:
-        raise why_unidentified(data, plugin) from error
+        reason = why_unidentified(data, plugin)
+        raise image_error(reason, name) from error
+    except Exception as error:
+        raise image_error(error, name) from error
 
 
 @cache
@@ -184,21 +259,6 @@ def _register_heif() -> None:
     import pi_heif
 
     pi_heif.register_heif_opener()
-
-
-def spread(count: int, most: int) -> list[int]:
-    """Choose at most `most` of `count` frames, evenly spread, including the first and the last.
-
-    Returns
-    -------
-    list of int
-        ``min(count, most)`` different indices in ascending order.
-    """
-    if most == 1 or count == 1:
-        return [0]
-    if count <= most:
-        return list(range(count))
-    return [round(i * (count - 1) / (most - 1)) for i in range(most)]
 
 
 def _limit(size: tuple[int, int], max_pixels: int) -> None:
@@ -210,16 +270,47 @@ def _limit(size: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-def _frames(image: Image.Image, most: int, max_pixels: int) -> Iterator[Image.Image]:
-    """Yield the image once for each frame to score, positioned at that frame."""
-    if most == 1:
-        yield image  # a HEIF collection is positioned at its primary image
-        return
-    for index in spread(getattr(image, "n_frames", 1), most):
+def _distinct_frames(
+    image: Image.Image, preprocess: Preprocess, most: int, max_pixels: int, data: bytes
+) -> tuple[tuple[int, int], list[Image.Image]]:
+    """Return the size of the frame on show, and the frames that differ most."""
+    size, chosen = None, DistinctFrames(most)
+    first = image.tell()  # of a HEIF collection, the primary image
+    others = range(int("default_image" in image.info), getattr(image, "n_frames", 1))
+    for index in chain([first], (index for index in others if index != first)):
         if index != image.tell():
             image.seek(index)
             _limit(image.size, max_pixels)
-        yield image
+        page = _page(image, data, max_pixels)
+        transform = _transform(page, preprocess, b"")
+        shown = _load(page, preprocess, transform)
+        size = size or shown
+        source = _source(page, transform, b"")
+        chosen.add(source, partial(_square, source, preprocess, transform))
+    return cast("tuple[int, int]", size), chosen.squares
+
+
+def _page(image: Image.Image, data: bytes, max_pixels: int) -> Image.Image:
+    """Return an opened image at its frame, read by another library if Pillow would misread it."""
+    if not is_misread(image):
+        return image
+    if not data:
+        raise ImageError(Reason.UNSUPPORTED, "this layout of TIFF is decoded from its bytes only")
+    return read_page(data, image.tell(), partial(_limit, max_pixels=max_pixels))
+
+
+def _still(
+    image: Image.Image, preprocess: Preprocess, views: int, max_pixels: int, data: bytes
+) -> tuple[tuple[int, int], list[Image.Image]]:
+    """Return an image's size as displayed, its square, and the squares of its views."""
+    image = _page(image, data, max_pixels)
+    transform = _transform(image, preprocess, data)
+    size = _load(image, preprocess, transform)
+    if image.format == "PSD" and image.mode == "RGBA" and not has_transparency(data):
+        image = image.convert("RGB")
+    source = _source(image, transform, data)
+    boxes = [None, *views_of(source.size, views)]
+    return size, [_square(source, preprocess, transform, box) for box in boxes]
 
 
 def _load(
@@ -232,7 +323,10 @@ def _load(
     if margin is not None and isinstance(image, JpegImageFile):
         full, least = image.size, margin * preprocess.target
         image.draft(None, (least, least))
+    xmp = image.info.pop("xmp", None)  # from which Pillow would take the orientation of a TIFF
     image.load()  # some formats store EXIF data after the pixels, others rotate while loading
+    if xmp is not None:
+        image.info["xmp"] = xmp
     width, height = full or image.size
     return (height, width) if _orientation(image) in _SWAPPING_ORIENTATIONS else (width, height)
 
@@ -250,9 +344,18 @@ _TO_UPRIGHT = {
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1-8; 1 if it is missing or invalid."""
+    """Return the EXIF orientation, 1-8; 1 if it is missing or invalid.
+
+    Browsers go by EXIF data alone, so `Image.getexif`, which falls back on XMP, does not do.
+    """
+    stored = image.info.get("exif")
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        if isinstance(stored, bytes):
+            exif = Image.Exif()
+            exif.load(stored)
+            orientation = exif.get(ExifTags.Base.Orientation)
+        else:
+            orientation = getattr(image, "tag_v2", {}).get(ExifTags.Base.Orientation)
     except Exception:  # noqa: BLE001 - damaged EXIF data raises anything; the pixels may be intact
         return 1
     return orientation if isinstance(orientation, int) and orientation in _TO_UPRIGHT else 1
@@ -262,18 +365,23 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if orientation == 1 else image.transpose(_TO_UPRIGHT[orientation])
 
 
-def _square(
-    image: Image.Image, preprocess: Preprocess, transform: Transform | None, data: bytes = b""
-) -> Image.Image:
-    """Convert one loaded frame to RGB, S x S; `data` are the bytes of the file of a first frame."""
+def _source(image: Image.Image, transform: Transform | None, data: bytes) -> Image.Image:
+    """Return a loaded image, upright and opaque: in sRGB, or in the space of a weak transform."""
     orientation = _orientation(image)
     if transform is not None and transform.is_strong:
-        converted = _converted(image, transform, data)
-        return _resized(_upright(converted, orientation), preprocess)
-    upright = _upright(image, orientation)
-    if transform is None:
-        return _resized(to_rgb(upright), preprocess)
-    return transform.apply(_resized(_opaque(upright, transform.mode), preprocess))
+        return _upright(_converted(image, transform, data), orientation)
+    return _opaque(_upright(image, orientation), "RGB" if transform is None else transform.mode)
+
+
+def _square(
+    source: Image.Image,
+    preprocess: Preprocess,
+    transform: Transform | None,
+    box: Box | None = None,
+) -> Image.Image:
+    """Convert a source, or a box of it, to RGB, S x S."""
+    resized = _resized(source, preprocess, box)
+    return resized if transform is None or transform.is_strong else transform.apply(resized)
 
 
 def _converted(image: Image.Image, transform: Transform, data: bytes) -> Image.Image:
@@ -287,7 +395,10 @@ def _converted(image: Image.Image, transform: Transform, data: bytes) -> Image.I
 
 def _opaque(image: Image.Image, mode: str) -> Image.Image:
     """Convert an image to mode L, RGB or CMYK, with transparency flattened onto white."""
-    return image if mode == "CMYK" else to_rgb(image).convert(mode)
+    if mode == "CMYK":
+        return image
+    rgb = to_rgb(image)
+    return rgb.convert("L") if mode == "L" else rgb
 
 
 def _transform(image: Image.Image, preprocess: Preprocess, data: bytes) -> Transform | None:
@@ -297,19 +408,19 @@ def _transform(image: Image.Image, preprocess: Preprocess, data: bytes) -> Trans
     return transform if transform is not None and transform.takes(image) else None
 
 
-def _resized(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """Resize an image to S x S."""
+def _resized(image: Image.Image, preprocess: Preprocess, box: Box | None) -> Image.Image:
+    """Resize an image, or a box of it, to S x S."""
     size, target = preprocess.size, preprocess.target
     interpolation = Image.Resampling[preprocess.interpolation.upper()]
     if preprocess.fit == "shorter-side":
         # Crop and resize in one step. An image a thousand times as wide as high would not fit in
         # memory if it were resized as a whole.
-        width, height = image.size
-        side = min(width, height) * size / target
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
-        return image.resize((size, size), interpolation, box=box)
-    resized = image.resize((target, target), interpolation)
+        left, top, right, bottom = box or (0, 0, *image.size)
+        side = min(right - left, bottom - top) * size / target
+        left, top = (left + right - side) / 2, (top + bottom - side) / 2
+        inner = (left, top, left + side, top + side)
+        return image.resize((size, size), interpolation, box=inner)
+    resized = image.resize((target, target), interpolation, box=box)
     edge = (target - size) // 2
     return resized.crop((edge, edge, edge + size, edge + size))
 

@@ -65,6 +65,7 @@ class Decode:
 
     preprocess: Preprocess
     frames: int
+    views: int
     max_pixels: int
 
 
@@ -102,17 +103,18 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """The answer for a decoded image. Its pixels follow: uint8, (frames, S, S, 3).
+    """The answer for a decoded image. Its pixels follow: uint8, (frames + views, S, S, 3).
 
     Attributes
     ----------
-    frames
-        Number of frames, 1 or more.
+    frames, views
+        Number of frames, 1 or more, and of views.
     width, height, format
         As in `nsfwscan.decoding.pixels.DecodedImage`.
     """
 
     frames: int
+    views: int
     width: int
     height: int
     format: str
@@ -130,7 +132,7 @@ def to_line(message: Request | Answer) -> bytes:
         case Kind():
             fields = [message]
         case Decode():
-            fields = [asdict(message.preprocess), message.frames, message.max_pixels]
+            fields = [asdict(message.preprocess), message.frames, message.views, message.max_pixels]
         case _:
             fields = [getattr(message, name) for name in message.__slots__]
     return json.dumps([type(message).__name__, *fields]).encode() + b"\n"
@@ -167,19 +169,20 @@ def parse_read_answer(line: bytes) -> Digests | Kind | Failure:
     raise ProtocolError("not an answer to a request to read")
 
 
-def parse_decode_answer(line: bytes, most_frames: int) -> ImageHeader | Failure:
+def parse_decode_answer(line: bytes, most_frames: int, most_views: int) -> ImageHeader | Failure:
     """Parse and validate the answer to `Decode`.
 
     Raises
     ------
     ProtocolError
-        If the line is not a valid answer, or has more frames than `most_frames`.
+        If the line is not a valid answer, or has more frames or views than were asked for.
     """
     match _parsed(line):
-        case ["ImageHeader", frames, width, height, str(format_)]:
+        case ["ImageHeader", frames, views, width, height, str(format_)]:
             sides = _is_count(width, _MAX_SIDE) and _is_count(height, _MAX_SIDE)
-            if _is_count(frames, most_frames) and sides and format_ in _FORMAT_NAMES:
-                return ImageHeader(frames, width, height, format_)
+            squares = _is_count(frames, most_frames) and _is_count(views, most_views, least=0)
+            if squares and sides and format_ in _FORMAT_NAMES:
+                return ImageHeader(frames, views, width, height, format_)
         case ["Failure", *fields]:
             return _failure(*fields)
     raise ProtocolError("not an answer to a request to decode")
@@ -208,5 +211,5 @@ def _stamp(numbers: object) -> Stamp | None:
     raise ProtocolError("not a stamp")
 
 
-def _is_count(number: object, most: int) -> bool:
-    return type(number) is int and 1 <= number <= most
+def _is_count(number: object, most: int, least: int = 1) -> bool:
+    return type(number) is int and least <= number <= most

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert an image of any mode to mode RGB, with transparency flattened onto white.
 
+    If all of an image is transparent, its fourth channel has another meaning: many programs write
+    zeros there and show the image.
+
     16-bit samples are scaled by 255/65535. 32-bit integers and floats have no defined range. If all
     values are in [0, 1] (floats only), 0-255 or 0-65535, they are scaled from that range, otherwise
     from their smallest to their largest finite value.
@@ -24,10 +27,12 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if mode.startswith(("I", "F")):
         import numpy as np
 
-        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
+        return Image.fromarray(to_8_bits(np.asarray(image))).convert("RGB")
     if mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
         straight = image.convert("LA") if mode == "La" else image
         rgba = straight.convert("RGBA")
+        if rgba.getchannel("A").getextrema() == (0, 0):
+            return rgba.convert("RGB")
         flat = Image.new("RGB", rgba.size, "white")
         flat.paste(rgba, mask=rgba)
         return flat
@@ -41,9 +46,16 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_8_bits(samples: "NDArray[Any]") -> "Pixels":
+def to_8_bits(samples: "NDArray[Any]") -> "Pixels":
+    """Scale samples of any dtype to uint8, as `to_rgb` describes.
+
+    Signed samples of 8 or 16 bits are scaled from 0 to their largest possible value if none is
+    negative. So are unsigned ones of 32 bits that reach half of it.
+    """
     import numpy as np
 
+    if samples.dtype == np.uint8:
+        return samples
     low, high = _range(samples)
     scale = 255.0 / (high - low) if high > low else 0.0
     pixels = np.empty(samples.shape, np.uint8)
@@ -58,7 +70,8 @@ def _range(samples: "NDArray[Any]") -> tuple[float, float]:
     """Return the sample values that become 0 and 255."""
     import numpy as np
 
-    if samples.dtype.itemsize == 2:  # bytes
+    kind, size = samples.dtype.kind, samples.dtype.itemsize
+    if kind == "u" and size == 2:  # bytes
         return 0.0, 65535.0
     low, high = np.inf, -np.inf
     for rows in _strips(samples):
@@ -66,7 +79,11 @@ def _range(samples: "NDArray[Any]") -> tuple[float, float]:
         finite = strip[np.isfinite(strip)]
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    tops = (1.0, 255.0, 65535.0) if samples.dtype.kind == "f" else (255.0, 65535.0)
+    tops: tuple[float, ...] = (255.0, 65535.0)
+    if kind == "f":
+        tops = (1.0, *tops)
+    elif size < 4 or high > np.iinfo(samples.dtype).max / 2:
+        tops = (float(np.iinfo(samples.dtype).max),)
     usual = next((top for top in tops if low >= 0 and high <= top), None)
     return (low, high) if usual is None else (0.0, usual)
 

@@ -138,9 +138,9 @@ class Worker:
         ImageError
             If the entry cannot be decoded, or if the process ended during the request.
         """
-        line = _decode_line(preprocess, options.frames, options.max_pixels)
+        line = _decode_line(preprocess, options.frames, options.views, options.max_pixels)
         with self._exchange(line) as first:
-            answer = parse_decode_answer(first, options.frames)
+            answer = parse_decode_answer(first, options.frames, options.views)
             if isinstance(answer, ImageHeader):
                 return self._receive_image(answer, preprocess.size)
         raise ImageError(*self._failure(answer))
@@ -222,11 +222,11 @@ class Worker:
 
         from nsfwscan.decoding.pixels import DecodedImage
 
-        pixels = np.empty((header.frames, size, size, 3), np.uint8)
+        pixels = np.empty((header.frames + header.views, size, size, 3), np.uint8)
         stream: Any = self._process.answers
         if stream.readinto(pixels.data.cast("B")) != pixels.nbytes:
             raise self._ended()
-        return DecodedImage(pixels, header.width, header.height, header.format)
+        return DecodedImage(pixels, header.width, header.height, header.format, header.views)
 
     def _failure(self, failure: Failure) -> tuple[Reason, str]:
         if failure.out_of_memory:
@@ -258,5 +258,5 @@ def _user() -> tuple[int, ...]:
 
 
 @cache
-def _decode_line(preprocess: "Preprocess", frames: int, max_pixels: int) -> bytes:
-    return to_line(Decode(preprocess, frames, max_pixels))
+def _decode_line(preprocess: "Preprocess", frames: int, views: int, max_pixels: int) -> bytes:
+    return to_line(Decode(preprocess, frames, views, max_pixels))

@@ -109,10 +109,11 @@ def _decode(data: bytes, request: Decode) -> bytes:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, request.max_pixels // 2 + 1)
     try:
         found = decode_frames(
-            data, request.preprocess, frames=request.frames, max_pixels=request.max_pixels
-        )
-        header = ImageHeader(len(found.frames), found.width, found.height, found.format)
-        return b"".join([to_line(header), *(frame.tobytes() for frame in found.frames)])
+            data, request.preprocess, frames=request.frames, views=request.views,
+            max_pixels=request.max_pixels,
+        )  # fmt: skip
+        header = ImageHeader(found.frames, found.views, found.width, found.height, found.format)
+        return b"".join([to_line(header), *(square.tobytes() for square in found.squares)])
     except MemoryError:
         return to_line(_out_of_memory("decode"))
     except ImageError as error:

@@ -17,7 +17,7 @@ _DECIMALS = 6
 def score_images(
     images: Sequence[DecodedImage], predict: Callable[[Pixels], Probabilities], batch_size: int
 ) -> list[Score | ImageError]:
-    """Score images of one or more frames each.
+    """Score images of one or more frames and views each.
 
     Parameters
     ----------
@@ -48,4 +48,4 @@ def _score(image: DecodedImage, value: float) -> Score | ImageError:
     if math.isnan(value):
         return ImageError(Reason.UNSCORED, "the model returned no number for it")
     # Round before the comparison with the threshold, so that a record is consistent.
-    return Score(round(value, _DECIMALS), image.width, image.height, len(image.pixels))
+    return Score(round(value, _DECIMALS), image.width, image.height, image.frames, image.views)

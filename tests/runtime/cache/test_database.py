@@ -36,7 +36,7 @@ def test_a_file_that_is_not_a_cache_is_refused_and_unchanged(tmp_path: Path) -> 
 
 def test_a_cache_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
     path = altered(filled(tmp_path / "c"), "PRAGMA user_version = 99")
-    with pytest.raises(CacheError, match=r"another version of nsfwscan \(schema 99, expected 2\)"):
+    with pytest.raises(CacheError, match=r"another version of nsfwscan \(schema 99, expected 3\)"):
         open_database(path)
     assert path.exists()
 
@@ -101,18 +101,24 @@ def test_a_scan_waits_for_another_that_creates_the_cache(tmp_path: Path) -> None
     other.close()
 
 
-def test_a_cache_of_version_0_1_0_is_still_read(tmp_path: Path) -> None:
+_TO_SCHEMA_2 = ["ALTER TABLE score DROP COLUMN views", "PRAGMA user_version = 2"]
+_TO_SCHEMA_1 = [
+    *_TO_SCHEMA_2,
+    "ALTER TABLE score RENAME COLUMN key TO question",
+    "ALTER TABLE score RENAME TO verdict",
+    "ALTER TABLE file RENAME COLUMN address TO place",
+    "ALTER TABLE file RENAME TO place",
+    "PRAGMA user_version = 1",
+]
+
+
+@pytest.mark.parametrize("statements", [_TO_SCHEMA_1, _TO_SCHEMA_2], ids=["0.1.0", "schema 2"])
+def test_a_cache_of_an_earlier_version_is_still_read(tmp_path: Path, statements: list[str]) -> None:
     path = tmp_path / "c"
     with Cache(path) as cache:
         cache.store([(SHA256, SCORE)], KEY)
         cache.remember("a.jpg", OLD, SHA256, SHA1)
-    for statement in (
-        "ALTER TABLE score RENAME COLUMN key TO question",
-        "ALTER TABLE score RENAME TO verdict",
-        "ALTER TABLE file RENAME COLUMN address TO place",
-        "ALTER TABLE file RENAME TO place",
-        "PRAGMA user_version = 1",
-    ):
+    for statement in statements:
         altered(path, statement)
     hit = Hit(SCORE, SHA256, SHA1, earlier=True)
     for _ in range(2):

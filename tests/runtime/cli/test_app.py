@@ -467,7 +467,7 @@ def test_limits_frames_and_exact_apply(run: Run, photos: Path, model: Path) -> N
 
     frames = [Image.new("RGB", (40, 30), (20 * i, 0, 0)) for i in range(12)]
     frames[0].save(photos / "day.png", save_all=True, append_images=frames[1:])
-    assert record()["frames"] == 8
+    assert record()["frames"] == 12
     assert record("--frames", "3")["frames"] == 3
     assert record("--max-filesize", "10")["reason"] == "too-large"
     assert record("--max-pixels", "1199")["reason"] == "too-large"

@@ -23,7 +23,7 @@ from nsfwscan.sources.filetype import Kind
 
 SHA256, SHA1 = "a0" * 32, "1f" * 20
 FAILURE = Failure(Reason.TOO_LARGE, "no\nmemory \udcff", out_of_memory=True)
-HEADER = ImageHeader(3, 640, 480, "JPEG 2000")
+HEADER = ImageHeader(3, 2, 640, 480, "JPEG 2000")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ HEADER = ImageHeader(3, 640, 480, "JPEG 2000")
     [
         ReadFile("/new\nline \udcff.jpg", explicit=True, max_filesize=9, max_memory=float("inf")),
         ReadBytes(0, 1 << 30),
-        Decode(Preprocess(size=8, resize=9, jpeg_draft_margin=None), 4, 10**6),
+        Decode(Preprocess(size=8, resize=9, jpeg_draft_margin=None), 4, 2, 10**6),
     ],
 )
 def test_requests_round_trip(request_: ReadFile | ReadBytes | Decode) -> None:
@@ -44,14 +44,14 @@ def test_answers_round_trip() -> None:
     stamp = (1, 2, 3, -4, 5)
     for answer in (Digests(SHA256, SHA1, stamp), Digests(SHA256, SHA1, None), Kind.VIDEO, FAILURE):
         assert parse_read_answer(to_line(answer)) == answer
-    assert parse_decode_answer(to_line(HEADER), 3) == HEADER
-    assert parse_decode_answer(to_line(FAILURE), 3) == FAILURE
+    assert parse_decode_answer(to_line(HEADER), 3, 2) == HEADER
+    assert parse_decode_answer(to_line(FAILURE), 3, 2) == FAILURE
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        None, [], {}, "ready", ["Ready"], ["Digests"], ["ImageHeader", 1, 1, 1, "PNG"],
+        None, [], {}, "ready", ["Ready"], ["Digests"], ["ImageHeader", 1, 0, 1, 1, "PNG"],
         ["Digests", SHA256, SHA1], ["Digests", SHA256.upper(), SHA1, None],
         ["Digests", SHA256, SHA1[1:], None], ["Digests", SHA1, SHA256, None],
         ["Digests", SHA256, SHA1 + "\n", None], ["Digests", 1, SHA1, None],
@@ -78,7 +78,7 @@ def test_an_invalid_read_answer_is_refused(answer: object) -> None:
 )  # fmt: skip
 def test_an_invalid_image_header_is_refused(fields: list[object]) -> None:
     with pytest.raises(ProtocolError):
-        parse_decode_answer(json.dumps(["ImageHeader", *fields]).encode(), 3)
+        parse_decode_answer(json.dumps(["ImageHeader", *fields]).encode(), 3, 2)
 
 
 @given(st.binary(max_size=80) | st.recursive(
@@ -86,7 +86,7 @@ def test_an_invalid_image_header_is_refused(fields: list[object]) -> None:
     lambda inner: st.lists(inner, max_size=6), max_leaves=12,
 ).map(lambda value: json.dumps(value).encode()))  # fmt: skip
 def test_any_bytes_are_an_answer_or_a_protocol_error(line: bytes) -> None:
-    for parse in (parse_read_answer, lambda line: parse_decode_answer(line, 3)):
+    for parse in (parse_read_answer, lambda line: parse_decode_answer(line, 3, 2)):
         try:
             answer = parse(line)
         except ProtocolError:

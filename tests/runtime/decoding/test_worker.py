@@ -41,18 +41,23 @@ def photo(path: Path) -> Entry:
 
 
 def test_a_worker_and_this_process_decode_the_same_pixels(tmp_path: Path, worker: Worker) -> None:
-    frames = [Image.new("RGB", (40, 30), (i, 0, 0)) for i in range(9)]
+    frames = [Image.new("RGB", (40, 30), (20 * i, 0, 0)) for i in range(9)]
     frames[0].save(tmp_path / "b.png", save_all=True, append_images=frames[1:])
-    for entry in (photo(tmp_path / "a.jpg"), Entry(str(tmp_path / "b.png"), explicit=True)):
+    load_photo("coffee.png").resize((300, 100)).save(tmp_path / "c.jpg")
+    others = [Entry(str(tmp_path / name), explicit=True) for name in ("b.png", "c.jpg")]
+    for entry in (photo(tmp_path / "a.jpg"), *others):
         seen = worker.read(entry, OPTIONS)
         data = Path(entry.location).read_bytes()
         assert isinstance(seen, Digests)
         assert seen.stamp == stamp_of(Path(entry.location).stat())
         image = worker.decode(PREPROCESS, OPTIONS)
-        own = decode(data, PREPROCESS, frames=OPTIONS.frames, max_pixels=OPTIONS.max_pixels)
+        own = decode(
+            data, PREPROCESS, frames=OPTIONS.frames, views=OPTIONS.views,
+            max_pixels=OPTIONS.max_pixels,
+        )  # fmt: skip
         assert np.array_equal(image.pixels, own.pixels)
-        assert (image.width, image.height, image.format) == (
-            own.width, own.height, own.format,
+        assert (image.width, image.height, image.format, image.views) == (
+            own.width, own.height, own.format, own.views,
         )  # fmt: skip
 
 
@@ -324,7 +329,7 @@ def test_an_invalid_answer_is_a_crash(
 def test_an_unexpected_number_of_frames_is_a_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: str
 ) -> None:
-    head = f'["ImageHeader", {frames}, 1, 1, "PNG"]'
+    head = f'["ImageHeader", {frames}, 0, 1, 1, "PNG"]'
     digests = f'["Digests", "{"a" * 64}", "{"b" * 40}", null]'
     speaks = (
         "import sys; sys.stdin.readline()\n"

@@ -23,7 +23,7 @@ from nsfwscan.limits import MAX_MEMORY
 from nsfwscan.sources.filetype import Kind
 
 PREPROCESS = Preprocess(size=16, jpeg_draft_margin=None)
-DECODING = Decode(PREPROCESS, 1, 10**6)
+DECODING = Decode(PREPROCESS, 1, 0, 10**6)
 
 MAIN = "from nsfwscan.decoding.worker_main import main; main()"
 
@@ -51,7 +51,7 @@ def test_an_image_is_read_and_decoded(tmp_path: Path) -> None:
     )
     assert ready + b"\n" == READY
     assert isinstance(parse_read_answer(seen), Digests)
-    assert parse_decode_answer(head, 1) == ImageHeader(1, 600, 400, "JPEG")
+    assert parse_decode_answer(head, 1, 0) == ImageHeader(1, 0, 600, 400, "JPEG")
     own = decode(data, PREPROCESS)
     assert np.array_equal(np.frombuffer(pixels, np.uint8).reshape(own.pixels.shape), own.pixels)
 
@@ -80,5 +80,5 @@ def test_problems_have_stable_words(tmp_path: Path) -> None:
     _, _, answer, missing = spoken(
         reading(tmp_path / "a.jpg", False, 100), DECODING, reading(tmp_path / "b.jpg", True, 100)
     ).splitlines()
-    assert isinstance(parse_decode_answer(answer, 1), Failure)
+    assert isinstance(parse_decode_answer(answer, 1, 0), Failure)
     assert parse_read_answer(missing) == Failure(Reason.NOT_FOUND, "no such file or folder")

@@ -1,0 +1,116 @@
+"""Leave out the parts of a file that its image does not depend on.
+
+Pillow refuses an image over damaged or large metadata that no viewer looks at.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+
+_PROFILE_BYTES = 1 << 20  # Pillow refuses larger ones
+
+_PNG_SIGNATURE_BYTES = 8
+_PNG_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}
+"""Chunks that are kept, by their only valid length."""
+_PNG_FRAMES = {b"acTL", b"fcTL", b"fdAT"}
+_PNG_TRANSPARENCY = {0: 2, 2: 6}
+"""The length of tRNS by colour type; a palette has any."""
+_PALETTE = 3
+
+_JPEG_KEPT = {
+    0xE0: (b"JFIF\0", 14),
+    0xE1: (b"Exif\0\0", 6),
+    0xE2: (b"ICC_PROFILE\0", 14),
+    0xEE: (b"Adobe", 12),
+}
+"""Application segments that are kept: how they begin, and their least length."""
+_START_OF_SCAN, _COMMENT = 0xDA, 0xFE
+
+
+def essential_parts(data: bytes, plugin: str) -> bytes:
+    """Return a file without its metadata, or `data` itself if there is nothing to leave out.
+
+    Parameters
+    ----------
+    data
+        The bytes of the file.
+    plugin
+        Pillow's name of its format. Files other than PNG and JPEG stay as they are.
+    """
+    parts: Callable[[bytes], Iterator[bytes]] | None
+    parts = {"PNG": _png_parts, "JPEG": _jpeg_parts}.get(plugin)
+    if parts is None:
+        return data
+    kept = b"".join(parts(data))
+    return data if len(kept) == len(data) else kept
+
+
+def _png_parts(data: bytes) -> Iterator[bytes]:
+    """Yield the signature and the chunks to keep (PNG 3, section 5)."""
+    yield data[:_PNG_SIGNATURE_BYTES]
+    animated = b"fcTL" in data
+    kind = data[25] if len(data) > 25 else 0
+    position = _PNG_SIGNATURE_BYTES
+    while len(head := data[position : position + 8]) == 8:
+        name = head[4:]
+        end = position + 12 + int.from_bytes(head[:4], "big")
+        chunk = data[position:end]
+        is_critical = not name[0] & 0x20
+        if is_critical or (name in _PNG_FRAMES and animated) or _is_sound(name, chunk, kind):
+            yield chunk
+        position = end
+    yield data[position:]
+
+
+def _is_sound(name: bytes, chunk: bytes, kind: int) -> bool:
+    """Whether a chunk of metadata says something about the image, and is not damaged."""
+    body = chunk[8:-4]
+    if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+        return False
+    if name == b"tRNS":
+        return kind == _PALETTE or len(body) == _PNG_TRANSPARENCY.get(kind)
+    if name == b"iCCP":
+        return _is_small_profile(body)
+    return name == b"eXIf" or len(body) == _PNG_LENGTHS.get(name)
+
+
+def _is_small_profile(body: bytes) -> bool:
+    _, found, packed = body.partition(b"\0")
+    try:
+        unpacked = zlib.decompressobj().decompress(packed[1:], _PROFILE_BYTES)
+    except zlib.error:
+        return False
+    return bool(found) and 0 < len(unpacked) < _PROFILE_BYTES
+
+
+def _jpeg_parts(data: bytes) -> Iterator[bytes]:
+    """Yield the segments to keep, and everything from the first scan on (ITU-T T.81, B.1.1)."""
+    yield data[:2]
+    position, seen = 2, set[int]()
+    while len(head := data[position : position + 4]) == 4 and head[0] == 0xFF:
+        marker = head[1]
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        if marker == _START_OF_SCAN or marker < 0xC0 or 0xD0 <= marker <= 0xD9:
+            break
+        (length,) = struct.unpack(">H", head[2:])
+        end = position + 2 + length
+        if _is_kept(marker, data[position + 4 : end], seen):
+            yield data[position:end]
+        position = end
+    yield data[position:]
+
+
+def _is_kept(marker: int, body: bytes, seen: set[int]) -> bool:
+    if marker == _COMMENT:
+        return False
+    if not 0xE0 <= marker <= 0xEF:
+        return True
+    start, least = _JPEG_KEPT.get(marker, (b"", 1 << 16))
+    kept = body.startswith(start) and len(body) >= least
+    if marker == 0xE1:  # browsers go by the first EXIF data
+        kept = kept and marker not in seen
+    if kept:
+        seen.add(marker)
+    return kept

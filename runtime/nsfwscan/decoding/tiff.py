@@ -1,0 +1,97 @@
+"""Read the layouts of TIFF that Pillow reads wrongly, or not at all, with tifffile."""
+
+import io
+from collections.abc import Callable
+
+from PIL import Image, TiffImagePlugin
+
+from nsfwscan.decoding.rgb import to_8_bits
+from nsfwscan.errors import ImageError, Reason
+
+_SIGNED, _FLOAT = 2, 3  # sample formats (TIFF 6.0, section 19)
+_UNCOMPRESSED, _SEPARATE, _WHITE_IS_ZERO = 1, 2, 0
+_PHOTOMETRICS = {0: 1, 1: 1, 2: 3}
+"""Channels of colour by photometric interpretation: white is zero, black is zero, RGB."""
+_ALPHA = {1, 2}  # extra samples
+
+
+CheckSize = Callable[[tuple[int, int]], None]
+
+
+def is_misread(image: Image.Image) -> bool:
+    """Whether an opened image is a TIFF whose samples Pillow would read wrongly."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    tags = image.tag_v2
+    bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
+    kind = max(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,)))
+    compressed = tags.get(TiffImagePlugin.COMPRESSION, 1) != _UNCOMPRESSED
+    return (
+        kind == _SIGNED
+        or (bits > 8 and tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE)
+        or (bits > 8 and tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO)
+        or (bits == 32 and kind != _FLOAT)
+        or (kind == _FLOAT and compressed and tags.prefix == b"MM")
+    )
+
+
+def read_page(data: bytes, page: int, check_size: CheckSize, *, alone: bool = False) -> Image.Image:
+    """Read a page as an image of 8 bits, not turned upright.
+
+    Parameters
+    ----------
+    data
+        The bytes of the file.
+    page
+        The number of the page, from 0.
+    check_size
+        Raises ImageError if width x height are too many pixels.
+    alone
+        Whether a file with further pages is refused.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode L, LA, RGB or RGBA. ``info`` has its profile, and EXIF data with its orientation.
+
+    Raises
+    ------
+    ImageError
+        If tifffile does not read it, or it has other colours.
+    """
+    import numpy as np
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            further = len(file.pages) > 1
+            found = file.pages[page].aspage()
+            check_size((found.imagewidth, found.imagelength))
+            array = np.asarray(found.asarray())
+            tags = {tag.code: tag.value for tag in found.tags}
+    except ImageError:
+        raise
+    except Exception as error:
+        detail = f"this variety of TIFF is not decoded ({str(error)[:200]})"
+        raise ImageError(Reason.UNSUPPORTED, detail) from error
+    if alone and further:
+        raise ImageError(Reason.UNSUPPORTED, "pages of this variety of TIFF are not decoded")
+    colours = _PHOTOMETRICS.get(int(tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, -1)), 0)
+    if array.ndim == 2:
+        array = array[..., np.newaxis]
+    elif tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE:
+        array = np.moveaxis(array, 0, -1)
+    if array.ndim != 3 or not colours or array.shape[-1] < colours:
+        raise ImageError(Reason.UNSUPPORTED, "a TIFF with these colours is not decoded; convert it")
+    extra = np.atleast_1d(tags.get(TiffImagePlugin.EXTRASAMPLES, ()))
+    channels = colours + (len(extra) > 0 and int(extra[0]) in _ALPHA)
+    samples = to_8_bits(array[..., :channels])
+    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO:
+        samples[..., 0] = 255 - samples[..., 0]
+    image = Image.fromarray(samples[..., 0] if channels == 1 else np.ascontiguousarray(samples))
+    exif = Image.Exif()
+    exif[274] = int(tags.get(274, 1))
+    image.info["exif"] = exif.tobytes()
+    if isinstance(profile := tags.get(TiffImagePlugin.ICCPROFILE), bytes):
+        image.info["icc_profile"] = profile
+    return image

@@ -1,0 +1,84 @@
+import io
+import itertools
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import tifffile
+from helpers import encoded, load_photo
+from numpy.typing import NDArray
+from PIL import Image
+
+from nsfwscan import Preprocess, decode
+
+SMALL = Preprocess(size=32)
+PHOTO = load_photo("coffee.png").resize((96, 64))
+TOPS = {"u1": 255, "u2": 65535, "i2": 32767, "u4": 2**32 - 1, "f2": 1, "f4": 1, "f8": 1}
+KINDS = ["grey", "white is zero", "grey and alpha", "RGB", "RGBA", "RGBa", "RGBX"]
+EXTRA = {"grey and alpha": "unassalpha", "RGBA": "unassalpha", "RGBa": "assocalpha",
+         "RGBX": "unspecified"}  # fmt: skip
+
+
+def samples_of(kind: str, dtype: str) -> NDArray[Any]:
+    """Return (H, W) or (H, W, channels): the photo, opaque or with a channel without meaning."""
+    grey = "RGB" not in kind
+    light = np.asarray(PHOTO.convert("L") if grey else PHOTO) / 255
+    if kind == "white is zero":
+        light = 1 - light
+    if kind in EXTRA:
+        fourth = np.full((*light.shape[:2], 1), 0.5 if kind == "RGBX" else 1.0)
+        light = np.concatenate([light.reshape(*light.shape[:2], -1), fourth], axis=-1)
+    values = light * TOPS[dtype]
+    return (values if dtype[0] == "f" else np.rint(values)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", TOPS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_layout_shows_the_photo(kind: str, dtype: str) -> None:
+    """Another program writes the files: planes, byte orders, compressions, predictors."""
+    shown = PHOTO if "RGB" in kind else PHOTO.convert("L")
+    wanted = decode(encoded(shown, "PNG"), SMALL).pixels.astype(int)
+    compressions = ((None, False), ("zlib", False), ("zlib", True))
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    for planes, order, (compression, predictor), tile in itertools.product(
+        ("contig", "separate"), orders, compressions, (None, (16, 16))
+    ):
+        values = samples_of(kind, dtype)
+        if (predictor and dtype[0] == "f") or (planes == "separate" and values.ndim == 2):
+            continue
+        options: dict[str, Any] = {"photometric": "rgb" if "RGB" in kind else "minisblack"}
+        if kind == "white is zero":
+            options["photometric"] = "miniswhite"
+        if kind in EXTRA:
+            options["extrasamples"] = [EXTRA[kind]]
+        if values.ndim == 3:
+            options["planarconfig"] = planes
+            values = np.moveaxis(values, 2, 0) if planes == "separate" else values
+        buffer = io.BytesIO()
+        tifffile.imwrite(
+            buffer, np.ascontiguousarray(values), byteorder=order, compression=compression,
+            predictor=predictor, tile=tile, metadata=None, **options,
+        )  # fmt: skip
+        layout = (planes, order, compression, predictor, tile)
+        found = decode(buffer.getvalue(), SMALL)
+        assert found.format == "TIFF"
+        assert np.abs(found.pixels - wanted).mean() < 2, layout
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_pages_that_pillow_misreads_keep_orientation_and_order(orientation: int) -> None:
+    buffer = io.BytesIO()
+    planes = np.ascontiguousarray(np.moveaxis(samples_of("RGB", "u2"), 2, 0))
+    tag = (274, "H", 1, orientation, True)
+    with tifffile.TiffWriter(buffer) as writer:
+        for page in (planes, planes[::-1]):
+            writer.write(
+                page, photometric="rgb", planarconfig="separate", metadata=None, extratags=[tag]
+            )
+    found = decode(buffer.getvalue(), SMALL, frames=4)
+    assert (found.width, found.height) == ((96, 64) if orientation == 1 else (64, 96))
+    assert found.frames == 2
+    upright = PHOTO if orientation == 1 else PHOTO.transpose(Image.Transpose.ROTATE_270)
+    wanted = decode(encoded(upright, "PNG"), SMALL).pixels[0].astype(int)
+    assert np.abs(found.pixels[0] - wanted).max() <= 1
+    assert np.abs(found.pixels[1] - wanted[..., ::-1]).max() <= 1
