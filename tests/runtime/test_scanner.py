@@ -100,7 +100,7 @@ def test_each_unusable_file_has_one_record_with_its_reason(
         "liar.txt": photo,
         "note.txt": b"note",
         "clip.mp4": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2",
-        "image.dng": b"II*\0\x08\0\0\0\0\0\0\0\0\0",
+        "image.dng": b"II*\0\x08\0\0\0\1\0\x0f\1\2\0\1\0\0\0\0\0\0\0\0\0\0\0",
         "new\nline.jpg": photo,
     }
     for name, data in files.items():

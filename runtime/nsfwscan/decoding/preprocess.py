@@ -23,7 +23,7 @@ from functools import cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.decoding.colour import Transform, profile_of, transform_of
@@ -31,6 +31,7 @@ from nsfwscan.decoding.deep import planes_of
 from nsfwscan.decoding.essential import essential_parts
 from nsfwscan.decoding.failures import image_error, why_unidentified
 from nsfwscan.decoding.frames import DistinctFrames
+from nsfwscan.decoding.orientation import SWAPPING, orientation_of, upright
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.psd import has_transparency
 from nsfwscan.decoding.rgb import to_rgb
@@ -43,8 +44,6 @@ from nsfwscan.sources.filetype import FORMATS, HEAD_BYTES, Format, sniff
 
 if TYPE_CHECKING:
     from nsfwscan.decoding.pixels import DecodedImage
-
-_SWAPPING_ORIENTATIONS = frozenset({5, 6, 7, 8})
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +233,10 @@ def image_frames(
     return DecodedFrames(squares, 0 if animated else len(squares) - 1, *size, name)
 
 
+_HEIF_BRAND = b"mif1"
+"""A major brand that the plugin knows. The compatible brands say what the file is."""
+
+
 def _open(data: bytes, plugin: str, name: str) -> Image.Image:
     """Open an image; `name` is that of its format in messages.
 
@@ -244,6 +247,7 @@ def _open(data: bytes, plugin: str, name: str) -> Image.Image:
     """
     if plugin == "HEIF":
         _register_heif()
+        data = data[:8] + _HEIF_BRAND + data[12:]
     try:
         return Image.open(io.BytesIO(data), formats=[plugin])
     except UnidentifiedImageError as error:
@@ -275,6 +279,7 @@ def _distinct_frames(
 ) -> tuple[tuple[int, int], list[Image.Image]]:
     """Return the size of the frame on show, and the frames that differ most."""
     size, chosen = None, DistinctFrames(most)
+    transform = _transform(image, preprocess, data)
     first = image.tell()  # of a HEIF collection, the primary image
     others = range(int("default_image" in image.info), getattr(image, "n_frames", 1))
     for index in chain([first], (index for index in others if index != first)):
@@ -282,10 +287,10 @@ def _distinct_frames(
             image.seek(index)
             _limit(image.size, max_pixels)
         page = _page(image, data, max_pixels)
-        transform = _transform(page, preprocess, b"")
-        shown = _load(page, preprocess, transform)
+        if page.format != image.format or image.format == "TIFF":  # each page has its own colours
+            transform = _transform(page, preprocess, b"")
+        shown, source = _source(page, preprocess, transform)
         size = size or shown
-        source = _source(page, transform, b"")
         chosen.add(source, partial(_square, source, preprocess, transform))
     return cast("tuple[int, int]", size), chosen.squares
 
@@ -305,10 +310,9 @@ def _still(
     """Return an image's size as displayed, its square, and the squares of its views."""
     image = _page(image, data, max_pixels)
     transform = _transform(image, preprocess, data)
-    size = _load(image, preprocess, transform)
-    if image.format == "PSD" and image.mode == "RGBA" and not has_transparency(data):
-        image = image.convert("RGB")
-    source = _source(image, transform, data)
+    size, source = _source(
+        image, preprocess, transform, b"" if "default_image" in image.info else data
+    )
     boxes = [None, *views_of(source.size, views)]
     return size, [_square(source, preprocess, transform, box) for box in boxes]
 
@@ -316,7 +320,7 @@ def _still(
 def _load(
     image: Image.Image, preprocess: Preprocess, transform: Transform | None
 ) -> tuple[int, int]:
-    """Load an image, which the decoder of a JPEG reduces; return its full size as displayed."""
+    """Load an image, which the decoder of a JPEG reduces; return its full size as stored."""
     full, margin = None, preprocess.jpeg_draft_margin
     if transform is not None and transform.is_strong:
         margin = None
@@ -327,50 +331,25 @@ def _load(
     image.load()  # some formats store EXIF data after the pixels, others rotate while loading
     if xmp is not None:
         image.info["xmp"] = xmp
-    width, height = full or image.size
-    return (height, width) if _orientation(image) in _SWAPPING_ORIENTATIONS else (width, height)
+    return full or image.size
 
 
-_TO_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""The transposition that makes an image upright, by EXIF orientation (Exif 2.32, tag 0x0112)."""
+def _source(
+    image: Image.Image, preprocess: Preprocess, transform: Transform | None, data: bytes = b""
+) -> tuple[tuple[int, int], Image.Image]:
+    """Return the size of an image as displayed, and the image loaded, upright and opaque.
 
-
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1-8; 1 if it is missing or invalid.
-
-    Browsers go by EXIF data alone, so `Image.getexif`, which falls back on XMP, does not do.
+    Its colours are sRGB, or those of the space of a weak transform.
     """
-    stored = image.info.get("exif")
-    try:
-        if isinstance(stored, bytes):
-            exif = Image.Exif()
-            exif.load(stored)
-            orientation = exif.get(ExifTags.Base.Orientation)
-        else:
-            orientation = getattr(image, "tag_v2", {}).get(ExifTags.Base.Orientation)
-    except Exception:  # noqa: BLE001 - damaged EXIF data raises anything; the pixels may be intact
-        return 1
-    return orientation if isinstance(orientation, int) and orientation in _TO_UPRIGHT else 1
-
-
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    return image if orientation == 1 else image.transpose(_TO_UPRIGHT[orientation])
-
-
-def _source(image: Image.Image, transform: Transform | None, data: bytes) -> Image.Image:
-    """Return a loaded image, upright and opaque: in sRGB, or in the space of a weak transform."""
-    orientation = _orientation(image)
+    width, height = _load(image, preprocess, transform)
+    orientation = orientation_of(image)
+    size = (height, width) if orientation in SWAPPING else (width, height)
+    if image.format == "PSD" and image.mode == "RGBA" and not has_transparency(data):
+        image = image.convert("RGB")
     if transform is not None and transform.is_strong:
-        return _upright(_converted(image, transform, data), orientation)
-    return _opaque(_upright(image, orientation), "RGB" if transform is None else transform.mode)
+        return size, upright(_converted(image, transform, data), orientation)
+    mode = "RGB" if transform is None else transform.mode
+    return size, _opaque(upright(image, orientation), mode)
 
 
 def _square(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
+from typing import Literal
 
 HEAD_BYTES = 512
 """Number of leading bytes that `sniff` and `kind_of` need."""
@@ -81,8 +82,11 @@ def _brands(head: bytes) -> frozenset[bytes]:
 
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIF_BRANDS = frozenset(
-    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-)
+    {
+        b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2",
+        b"miaf", b"msf1",
+    }
+)  # fmt: skip
 
 
 def _is_avif(head: bytes) -> bool:
@@ -104,22 +108,68 @@ def _is_bmp(head: bytes) -> bool:
     }  # fmt: skip
 
 
-def _is_ico(head: bytes) -> bool:
+def _is_icon(head: bytes, kind: int) -> bool:
+    """Whether a file is a Windows icon (kind 1) or cursor (kind 2)."""
     count = int.from_bytes(head[4:6], "little")
     offset = int.from_bytes(head[18:22], "little")
     return (
-        head[:4] == b"\0\0\1\0"
+        head[:4] == bytes((0, 0, kind, 0))
         and 0 < count < 256
         and head[9:10] == b"\0"
         and offset >= (6 + 16 * count)
     )
 
 
-_PNM = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+\d+\s")
+_SPACE = rb"(?:\s|#[^\n]*\n)"
+_SIDES = rb"%b+\d+%b+\d+" % (_SPACE, _SPACE)
+_PNM = re.compile(
+    rb"P(?:1%(sides)b%(space)b[01\s]*(?:#|\Z)|4%(sides)b\s"
+    rb"|[23]%(sides)b%(space)b+\d+%(space)b[\d\s]*(?:#|\Z)|[56]%(sides)b%(space)b+\d+\s)"
+    % {b"sides": _SIDES, b"space": _SPACE}
+)
+"""The whole header. The samples of P1, P2 and P3 are text of digits."""
 
 
 def _is_pnm(head: bytes) -> bool:
     return _PNM.match(head) is not None
+
+
+def _is_qoi(head: bytes) -> bool:
+    return head[:4] == b"qoif" and head[12:13] in {b"\3", b"\4"} and head[13:14] in {b"\0", b"\1"}
+
+
+def _is_flif(head: bytes) -> bool:
+    # The channels and the animation, then the bytes of a channel as a digit.
+    return head[:4] == b"FLIF" and re.match(rb"[134ACDQSTacd][012]", head[4:6]) is not None
+
+
+def _is_apple_icon(head: bytes) -> bool:
+    size, first = (int.from_bytes(head[i : i + 4], "big") for i in (4, 12))
+    # Four characters of text are a larger number.
+    return head[:4] == b"icns" and 8 <= first <= size - 8 and size < 1 << 29
+
+
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
+"""Characters that text does not contain."""
+
+
+def _is_jpeg_xl(head: bytes) -> bool:
+    bare = head[:2] == b"\xff\n" and re.search(rb"[\0-\x08\x0e-\x1f\x7f-\xff]", head[2:])
+    return bool(bare) or head.startswith(b"\0\0\0\x0cJXL \r\n\x87\n")
+
+
+_RAW_TAGS = frozenset({271, 330, 33421, 33422, 50706})
+"""Maker, further images, sensor data and DNG: tags of the first directory of camera raw files."""
+
+
+def _is_raw_tiff(head: bytes) -> bool:
+    """Whether the first directory of a TIFF is that of a camera raw file, which begins with it."""
+    order: Literal["little", "big"] = "little" if head[:1] == b"I" else "big"
+    place = int.from_bytes(head[4:8], order)
+    entries = int.from_bytes(head[place : place + 2], order)
+    tags = (int.from_bytes(head[i : i + 2], order)
+            for i in range(place + 2, min(place + 2 + 12 * entries, len(head)), 12))  # fmt: skip
+    return not _RAW_TAGS.isdisjoint(tags)
 
 
 def _is_canon_raw(head: bytes) -> bool:
@@ -147,16 +197,20 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format("Photoshop", "PSD", (".psd",), _starts(b"8BPS\0\1")),
     Format("PNM", "PPM", (".ppm", ".pgm", ".pbm", ".pnm"), _is_pnm),
-    Format("ICO", "ICO", (".ico",), _is_ico),
-    Format("JPEG XL", None, (".jxl",), _starts(b"\xff\n", b"\0\0\0\x0cJXL \r\n\x87\n")),
+    Format("ICO", "ICO", (".ico",), lambda head: _is_icon(head, 1)),
+    Format("Windows cursor", None, (".cur",), lambda head: _is_icon(head, 2)),
+    Format("JPEG XL", None, (".jxl",), _is_jpeg_xl),
     Format("JPEG XR", None, (".jxr", ".wdp", ".hdp"), _starts(b"II\xbc\1")),
     Format("OpenEXR", None, (".exr",), _starts(b"v/1\1")),
     Format("DDS", None, (".dds",), _starts(b"DDS |\0\0\0")),
-    Format("QOI", None, (".qoi",), _starts(b"qoif")),
+    Format("QOI", None, (".qoi",), _is_qoi),
+    Format("PAM", None, (".pam",), _starts(b"P7\n")),
+    Format("PFM", None, (".pfm",), _starts(b"PF\n", b"Pf\n")),
+    Format("Radiance HDR", None, (".hdr", ".rgbe"), _starts(b"#?RADIANCE\n", b"#?RGBE\n")),
     Format("BPG", None, (".bpg",), _starts(b"BPG\xfb")),
-    Format("FLIF", None, (".flif",), _starts(b"FLIF")),
+    Format("FLIF", None, (".flif",), _is_flif),
     Format("Photoshop large document", None, (".psb",), _starts(b"8BPS\0\2")),
-    Format("Apple icon", None, (".icns",), _starts(b"icns")),
+    Format("Apple icon", None, (".icns",), _is_apple_icon),
     Format("SGI", None, (".sgi", ".rgb", ".rgba", ".bw"), _starts(b"\1\xda\0\1", b"\1\xda\1\1")),
     Format("PCX", None, (".pcx",), _starts(b"\n\2\1", b"\n\3\1", b"\n\5\1")),
     Format("TGA", None, (".tga",), lambda _: False),  # no signature in its header
@@ -216,13 +270,13 @@ def sniff(head: bytes, name: str = "") -> Format | None:
     head
         The file's first `HEAD_BYTES` bytes.
     name
-        The file's name. A TIFF file with an extension of a camera raw format is not an image: most
-        camera raw files are TIFF files with sensor data.
+        The file's name. A TIFF file with an extension and a directory of a camera raw format is not
+        an image: most camera raw files are TIFF files with sensor data.
     """
     for row in FORMATS:
         if row.matches(head):
-            is_raw = row.name == "TIFF" and _kind_by_name(name) is Kind.CAMERA_RAW
-            return None if is_raw else row
+            named_raw = row.name == "TIFF" and _kind_by_name(name) is Kind.CAMERA_RAW
+            return None if named_raw and _is_raw_tiff(head) else row
     return None
 
 
@@ -250,10 +304,8 @@ def kind_of(head: bytes, name: str = "") -> Kind:
     for kind, signatures in _SIGNATURES:
         if head.startswith(signatures):
             return kind
+    is_text = _CONTROL.search(head) is None
     by_name = _kind_by_name(name)
-    if by_name is not None:
-        return by_name
-    if head.startswith(b"PK\3\4"):
-        return Kind.ARCHIVE
-    # Text contains no control characters except white space.
-    return Kind.OTHER if re.search(rb"[\0-\x08\x0e-\x1f]", head) else Kind.TEXT
+    if is_text and by_name in {Kind.VIDEO, Kind.AUDIO, None}:
+        return Kind.TEXT  # also TypeScript
+    return by_name or (Kind.ARCHIVE if head.startswith(b"PK\3\4") else Kind.OTHER)

@@ -1,3 +1,5 @@
+import struct
+
 import pytest
 from helpers import PHOTOS, encoded
 from hypothesis import given
@@ -37,6 +39,19 @@ def test_images_are_recognised_by_content(name: str, plugin: str) -> None:
         (b"8BPS\0\1" + bytes(20), "Photoshop"),
         (b"\xff\x0a\xfa\x7f", "JPEG XL"),
         (b"II+\0" + bytes(12), "TIFF"),
+        (b"\0\0\0\x1cftypmif2\0\0\0\0mif2miaf", "HEIF"),
+        (b"\0\0\0\x18ftypmiaf\0\0\0\0miaf", "HEIF"),
+        (b"qoif" + struct.pack(">2I2B", 9, 9, 3, 0), "QOI"),
+        (b"FLIF31\0\0\0", "FLIF"),
+        (b"icns" + struct.pack(">I4sI", 1000, b"ic07", 992), "Apple icon"),
+        (b"\0\0\2\0\1\0\x20\x20\0\0\0\0\0\0" + struct.pack("<2I", 9, 22), "Windows cursor"),
+        (b"P7\nWIDTH 2\n", "PAM"),
+        (b"PF\n2 2\n-1.0\n", "PFM"),
+        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", "Radiance HDR"),
+        (b"P1 # text\n2 2\n0 1\n1 0", "PNM"),
+        (b"P3\n2 1 255\n0 0 0 9 9 9", "PNM"),
+        (b"P4 8 1 \xff", "PNM"),
+        (b"P6 2 1 255\nabcdef", "PNM"),
     ],
 )
 def test_headers_are_recognised(head: bytes, name: str) -> None:
@@ -64,6 +79,8 @@ def test_headers_are_recognised(head: bytes, name: str) -> None:
         (b"PK\3\4", "x", Kind.ARCHIVE),
         (b"<svg xmlns", "x.svg", Kind.VECTOR),
         (b"Dear all,\n", "letter", Kind.TEXT),
+        (b"export const a = 1;\n", "a.ts", Kind.TEXT),
+        (b"G@\0\x10\0" + bytes(183) + b"G", "a.ts", Kind.VIDEO),
         (b"\x7fELF\2\1\1\0", "x", Kind.OTHER),
     ],
 )
@@ -73,13 +90,30 @@ def test_other_files_have_a_kind(head: bytes, name: str, kind: Kind) -> None:
 
 
 def test_a_tiff_with_a_camera_raw_extension_is_camera_raw() -> None:
-    data = encoded(Image.new("RGB", (4, 4)), "TIFF")
+    data = encoded(Image.new("RGB", (4, 4)), "TIFF", tiffinfo={271: "a maker of cameras"})
     assert sniff(data, "x.tif") is not None
     assert sniff(data, "x.NEF") is None
     assert kind_of(data, "x.NEF") is Kind.CAMERA_RAW
+    data = encoded(Image.new("RGB", (4, 4)), "TIFF")
+    for name in ("x.NEF", "x.dng", "x.cap"):
+        assert sniff(data, name) is not None
 
 
-@pytest.mark.parametrize("text", [b"BMW is a maker of cars", b"P1 is a runway", b"GIF is a format"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"BMW is a maker of cars",
+        b"P1 is a runway",
+        b"GIF is a format",
+        b"P1 2 3 and more",
+        b"P2 2 2 of",
+        b"P3 1 2 3 go",
+        b"icns are icons of a system",
+        b"FLIF is a format",
+        b"qoif is a signature",
+        b"\xff\nis a character and a line",
+    ],
+)
 def test_text_that_begins_like_an_image_is_not_an_image(text: bytes) -> None:
     assert sniff(text) is None
 
