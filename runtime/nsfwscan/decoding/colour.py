@@ -54,6 +54,26 @@ _HLG_NITS, _HLG_GAMMA = 1000, 1.2  # of the reference display (ITU-R BT.2100)
 _KNEE = 0.8  # of SDR white, from where brighter light is compressed
 
 
+def _profile_of_bmp(data: bytes) -> bytes:
+    """Return the profile that a version 5 header embeds (Windows GDI, BITMAPV5HEADER)."""
+    size, space = data[14:18], data[70:74]
+    if size != b"\x7c\0\0\0" or space != b"DEBM":
+        return b""
+    offset, length = struct.unpack_from("<2I", data.ljust(138, b"\0"), 126)
+    return data[14 + offset : 14 + offset + length]
+
+
+def _profile_of_jpeg_2000(data: bytes) -> bytes:
+    """Return the profile in a colour specification box (ISO 15444-1, I.5.3.3)."""
+    place = data.find(b"colr\2")
+    length = int.from_bytes(data[place - 4 : place], "big") if place >= 4 else 0
+    return data[place + 7 : place - 4 + length]
+
+
+_EMBEDDED = {"BMP": _profile_of_bmp, "DIB": _profile_of_bmp, "JPEG2000": _profile_of_jpeg_2000}
+"""Where Pillow does not look."""
+
+
 def profile_of(image: Image.Image, data: bytes = b"") -> bytes | None:
     """Return the ICC profile of an image's colours; None if they are sRGB or unknown.
 
@@ -65,6 +85,8 @@ def profile_of(image: Image.Image, data: bytes = b"") -> bytes | None:
         The bytes of its file, which say more than Pillow does.
     """
     icc = image.info.get("icc_profile")
+    if image.format in _EMBEDDED:
+        icc = _EMBEDDED[image.format](data)
     icc = icc if isinstance(icc, bytes) and icc else None
     if image.format != "PNG":
         return icc or _of_numbers(_numbers_of_container(image, data))

@@ -1,8 +1,12 @@
 """Read all 16 bits of samples, of which Pillow keeps the upper 8 in images of several channels."""
 
 import io
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _LOWER = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
 """Raw modes that take the upper byte of each sample, and those that take the lower one instead."""
@@ -27,8 +31,11 @@ def planes_of(image: Image.Image, data: bytes) -> list[Image.Image]:
     """
     import numpy as np  # slow to import, and rarely needed
 
+    samples: NDArray[Any]
+    key = image.info.get("transparency")
     if image.mode.startswith("I;16"):
-        return [Image.fromarray(np.asarray(image).astype(np.uint16))]
+        grey = np.asarray(image).astype(np.uint16)
+        return [Image.fromarray(_without_colour(grey, grey == key))]
     if image.format != "PNG" or not data:
         return []
     with Image.open(io.BytesIO(data), formats=["PNG"]) as upper:
@@ -45,7 +52,36 @@ def planes_of(image: Image.Image, data: bytes) -> list[Image.Image]:
         else:
             return []
     if samples.shape[-1] in {2, 4}:
-        alpha = samples[..., -1:] / np.float32(65535)
-        flat = 65535 + alpha * (samples[..., :-1] - np.float32(65535))
-        samples = np.rint(flat).astype(np.uint16)
+        samples, alpha = samples[..., :-1], samples[..., -1:]
+        if alpha.any():  # else it is not transparency, see `nsfwscan.decoding.rgb.to_rgb`
+            flat = 65535 + alpha / np.float32(65535) * (samples - np.float32(65535))
+            samples = np.rint(flat).astype(np.uint16)
+    if isinstance(key, tuple):
+        samples = _without_colour(samples, (samples == key).all(axis=-1))
     return [Image.fromarray(samples[..., i]) for i in range(samples.shape[-1])]
+
+
+def _without_colour(samples: "NDArray[Any]", clear: Any) -> "NDArray[Any]":
+    """Return samples with white where they have the transparent colour, unless all have it."""
+    import numpy as np
+
+    if np.any(clear) and not np.all(clear):
+        samples = samples.copy()
+        samples[clear] = 65535
+    return samples
+
+
+def has_deep_colour_key(image: Image.Image) -> bool:
+    """Whether a PNG of 16 bits has a transparent colour, which Pillow compares in 8 bits."""
+    key = image.info.get("transparency")
+    deep = image.mode.startswith("I;16") or (isinstance(key, tuple) and max(key) > 255)
+    return image.format == "PNG" and key is not None and deep
+
+
+def in_8_bits(planes: list[Image.Image]) -> Image.Image:
+    """Return one or three images of mode I;16 as one of mode RGB."""
+    import numpy as np
+
+    samples = np.stack([np.asarray(plane) for plane in planes], axis=-1)
+    pixels = np.rint(samples / np.float32(257)).astype(np.uint8)
+    return Image.fromarray(pixels[..., 0] if len(planes) == 1 else pixels).convert("RGB")

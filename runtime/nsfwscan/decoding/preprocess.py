@@ -27,7 +27,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.decoding.colour import Transform, profile_of, transform_of
-from nsfwscan.decoding.deep import planes_of
+from nsfwscan.decoding.deep import has_deep_colour_key, in_8_bits, planes_of
 from nsfwscan.decoding.essential import essential_parts
 from nsfwscan.decoding.failures import image_error, why_unidentified
 from nsfwscan.decoding.frames import DistinctFrames
@@ -348,6 +348,8 @@ def _source(
         image = image.convert("RGB")
     if transform is not None and transform.is_strong:
         return size, upright(_converted(image, transform, data), orientation)
+    if has_deep_colour_key(image) and (planes := planes_of(image, data)):
+        image = in_8_bits(planes)
     mode = "RGB" if transform is None else transform.mode
     return size, _opaque(upright(image, orientation), mode)
 

@@ -199,6 +199,62 @@ def test_the_numbers_of_a_container_are_applied(format_: str) -> None:
     assert difference(data, P3.shown(np.asarray(stored(data)) / 255)) < 1.5
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("exponent", [None, 44.0])
+def test_the_transparent_colour_of_a_png_is_compared_in_all_bits(
+    channels: int, bits: int, exponent: float | None
+) -> None:
+    top = 2**bits - 1
+    key = [round(top * part) for part in (0.3, 0.6, 0.9)][:channels]
+    samples = np.asarray(PHOTO)[..., :channels] / 255
+    samples[:150] = np.array(key) / top
+    chunks = [(b"tRNS", struct.pack(f">{channels}H", *key))]
+    chunks += [gamma(exponent)] if exponent else []
+    found = pixels(png(samples, *chunks, bits=bits))
+    assert (found[:30] == 255).all()
+    assert (found[34:] < 255).any()
+    other = [(b"tRNS", struct.pack(f">{channels}H", *[part ^ 1 for part in key])), *chunks[1:]]
+    assert (pixels(png(samples, *other, bits=bits))[:30] < 255).any()
+
+
+def bmp(image: Image.Image, profile: bytes) -> bytes:
+    """Write a BMP of version 5 that embeds a profile."""
+    rows = np.asarray(image)[::-1, :, ::-1]
+    body = b"".join(row.tobytes() + bytes(-3 * image.width % 4) for row in rows)
+    head = struct.pack(
+        "<IiiHHIIiiII", 124, image.width, image.height, 1, 24, 0, len(body), 0, 0, 0, 0
+    )
+    head += (
+        bytes(16) + b"DEBM" + bytes(48) + struct.pack("<4I", 4, 124 + len(body), len(profile), 0)
+    )
+    start = struct.pack("<2sIII", b"BM", 138 + len(body) + len(profile), 0, 138)
+    return start + head + body + profile
+
+
+def jpeg_2000(image: Image.Image, profile: bytes) -> bytes:
+    """Replace the enumerated colour space of a JPEG 2000 by a profile."""
+    data = encoded(image, "JPEG2000")
+    place = data.index(b"colr") - 4
+    old = int.from_bytes(data[place : place + 4], "big")
+    box = struct.pack(">I4s3B", 11 + len(profile), b"colr", 2, 0, 0) + profile
+    header = data.index(b"jp2h") - 4
+    length = int.from_bytes(data[header : header + 4], "big") + len(box) - old
+    changed = data[:header] + struct.pack(">I", length) + data[header + 4 : place]
+    return changed + box + data[place + old :]
+
+
+@pytest.mark.parametrize("write", [bmp, jpeg_2000])
+def test_profiles_that_pillow_does_not_give_are_applied(
+    write: Callable[[Image.Image, bytes], bytes],
+) -> None:
+    data = write(PROPHOTO.image(PHOTO), PROPHOTO.profile)
+    assert difference(data, PROPHOTO.shown(np.asarray(stored(data)) / 255)) < 2
+    assert difference(data, stored(data)) > 2
+    damaged = data.replace(PROPHOTO.profile, b"x" * len(PROPHOTO.profile))
+    assert difference(damaged, stored(data)) < 1
+
+
 def test_a_png_goes_by_cicp_before_its_profile_and_by_that_before_its_gamma() -> None:
     samples = P3.encode(PHOTO)
     p3, srgb = (b"cICP", bytes([12, 4, 0, 1])), (b"cICP", bytes([1, 13, 0, 1]))
