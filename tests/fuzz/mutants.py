@@ -1,10 +1,14 @@
 """Damaged images: a seed of each format, and mutations as faults and attackers make them."""
 
+import io
 import random
 from collections.abc import Callable, Iterator
 
+import numpy as np
+import tifffile
 from helpers import encoded, load_photo
 from PIL import Image
+from profiles import P3, STEEP, cmyk_profile, grey_profile
 
 Mutation = Callable[[bytes, bytes, random.Random], bytes]
 
@@ -32,7 +36,25 @@ def seeds() -> dict[str, bytes]:
         "jp2": encoded(photo, "JPEG2000"),
         "ico": encoded(photo, "ICO"),
         "ppm": encoded(photo, "PPM"),
+        "profile.jpg": encoded(photo, "JPEG", icc_profile=P3.profile),
+        "profile.png": encoded(photo, "PNG", icc_profile=STEEP.profile),
+        "inks.jpg": encoded(photo.convert("CMYK"), "JPEG", icc_profile=cmyk_profile(2)),
+        "grey.tif": encoded(photo.convert("L"), "TIFF", icc_profile=grey_profile(1.2)),
+        "profile.avif": encoded(photo, "AVIF", icc_profile=P3.profile),
+        "long.png": encoded(photo.resize((40, 200)), "PNG"),
+        "planes.tif": planes(photo),
     }
+
+
+def planes(photo: Image.Image) -> bytes:
+    """Return a TIFF of 16 bits in separate planes, which tifffile reads."""
+    samples = np.moveaxis(np.asarray(photo).astype(np.uint16) * 257, 2, 0)
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer, np.ascontiguousarray(samples), photometric="rgb", planarconfig="separate",
+        compression="zlib", metadata=None,
+    )  # fmt: skip
+    return buffer.getvalue()
 
 
 def flip(data: bytes, _: bytes, dice: random.Random) -> bytes:

@@ -17,9 +17,14 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
+from PIL import Image
+from profiles import P3, STEEP, cmyk_profile, grey_profile
+
 from nsfwscan.cache.store import Cache, CacheKey, Score
 from nsfwscan.cli.config import read_config
 from nsfwscan.dataset.labels import read_labels, read_split
+from nsfwscan.decoding import icc
+from nsfwscan.decoding.colour import transform_of
 from nsfwscan.errors import CacheError, ConfigError, LabelError, ManifestError
 from nsfwscan.inference.manifest import BUILT_IN, parse_manifest
 from nsfwscan.sources.filetype import HEAD_BYTES, Kind, kind_of, sniff
@@ -27,6 +32,7 @@ from nsfwscan.sources.selection import Ignore, parse_ignore_file
 from nsfwscan.sources.walk import read_list
 from nsfwscan.util.escape import printable, to_json
 
+BT2020 = (0.3127, 0.3290, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046)
 KEY = CacheKey(b"q" * 32, "ab" * 32, scan=1)
 SHA256, SHA1 = "cd" * 32, "ef" * 20
 
@@ -38,6 +44,20 @@ def manifest(data: bytes) -> bool:
         assert parse_manifest(found.to_json(), "there") == found
         return True
     return False
+
+
+def profile(data: bytes) -> bool:
+    """Build the conversion from a profile, and convert with it."""
+    transform = transform_of(data)
+    if transform is None:
+        return False
+    shown = transform.apply(Image.new(transform.mode, (3, 2), 100))
+    assert (shown.mode, shown.size) == ("RGB", (3, 2))
+    if transform.is_strong:
+        deep = Image.new("I;16", (3, 2), 40_000)
+        converted = transform.apply_16_bits([deep])
+        assert converted is None or converted.size == (3, 2)
+    return True
 
 
 def ignore_file(data: bytes) -> bool:
@@ -120,8 +140,16 @@ TARGETS: dict[str, Target] = {
     target.__name__: target
     for target in (
         manifest, ignore_file, list_of_files, first_bytes, name, cache, options_file, labels,
+        profile,
     )
 }  # fmt: skip
+
+
+def made_profiles() -> list[bytes]:
+    """Return profiles with a parametric curve, and with a table."""
+    columns = [icc.xyz_tag(column) for column in icc.connection_columns(BT2020)]
+    curves = [icc.gamma_curve(2.4), icc.table_curve(lambda samples: samples**3)]
+    return [icc.rgb_profile(columns, [curve] * 3) for curve in curves]
 
 
 def corpus(target: str) -> list[bytes]:
@@ -129,6 +157,8 @@ def corpus(target: str) -> list[bytes]:
     match target:
         case "manifest":
             return [one.to_json().encode() for one in BUILT_IN.values()]
+        case "profile":
+            return [P3.profile, STEEP.profile, grey_profile(1.2), cmyk_profile(2), *made_profiles()]
         case "ignore_file":
             return [
                 b"*.jpg\n!keep/*.jpg\n/build/\n**/a/**/b\n# note\n[a-c]?\\*x\0build/keep/a.jpg",

@@ -261,13 +261,18 @@ class Transform:
         Returns
         -------
         PIL.Image.Image or None
-            None if tables of colours describe the space.
+            None if tables of colours describe the space, or the profile is damaged.
         """
         import numpy as np
 
         from nsfwscan.decoding import icc
 
-        if (curves := icc.read_curves(self._profile)) is None:
+        try:
+            curves = icc.read_curves(self._profile)
+            columns = [] if self.mode == "L" else icc.read_columns(self._profile)
+        except (ValueError, KeyError):  # Little CMS accepts some damage
+            return None
+        if curves is None:
             return None
         samples = np.linspace(0, 1, 1 << 16)
         tables = [np.rint(255 * icc.to_srgb_curve(curve(samples))) for curve in curves]
@@ -278,9 +283,7 @@ class Transform:
         if self.mode == "L":
             return channels[0].convert("RGB")
         image = Image.merge("RGB", channels)
-        rest = transform_of(
-            icc.rgb_profile(icc.read_columns(self._profile), [icc.srgb_curve()] * 3)
-        )
+        rest = transform_of(icc.rgb_profile(columns, [icc.srgb_curve()] * 3))
         return image if rest is None else rest.apply(image)
 
 

@@ -176,8 +176,11 @@ def _parametric(kind: int, numbers: Sequence[float]) -> Curve:
             g, a, b, c, d, e, f = numbers
 
     def curve(samples: Array) -> Array:
-        power = np.maximum(a * samples + b, 0) ** g + e
-        return np.clip(np.where(samples >= d, power, c * samples + f), 0, 1)
+        with np.errstate(all="ignore"):  # an exponent may be negative
+            power = np.maximum(a * samples + b, 0) ** g + e
+        found = np.where(samples >= d, power, c * samples + f)
+        sound: Array = np.nan_to_num(found, posinf=1, neginf=0)
+        return sound.clip(0, 1)
 
     return curve
 
