@@ -23,6 +23,7 @@ _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _CACHED = 8  # profiles; a collection has few different ones
 _SAME = 2  # levels of 255, for rounding and black point compensation
 _LEAST_LEVELS = 16  # different levels of a ramp of greys
+_NEUTRAL = 48  # levels between the channels of a grey
 _FAR = 24  # levels; ProPhoto RGB is at 17, linear light at 60
 
 _SRGB_GAMMA, _SAME_GAMMA = 0.45455, 0.0005  # what PNG 3, 13.13, calls sRGB for simple decoders
@@ -44,6 +45,7 @@ _PRIMARIES = {
 }
 """White, red, green and blue by their number (ITU-T H.273, table 2); any other is that of sRGB."""
 
+_UNSPECIFIED = 2
 _PQ, _HLG = "PQ", "HLG"
 _TRANSFERS: dict[int, float | str] = {4: 2.2, 5: 2.8, 8: 1.0, 16: _PQ, 17: 2.6, 18: _HLG}
 """Exponents and names by the number of the transfer function (table 3). The others that images use
@@ -101,9 +103,10 @@ def _numbers_of_png(data: bytes) -> tuple[int, int] | None:
     """Return primaries and transfer function of PNG's chunk cICP (PNG 3, 11.3.2.6)."""
     position = 8
     while (head := data[position : position + 8])[4:] not in {b"IDAT", b"IEND", b""}:
-        if head[4:] == b"cICP":
-            found = data[position + 8 : position + 12]
-            return (found[0], found[1]) if len(found) == 4 and found[2] == 0 else None
+        if head == b"\0\0\0\4cICP":
+            primaries, transfer, matrix, _ = data[position + 8 : position + 12].ljust(4, b"\xff")
+            stated = matrix == 0 and _UNSPECIFIED not in {primaries, transfer}
+            return (primaries, transfer) if stated else None
         position += 12 + int.from_bytes(head[:4], "big")
     return None
 
@@ -134,7 +137,7 @@ def _of_chunks(gamma: object, chromaticities: object) -> bytes | None:
         return _made(primaries, None)
     if _near(primaries, _SRGB, _SAME_PRIMARIES) and abs(gamma - _SRGB_GAMMA) <= _SAME_GAMMA:
         return None
-    return _made(primaries, 1 / gamma)
+    return _made(primaries, 1 / gamma) or _made(_SRGB, 1 / gamma)
 
 
 def _near(values: Sequence[float], others: Sequence[float], most: float) -> bool:
@@ -309,16 +312,30 @@ def transform_of(profile: bytes) -> Transform | None:
     except (ImageCms.PyCMSError, KeyError, OSError, ValueError, TypeError):
         return None
     transform = Transform(mode, profile, cms)
-    return transform if _is_useful(transform) else None
+    return transform if _is_useful(transform, profile) else None
 
 
-def _is_useful(transform: Transform) -> bool:
+def has_table(profile: bytes) -> bool:
+    """Whether a profile has a table of colours."""
+    count = int.from_bytes(profile[128:132], "big")
+    return b"A2B0" in profile[132 : 132 + 12 * min(count, 100)]
+
+
+def _is_useful(transform: Transform, profile: bytes) -> bool:
     """Whether a conversion changes colours and keeps them apart."""
     mode = transform.mode
-    if len(set(transform.greys)) < _LEAST_LEVELS:
+    greys = transform.greys
+    if len(set(greys)) < _LEAST_LEVELS:
         return False
     if mode == "CMYK":
         return True
+    ramp = Image.frombytes("L", (256, 1), bytes(range(256))).convert(mode)
+    channels = [band.tobytes() for band in transform.apply(ramp).split()]
+    apart = max(max(three) - min(three) for three in zip(*channels, strict=True))
+    rises = all(one <= next_ + _SAME for one, next_ in itertools.pairwise(greys))
+    # A table may describe any channels, such as those of XYB. Three primaries give greys.
+    if not has_table(profile) and not (rises and apart <= _NEUTRAL):
+        return False
     colours = itertools.product(range(0, 256, 51), repeat=len(mode))
     samples = bytes(itertools.chain.from_iterable(colours))
     probe = Image.frombytes(mode, (len(samples) // len(mode), 1), samples)

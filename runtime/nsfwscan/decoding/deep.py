@@ -14,8 +14,8 @@ _LOWER = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
 _GREY_ALPHA = "LA;16B"
 
 
-def planes_of(image: Image.Image, data: bytes) -> list[Image.Image]:
-    """Return the channels of a 16-bit image, flattened onto white.
+def planes_of(image: Image.Image, data: bytes) -> tuple[list[Image.Image], Image.Image | None]:
+    """Return the channels of a 16-bit image, and its transparency in mode L.
 
     Parameters
     ----------
@@ -26,8 +26,9 @@ def planes_of(image: Image.Image, data: bytes) -> list[Image.Image]:
 
     Returns
     -------
-    list of PIL.Image.Image
+    tuple
         One or three images of mode I;16; none if the image is neither grey nor a PNG of 16 bits.
+        The transparency, or None.
     """
     import numpy as np  # slow to import, and rarely needed
 
@@ -35,9 +36,9 @@ def planes_of(image: Image.Image, data: bytes) -> list[Image.Image]:
     key = image.info.get("transparency")
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint16)
-        return [Image.fromarray(_without_colour(grey, grey == key))]
+        return [Image.fromarray(_without_colour(grey, grey == key))], None
     if image.format != "PNG" or not data:
-        return []
+        return [], None
     with Image.open(io.BytesIO(data), formats=["PNG"]) as upper:
         raw = upper.tile[0].args
         if raw == _GREY_ALPHA:
@@ -50,15 +51,15 @@ def planes_of(image: Image.Image, data: bytes) -> list[Image.Image]:
                 lower.tile = [lower.tile[0]._replace(args=_LOWER[raw])]
                 samples = np.asarray(upper).astype(np.uint16) << 8 | np.asarray(lower)
         else:
-            return []
+            return [], None
+    alpha = None
     if samples.shape[-1] in {2, 4}:
-        samples, alpha = samples[..., :-1], samples[..., -1:]
-        if alpha.any():  # else it is not transparency, see `nsfwscan.decoding.rgb.to_rgb`
-            flat = 65535 + alpha / np.float32(65535) * (samples - np.float32(65535))
-            samples = np.rint(flat).astype(np.uint16)
+        samples, opacity = samples[..., :-1], samples[..., -1]
+        if opacity.any():  # else it is not transparency, see `nsfwscan.decoding.rgb.split_alpha`
+            alpha = Image.fromarray((opacity >> 8).astype(np.uint8))
     if isinstance(key, tuple):
         samples = _without_colour(samples, (samples == key).all(axis=-1))
-    return [Image.fromarray(samples[..., i]) for i in range(samples.shape[-1])]
+    return [Image.fromarray(samples[..., i]) for i in range(samples.shape[-1])], alpha
 
 
 def _without_colour(samples: "NDArray[Any]", clear: Any) -> "NDArray[Any]":
@@ -71,11 +72,9 @@ def _without_colour(samples: "NDArray[Any]", clear: Any) -> "NDArray[Any]":
     return samples
 
 
-def has_deep_colour_key(image: Image.Image) -> bool:
+def has_deep_colour_key(image: Image.Image, data: bytes) -> bool:
     """Whether a PNG of 16 bits has a transparent colour, which Pillow compares in 8 bits."""
-    key = image.info.get("transparency")
-    deep = image.mode.startswith("I;16") or (isinstance(key, tuple) and max(key) > 255)
-    return image.format == "PNG" and key is not None and deep
+    return image.format == "PNG" and "transparency" in image.info and data[24:25] == b"\x10"
 
 
 def in_8_bits(planes: list[Image.Image]) -> Image.Image:
@@ -85,3 +84,10 @@ def in_8_bits(planes: list[Image.Image]) -> Image.Image:
     samples = np.stack([np.asarray(plane) for plane in planes], axis=-1)
     pixels = np.rint(samples / np.float32(257)).astype(np.uint8)
     return Image.fromarray(pixels[..., 0] if len(planes) == 1 else pixels).convert("RGB")
+
+
+def scale_colour_key(image: Image.Image, data: bytes) -> None:
+    """Scale the transparent colour of a grey PNG of 2 or 4 bits as Pillow scales its samples."""
+    key, factor = image.info.get("transparency"), {2: 85, 4: 17}.get(data[24] if data[24:] else 8)
+    if isinstance(key, int) and factor is not None:
+        image.info["transparency"] = key * factor

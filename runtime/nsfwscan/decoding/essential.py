@@ -80,7 +80,8 @@ def _is_small_profile(body: bytes) -> bool:
         unpacked = zlib.decompressobj().decompress(packed[1:], _PROFILE_BYTES)
     except zlib.error:
         return False
-    return bool(found) and 0 < len(unpacked) < _PROFILE_BYTES
+    deflated = packed[:1] == b"\0"
+    return bool(found) and deflated and 0 < len(unpacked) < _PROFILE_BYTES
 
 
 def _jpeg_parts(data: bytes) -> Iterator[bytes]:

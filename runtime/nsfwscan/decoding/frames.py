@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops
 
-SIDE = 16
-"""Side in pixels of the small image that stands for a frame."""
+_SIDE, _CELLS = 64, 16
+"""Side in pixels of the small image that stands for a frame, and number of cells along it."""
 
-_SAME = 6
-"""Levels of 255 by which one channel of one pixel may differ in frames that show the same."""
+_SAME = 8
+"""Levels of 255 by which the pixels of one cell may differ, on average, in frames that show the
+same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class DistinctFrames:
 
     def add(self, frame: Image.Image, square: Callable[[], Image.Image]) -> None:
         """Add a frame; `square` makes what is scored of it."""
-        small = frame.resize((SIDE, SIDE), Image.Resampling.BOX).convert("RGB")
+        small = frame.resize((_SIDE, _SIDE), Image.Resampling.BOX).convert("RGB")
         apart = [_difference(small, kept.small) for kept in self._kept]
         if apart and min(apart) <= _SAME:
             return
@@ -59,5 +60,6 @@ class DistinctFrames:
 
 
 def _difference(one: Image.Image, other: Image.Image) -> int:
-    """Return the largest difference of a channel of a pixel."""
-    return max(ImageChops.difference(one, other).tobytes())
+    """Return the largest difference of a channel, on average over a cell."""
+    apart = ImageChops.difference(one, other)
+    return max(apart.resize((_CELLS, _CELLS), Image.Resampling.BOX).tobytes())

@@ -27,14 +27,14 @@ from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.decoding.colour import Transform, profile_of, transform_of
-from nsfwscan.decoding.deep import has_deep_colour_key, in_8_bits, planes_of
+from nsfwscan.decoding.deep import has_deep_colour_key, in_8_bits, planes_of, scale_colour_key
 from nsfwscan.decoding.essential import essential_parts
 from nsfwscan.decoding.failures import image_error, why_unidentified
 from nsfwscan.decoding.frames import DistinctFrames
 from nsfwscan.decoding.orientation import SWAPPING, orientation_of, upright
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.psd import has_transparency
-from nsfwscan.decoding.rgb import to_rgb
+from nsfwscan.decoding.rgb import has_alpha, on_white, split_alpha, to_rgb
 from nsfwscan.decoding.tiff import is_misread, read_page
 from nsfwscan.decoding.unended import ended, missing_rows
 from nsfwscan.decoding.views import Box, views_of
@@ -219,9 +219,11 @@ def image_frames(
     name = name or (image.format or "image" if row is None else row.name)
     try:
         _limit(image.size, max_pixels)
-        animated = row is not None and row.animated and getattr(image, "n_frames", 1) > 1
-        if animated and "default_image" in image.info:
+        several = getattr(image, "n_frames", 1) if row is not None and row.animated else 1
+        if several > 1 and "default_image" in image.info:
             image.seek(1)  # APNG: the first image is for programs without animations
+            several -= 1
+        animated = several > 1
         if animated and frames > 1:
             size, squares = _distinct_frames(image, preprocess, frames, max_pixels, data)
         else:
@@ -287,7 +289,7 @@ def _distinct_frames(
             image.seek(index)
             _limit(image.size, max_pixels)
         page = _page(image, data, max_pixels)
-        if page.format != image.format or image.format == "TIFF":  # each page has its own colours
+        if page.format != image.format or image.format in {"TIFF", "HEIF"}:  # each has its own
             transform = _transform(page, preprocess, b"")
         shown, source = _source(page, preprocess, transform)
         size = size or shown
@@ -342,13 +344,15 @@ def _source(
     Its colours are sRGB, or those of the space of a weak transform.
     """
     width, height = _load(image, preprocess, transform)
+    if image.format == "PNG" and image.mode == "L":
+        scale_colour_key(image, data)
     orientation = orientation_of(image)
     size = (height, width) if orientation in SWAPPING else (width, height)
     if image.format == "PSD" and image.mode == "RGBA" and not has_transparency(data):
         image = image.convert("RGB")
     if transform is not None and transform.is_strong:
         return size, upright(_converted(image, transform, data), orientation)
-    if has_deep_colour_key(image) and (planes := planes_of(image, data)):
+    if has_deep_colour_key(image, data) and (planes := planes_of(image, data)[0]):
         image = in_8_bits(planes)
     mode = "RGB" if transform is None else transform.mode
     return size, _opaque(upright(image, orientation), mode)
@@ -366,12 +370,13 @@ def _square(
 
 
 def _converted(image: Image.Image, transform: Transform, data: bytes) -> Image.Image:
-    """Convert the colours of a whole image, from all bits that it has."""
-    if planes := planes_of(image, data):
-        converted = transform.apply_16_bits(planes)
-        if converted is not None:
-            return converted
-    return transform.apply(_opaque(image, transform.mode))
+    """Convert the colours of a whole image, from all bits that it has, then flatten it."""
+    planes, alpha = planes_of(image, data)
+    converted = transform.apply_16_bits(planes) if planes else None
+    if converted is None:
+        colours, alpha = split_alpha(image) if has_alpha(image) else (to_rgb(image), None)
+        converted = transform.apply(colours.convert(transform.mode))
+    return converted if alpha is None else on_white(converted, alpha)
 
 
 def _opaque(image: Image.Image, mode: str) -> Image.Image:

@@ -28,14 +28,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
         import numpy as np
 
         return Image.fromarray(to_8_bits(np.asarray(image))).convert("RGB")
-    if mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
-        straight = image.convert("LA") if mode == "La" else image
-        rgba = straight.convert("RGBA")
-        if rgba.getchannel("A").getextrema() == (0, 0):
-            return rgba.convert("RGB")
-        flat = Image.new("RGB", rgba.size, "white")
-        flat.paste(rgba, mask=rgba)
-        return flat
+    if has_alpha(image):
+        colours, alpha = split_alpha(image)
+        return colours if alpha is None else on_white(colours, alpha)
     if mode == "LAB":
         from PIL import ImageCms  # rarely needed
 
@@ -44,6 +39,26 @@ def to_rgb(image: Image.Image) -> Image.Image:
         if converted is not None:
             return converted
     return image.convert("RGB")
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether an image has transparency, or a fourth channel."""
+    keyed = "transparency" in image.info and not image.mode.startswith("I")
+    return keyed or image.mode in {"RGBA", "LA", "PA", "RGBa", "La"}
+
+
+def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return the colours, in mode RGB, and the transparency, in mode L; None if it is all zero."""
+    rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+    alpha = rgba.getchannel("A")
+    return rgba.convert("RGB"), None if alpha.getextrema() == (0, 0) else alpha
+
+
+def on_white(colours: Image.Image, alpha: Image.Image) -> Image.Image:
+    """Flatten transparency onto white."""
+    flat = Image.new("RGB", colours.size, "white")
+    flat.paste(colours, mask=alpha)
+    return flat
 
 
 def to_8_bits(samples: "NDArray[Any]") -> "Pixels":

@@ -12,7 +12,8 @@ _SIGNED, _FLOAT = 2, 3  # sample formats (TIFF 6.0, section 19)
 _UNCOMPRESSED, _SEPARATE, _WHITE_IS_ZERO = 1, 2, 0
 _PHOTOMETRICS = {0: 1, 1: 1, 2: 3}
 """Channels of colour by photometric interpretation: white is zero, black is zero, RGB."""
-_ALPHA = {1, 2}  # extra samples
+_ASSOCIATED = 1
+_ALPHA = {_ASSOCIATED, 2}  # extra samples
 
 
 CheckSize = Callable[[tuple[int, int]], None]
@@ -89,6 +90,9 @@ def read_page(data: bytes, page: int, check_size: CheckSize, *, alone: bool = Fa
     if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO:
         samples[..., 0] = 255 - samples[..., 0]
     image = Image.fromarray(samples[..., 0] if channels == 1 else np.ascontiguousarray(samples))
+    if channels > colours and int(extra[0]) == _ASSOCIATED:
+        mode = image.mode
+        image = Image.frombytes(mode[:-1] + "a", image.size, image.tobytes()).convert(mode)
     exif = Image.Exif()
     exif[274] = int(tags.get(274, 1))
     image.info["exif"] = exif.tobytes()

@@ -1,11 +1,14 @@
 """Decide whether a JPEG without its end marker has all of its image."""
 
+import re
 from collections.abc import Callable
 
 from PIL import Image, ImageChops
 
 _END_OF_IMAGE = b"\xff\xd9"
-_PROGRESSIVE, _SCAN = b"\xff\xc2", b"\xff\xda"
+_PROGRESSIVE, _SCAN = 0xC2, b"\xff\xda"
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""A marker that ends coded data: others are stuffed bytes, restarts and fill bytes."""
 _TAILS = (2, 3, 4, 6, 8, 16, 64, 512)  # bytes
 _BLOCK_ROWS = 16  # most rows of the blocks that are coded together
 
@@ -28,11 +31,30 @@ def missing_rows(data: bytes, load: Callable[[bytes], Image.Image]) -> int:
     load
         Decodes a JPEG at its full size.
     """
-    if _PROGRESSIVE in data and data.count(_SCAN) > 1:
+    kind, start = _first_scan(data)
+    if kind == _PROGRESSIVE and _SCAN in data[start:]:
         return 0
-    whole = load(ended(data))
+    after = _MARKER.search(data, start)
+    coded = data[: after.start() if after else len(data)].rstrip(b"\xff")
+    whole = load(ended(coded))
     for tail in _TAILS:
-        box = ImageChops.difference(whole, load(ended(data[:-tail]))).getbbox()
+        box = ImageChops.difference(whole, load(ended(coded[:-tail]))).getbbox()
         if box is not None:
             return max(0, whole.height - box[1] - _BLOCK_ROWS)
     return 0
+
+
+def _first_scan(data: bytes) -> tuple[int, int]:
+    """Return the marker of the frame, and where the coded data of the first scan begins."""
+    position, kind = 2, 0
+    while len(head := data[position : position + 4]) == 4 and head[0] == 0xFF:
+        marker, length = head[1], int.from_bytes(head[2:], "big")
+        if marker == 0xFF:  # a fill byte
+            position += 1
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
+            kind = marker
+        position += 2 + length
+        if marker == _SCAN[1]:
+            break
+    return kind, position

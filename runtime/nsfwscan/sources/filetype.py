@@ -115,7 +115,7 @@ def _is_icon(head: bytes, kind: int) -> bool:
     return (
         head[:4] == bytes((0, 0, kind, 0))
         and 0 < count < 256
-        and head[9:10] == b"\0"
+        and head[9:10] in {b"\0", b"\xff"}  # .NET writes the latter
         and offset >= (6 + 16 * count)
     )
 

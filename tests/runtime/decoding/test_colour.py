@@ -151,6 +151,34 @@ def test_the_gamma_of_a_png_is_applied_to_all_its_bits(
     assert difference(png(samples, bits=bits), photo) > 10
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("exponent", [1.0, 44.0])
+def test_colours_are_converted_before_they_are_blended(bits: int, exponent: float) -> None:
+    half = np.full((300, 300, 1), 0.5)
+    samples = np.concatenate([to_linear(PHOTO) ** (1 / exponent), half], axis=-1)
+    blended = Image.blend(Image.new("RGB", PHOTO.size, "white"), PHOTO, 0.5)
+    limit = 5 if bits == 8 else 2
+    assert difference(png(samples, gamma(exponent), bits=bits), blended) < limit
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_the_transparent_colour_of_few_greys_is_applied(bits: int) -> None:
+    top, key = 2**bits - 1, 0 if bits == 1 else 1
+    greys = np.repeat(np.arange(top + 1), 40)[:, np.newaxis].repeat(40, axis=1)
+    packed = np.unpackbits(greys.astype(np.uint8)[..., np.newaxis], axis=-1)[..., -bits:]
+    rows = b"".join(b"\0" + np.packbits(row.ravel()).tobytes() for row in packed)
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        body = name + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    head = struct.pack(">2I5B", 40, len(greys), bits, 0, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"tRNS", struct.pack(">H", key))
+    data += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    shown = np.where(greys == key, 255, greys * (255 // top)).astype(np.uint8)
+    assert difference(data, Image.fromarray(shown)) < 1
+
+
 def test_the_primaries_of_a_png_are_applied() -> None:
     numbers = (0.3127, 0.3290, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
     primaries = b"cHRM", struct.pack(">8I", *(round(100_000 * number) for number in numbers))
@@ -278,6 +306,7 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
         ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes(),
         Space("dark", ((0, 0, 0),) * 3, 2.2).profile, Space("", P3.columns, 0).profile,
         P3.profile[:36] + b"abcd" + P3.profile[40:],
+        Space("", ((0.5, 0.2, 60), (0.3, 0.7, 0.04), (0.16, 0.07, 0.78)), 2.2).profile,
     ],
     ids=repr,
 )  # fmt: skip

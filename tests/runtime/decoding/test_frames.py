@@ -43,10 +43,16 @@ def test_noise_and_slow_changes_below_the_limit_are_one_frame() -> None:
     rng = np.random.default_rng(0)
     photo = np.asarray(SCENES[0]).astype(int)
     noisy = [
-        Image.fromarray((photo + rng.integers(-10, 11, photo.shape)).clip(0, 255).astype(np.uint8))
+        Image.fromarray((photo + rng.integers(-6, 7, photo.shape)).clip(0, 255).astype(np.uint8))
         for _ in range(20)
     ]
     assert len(chosen(noisy, FRAMES)) == 1
+
+
+def test_a_mosaic_does_not_stand_for_what_it_hides() -> None:
+    small = SCENES[0].resize((16, 16), Image.Resampling.BOX)
+    mosaic = small.resize(SCENES[0].size, Image.Resampling.NEAREST)
+    assert chosen([mosaic, SCENES[0]], FRAMES) == [mosaic, SCENES[0]]
 
 
 @pytest.mark.parametrize("start", [0, 3, 150, 290])

@@ -22,12 +22,27 @@ def test_a_jpeg_that_lacks_only_its_end_marker_is_scored(
     assert (found.width, found.height) == (300, 400)
 
 
+THUMBNAIL = b"Exif\0\0" + encoded(PHOTO.resize((60, 80)), "JPEG", progressive=True)
+
+
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_missing_rows_are_counted(share: float) -> None:
-    data = encoded(PHOTO, "JPEG", quality=90)
+@pytest.mark.parametrize("exif", [b"", THUMBNAIL], ids=["plain", "thumbnail"])
+@pytest.mark.parametrize("junk", [b"", b"\xff" * 5000], ids=["none", "fill bytes"])
+def test_missing_rows_are_counted(share: float, exif: bytes, junk: bytes) -> None:
+    """Neither a thumbnail nor bytes that follow stand for the image."""
+    plain = encoded(PHOTO, "JPEG", quality=90)
+    data = encoded(PHOTO, "JPEG", quality=90, exif=exif)
     with pytest.raises(ImageError) as caught:
-        decode(data[: round(share * len(data))], SMALL)
+        decode(data[: len(data) - round((1 - share) * len(plain))] + junk, SMALL)
     assert caught.value.reason is Reason.TRUNCATED
     missing, total = (int(word) for word in caught.value.detail.split() if word.isdigit())
     assert total == 400
     assert missing == pytest.approx((1 - share) * 400, abs=60)
+
+
+@pytest.mark.parametrize("exif", [b"", THUMBNAIL], ids=["plain", "thumbnail"])
+def test_a_progressive_jpeg_that_is_cut_in_its_first_scan_is_truncated(exif: bytes) -> None:
+    data = encoded(PHOTO, "JPEG", quality=90, progressive=True, exif=exif)
+    first = data.index(b"\xff\xda", data.rindex(b"\xff\xc2"))
+    with pytest.raises(ImageError, match="image rows are missing"):
+        decode(data[: first + 400], SMALL)
