@@ -49,7 +49,7 @@ def main() -> None:
     source = load(folder / name)
     first = convert(source, folder / "m.onnx", images=paths)
     scale_head(source, folder / "m.onnx", 10, folder / "large.onnx")
-    differing = [Path(path) for path, _, _ in first.comparisons[0].worst]
+    differing = [Path(path) for path, _, _ in first.comparisons[0].worst[:3]]
     second = verify(folder / "large.onnx", source.reference(), differing)
     second.require(folder / "large.onnx")
     (folder / "facts.json").write_text(json.dumps([first.facts(), second.facts()]))
