@@ -134,6 +134,7 @@ def test_held_out_scores_are_as_good_as_those_of_the_test_part(tmp_path: Path, s
     assert known < 0.8 * test
 
 
+@pytest.mark.slow
 def test_the_order_of_the_rows_does_not_matter(data: Data) -> None:
     shuffled = Data(
         data.arrays,
@@ -143,6 +144,7 @@ def test_the_order_of_the_rows_does_not_matter(data: Data) -> None:
         assert ours == pytest.approx(theirs, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_features_beyond_the_memory_give_the_head_of_all_rows(tmp_path: Path) -> None:
     """Half of the rows are sampled for the strength; the solution has all of them."""
     data = make_data(tmp_path)
@@ -161,6 +163,7 @@ def test_features_beyond_the_memory_give_the_head_of_all_rows(tmp_path: Path) ->
     assert np.abs(a - b).mean() < 0.03
 
 
+@pytest.mark.slow
 def test_scores_follow_the_prevalence(tmp_path: Path) -> None:
     """The training part has 20 % of label 1; for equal frequencies the mean score is a half."""
     data = make_data(tmp_path, ones=0.2)

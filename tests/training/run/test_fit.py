@@ -222,6 +222,7 @@ def test_balanced_training_has_less_bias(
     assert balanced.head[1][0] > plain.head[1][0]  # less bias against the rare label
 
 
+@pytest.mark.slow
 def test_a_converged_head_needs_no_seed_and_no_order(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
@@ -301,6 +302,7 @@ def test_facts_are_json(collection: Collection, tmp_path: Path, cache: Path) -> 
     assert facts["bytes"]["model"] > 100_000
 
 
+@pytest.mark.slow
 def test_seconds_of_a_resumed_run_cover_all_epochs(collection: Collection, tmp_path: Path) -> None:
     first = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=2)
     again = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=4, resume=True)
