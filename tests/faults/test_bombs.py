@@ -110,6 +110,7 @@ def test_the_pixel_limit_applies_to_nested_images(run: Run, tmp_path: Path, mode
     assert [one["reason"] for one in parsed(done.stdout)] == ["too-large"]
 
 
+@pytest.mark.slow
 def test_a_long_animation_ends_at_the_timeout(run: Run, tmp_path: Path, model: Path) -> None:
     (tmp_path / "a.gif").write_bytes(endless_gif())
     (tmp_path / "b.png").write_bytes(encoded(SMALL, "PNG"))

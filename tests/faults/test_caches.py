@@ -54,6 +54,7 @@ def model(tmp_path: Path) -> Path:
         (drop, "no such table"),
     ],
 )
+@pytest.mark.slow
 def test_damage_to_the_cache_during_a_scan_loses_no_record(
     run: Run,
     tmp_path: Path,
@@ -121,6 +122,7 @@ def test_a_scan_names_an_unusable_cache_and_continues_without_it(
     assert run(*arguments, "-q", environment=home).stderr == ""
 
 
+@pytest.mark.slow
 def test_two_scans_share_a_cache(run: Run, tmp_path: Path, model: Path) -> None:
     many(tmp_path / "photos", PHOTOS)
     arguments: list[str | Path] = ["photos", "-m", model, "-f", "jsonl", "-q"]

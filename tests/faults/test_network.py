@@ -61,6 +61,7 @@ def test_the_kernel_kills_a_process_that_opens_a_network_socket() -> None:
 
 
 @pytest.mark.usefixtures("seccomp")
+@pytest.mark.slow
 def test_a_scan_opens_no_network_socket(tmp_path: Path) -> None:
     """This covers the command and its workers, reports, subcommands and URLs as arguments."""
     many(tmp_path / "photos", 40)

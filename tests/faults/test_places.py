@@ -26,6 +26,7 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.slow
 def test_a_cache_on_a_full_disk_loses_no_record(
     tmp_path: Path, model: Path, explicit: bool
 ) -> None:
@@ -43,6 +44,7 @@ def test_a_cache_on_a_full_disk_loses_no_record(
 
 
 @pytest.mark.parametrize("format_", ["json", "csv", "text"])
+@pytest.mark.slow
 def test_a_report_on_a_full_disk_keeps_the_previous_one(
     tmp_path: Path, model: Path, format_: str
 ) -> None:

@@ -22,6 +22,7 @@ def children_of(process: "subprocess.Popen[str]") -> list[int]:
 
 @pytest.mark.parametrize(("name", "code"), ENDS)
 @pytest.mark.parametrize("format_", ["json", "jsonl", "text"])
+@pytest.mark.slow
 def test_an_interrupted_scan_prints_its_results(
     tmp_path: Path, format_: str, name: str, code: int
 ) -> None:

@@ -6,6 +6,7 @@ from conftest import Run
 from nsfwtrain import doctor
 
 
+@pytest.mark.slow
 def test_tensorflow_is_checked(run: Run) -> None:
     done = run("doctor", "-f", "json", program="nsfwtrain")
     assert done.returncode == 0, done.stdout

@@ -298,18 +298,28 @@ def test_a_png_goes_by_cicp_before_its_profile_and_by_that_before_its_gamma() ->
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-@pytest.mark.parametrize(
-    "profile",
-    [
-        b"", b"x", bytes(128), P3.profile[:200], P3.profile[:131], SRGB,
-        P3.profile.replace(b"curv", b"cury"), cmyk_profile(2), grey_profile(1.2),
-        ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes(),
-        Space("dark", ((0, 0, 0),) * 3, 2.2).profile, Space("", P3.columns, 0).profile,
-        P3.profile[:36] + b"abcd" + P3.profile[40:],
-        Space("", ((0.5, 0.2, 60), (0.3, 0.7, 0.04), (0.16, 0.07, 0.78)), 2.2).profile,
-    ],
-    ids=repr,
-)  # fmt: skip
+LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+UNUSABLE = {
+    "empty": b"",
+    "short": b"x",
+    "zeros": bytes(128),
+    "cut": P3.profile[:200],
+    "without tags": P3.profile[:131],
+    "sRGB": SRGB,
+    "Lab": LAB,
+    "unknown curves": P3.profile.replace(b"curv", b"cury"),
+    "inks": cmyk_profile(2),
+    "grey": grey_profile(1.2),
+    "black": Space("dark", ((0, 0, 0),) * 3, 2.2).profile,
+    "exponent 0": Space("", P3.columns, 0).profile,
+    "without signature": P3.profile[:36] + b"abcd" + P3.profile[40:],
+    "absurd primaries": Space(
+        "", ((0.5, 0.2, 60), (0.3, 0.7, 0.04), (0.16, 0.07, 0.78)), 2.2
+    ).profile,
+}
+
+
+@pytest.mark.parametrize("profile", UNUSABLE.values(), ids=UNUSABLE)
 def test_an_unusable_profile_and_that_of_srgb_change_nothing(profile: bytes) -> None:
     untagged = pixels(encoded(PHOTO, "PNG"))
     assert np.array_equal(pixels(encoded(PHOTO, "PNG", icc_profile=profile)), untagged)

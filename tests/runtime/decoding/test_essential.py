@@ -104,14 +104,16 @@ def test_what_the_image_depends_on_is_kept() -> None:
     assert np.array_equal(pixels(with_segment(0xEE, b"Adobe", photo)), pixels(photo))
 
 
-@pytest.mark.parametrize("data", [PNG, JPEG, JPEG[:300], PNG[:60], b"\xff\xd8\xff", b"\x89PNG"])
+@pytest.mark.parametrize(
+    "data", [PNG, JPEG, JPEG[:300], PNG[:60], b"\xff\xd8\xff", b"\x89PNG"], ids=range(6)
+)
 def test_a_file_without_metadata_stays_as_it_is(data: bytes) -> None:
     plugin = "JPEG" if data[:1] == b"\xff" else "PNG"
     assert essential_parts(data, plugin) is data
     assert essential_parts(data, "GIF") is data
 
 
-@pytest.mark.parametrize("junk", [b"", b"junk" * 900, bytes(5 << 20)])
+@pytest.mark.parametrize("junk", [b"", b"junk" * 900, bytes(5 << 20)], ids=range(3))
 def test_damaged_metadata_of_a_webp_never_prevents_a_score(junk: bytes) -> None:
     data = encoded(PHOTO, "WEBP", exif=junk, xmp=junk, icc_profile=junk)
     assert np.array_equal(pixels(data), pixels(encoded(PHOTO, "WEBP")))

@@ -72,6 +72,7 @@ def scores(data: Data, head: Weights) -> NDArray[np.float32]:
     return found
 
 
+@pytest.mark.slow
 def test_the_default_learns_what_the_study_does_not_on_a_small_collection(tmp_path: Path) -> None:
     data = make_data(tmp_path, width=B0.feature_dim)
     dense = tf_keras.layers.Dense(1, activation="sigmoid")

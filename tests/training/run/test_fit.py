@@ -56,6 +56,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.mark.slow
 def test_both_modes_give_the_same_model(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_model_reloads_without_its_backbone(
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_like_an_uninterrupted_run(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
@@ -206,6 +208,7 @@ def test_a_run_with_another_split_or_seed_is_not_resumed(
         run(collection, tmp_path / "run", cache=cache, epochs=2, seed=5, resume=True)
 
 
+@pytest.mark.slow
 def test_balanced_training_has_less_bias(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
@@ -238,6 +241,7 @@ def test_a_converged_head_needs_no_seed_and_no_order(
     assert scores(tmp_path / "a") == pytest.approx(scores(tmp_path / "b"), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_converged_run_records_its_head_and_estimate(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
