@@ -44,7 +44,7 @@ def main() -> None:
     name, folder = sys.argv[1], Path(sys.argv[2])
     images = folder / "images"
     images.mkdir()
-    paths = sorted(samples.make(images, 8))
+    paths = sorted(samples.make(images, 6))
     spread_run(name, folder / name, images)
     source = load(folder / name)
     first = convert(source, folder / "m.onnx", images=paths)
