@@ -3,9 +3,10 @@
 Pillow refuses an image over damaged or large metadata that no viewer looks at.
 """
 
-import struct
 import zlib
 from collections.abc import Callable, Iterator
+
+from nsfwscan.decoding.jpeg import START_OF_SCAN, segments
 
 _PROFILE_BYTES = 1 << 20  # Pillow refuses larger ones
 
@@ -24,7 +25,7 @@ _JPEG_KEPT = {
     0xEE: (b"Adobe", 12),
 }
 """Application segments that are kept: how they begin, and their least length."""
-_START_OF_SCAN, _COMMENT = 0xDA, 0xFE
+_COMMENT = 0xFE
 
 
 def essential_parts(data: bytes, plugin: str) -> bytes:
@@ -85,22 +86,16 @@ def _is_small_profile(body: bytes) -> bool:
 
 
 def _jpeg_parts(data: bytes) -> Iterator[bytes]:
-    """Yield the segments to keep, and everything from the first scan on (ITU-T T.81, B.1.1)."""
+    """Yield the segments to keep, and everything from the first scan on."""
     yield data[:2]
-    position, seen = 2, set[int]()
-    while len(head := data[position : position + 4]) == 4 and head[0] == 0xFF:
-        marker = head[1]
-        if marker == 0xFF:  # a fill byte
-            position += 1
-            continue
-        if marker == _START_OF_SCAN or marker < 0xC0 or 0xD0 <= marker <= 0xD9:
+    rest, seen = 2, set[int]()
+    for marker, start, end in segments(data):
+        if marker == START_OF_SCAN:
             break
-        (length,) = struct.unpack(">H", head[2:])
-        end = position + 2 + length
-        if _is_kept(marker, data[position + 4 : end], seen):
-            yield data[position:end]
-        position = end
-    yield data[position:]
+        if _is_kept(marker, data[start + 4 : end], seen):
+            yield data[start:end]
+        rest = end
+    yield data[rest:]
 
 
 def _is_kept(marker: int, body: bytes, seen: set[int]) -> bool:

@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 from PIL import Image, ImageChops
 
+from nsfwscan.decoding.jpeg import START_OF_SCAN, segments
+
 _END_OF_IMAGE = b"\xff\xd9"
-_PROGRESSIVE, _SCAN = 0xC2, b"\xff\xda"
+_PROGRESSIVE, _SCAN = 0xC2, bytes([0xFF, START_OF_SCAN])
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """A marker that ends coded data: others are stuffed bytes, restarts and fill bytes."""
 _TAILS = (2, 3, 4, 6, 8, 16, 64, 512)  # bytes
@@ -46,15 +48,8 @@ def missing_rows(data: bytes, load: Callable[[bytes], Image.Image]) -> int:
 
 def _first_scan(data: bytes) -> tuple[int, int]:
     """Return the marker of the frame, and where the coded data of the first scan begins."""
-    position, kind = 2, 0
-    while len(head := data[position : position + 4]) == 4 and head[0] == 0xFF:
-        marker, length = head[1], int.from_bytes(head[2:], "big")
-        if marker == 0xFF:  # a fill byte
-            position += 1
-            continue
+    kind = start = 0
+    for marker, _, start in segments(data):  # noqa: B007 - of the last one
         if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
             kind = marker
-        position += 2 + length
-        if marker == _SCAN[1]:
-            break
-    return kind, position
+    return kind, start
