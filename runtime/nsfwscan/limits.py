@@ -40,7 +40,7 @@ class ScanOptions:
     frames
         Most frames of an animation to score, 1 or more. 1 scores the first.
     views
-        Most square views of a long still image to score besides the whole, 0 or more.
+        Most square views of a long image or animation to score besides the whole, 0 or more.
     exact
         Whether to decode JPEG files at full size, even if the model's `Preprocess` allows a
         reduced size.

@@ -28,7 +28,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from nsfwscan.decoding.essential import essential_parts
 from nsfwscan.decoding.failures import image_error, why_unidentified
 from nsfwscan.decoding.parameters import Preprocess
-from nsfwscan.decoding.squares import check_size, distinct_frames, still
+from nsfwscan.decoding.squares import check_size, distinct_squares, squares_of_one
 from nsfwscan.decoding.tiff import read_page
 from nsfwscan.decoding.unended import ended, missing_rows
 from nsfwscan.errors import ImageError, Reason
@@ -49,10 +49,13 @@ class DecodedFrames:
         The frames, then the views, in mode RGB, S x S.
     views, width, height, format
         As in `nsfwscan.decoding.pixels.DecodedImage`.
+    left_out
+        As in `nsfwscan.decoding.squares.Squares`.
     """
 
     squares: list[Image.Image]
     views: int
+    left_out: int
     width: int
     height: int
     format: str
@@ -83,7 +86,7 @@ def decode(
         Most frames of an animation to take, 1 or more: those that differ most from each other. 1
         takes the first.
     views
-        Most square views of a long still image to take besides the whole, 0 or more.
+        Most square views of long frames to take besides them, 0 or more.
     max_pixels
         Most pixels (width x height) of a frame. For a value above `MAX_PIXELS`, raise
         ``PIL.Image.MAX_IMAGE_PIXELS`` too.
@@ -91,7 +94,7 @@ def decode(
     Returns
     -------
     DecodedImage
-        Its ``pixels`` are uint8, (k, S, S, 3), RGB, 0-255: k frames, or one frame and k - 1 views.
+        Its ``pixels`` are uint8, (k, S, S, 3), RGB, 0-255: the frames, then the views.
 
     Raises
     ------
@@ -216,16 +219,16 @@ def image_frames(
         if several > 1 and "default_image" in image.info:
             image.seek(1)  # APNG: the first image is for programs without animations
             several -= 1
-        animated = several > 1
-        if animated and frames > 1:
-            size, squares = distinct_frames(image, preprocess, frames, max_pixels, data)
+        if several > 1 and frames > 1:
+            found = distinct_squares(image, preprocess, frames, views, max_pixels, data)
         else:
-            size, squares = still(image, preprocess, views, max_pixels, data)
+            found = squares_of_one(image, preprocess, views, max_pixels, data)
     except ImageError:
         raise
     except Exception as error:
         raise image_error(error, name) from error
-    return DecodedFrames(squares, 0 if animated else len(squares) - 1, *size, name)
+    squares = [*found.frames, *found.views]
+    return DecodedFrames(squares, len(found.views), found.left_out, *found.size, name)
 
 
 _HEIF_BRAND = b"mif1"

@@ -109,12 +109,15 @@ class ImageHeader:
     ----------
     frames, views
         Number of frames, 1 or more, and of views.
+    left_out
+        As in `nsfwscan.decoding.squares.Squares`.
     width, height, format
         As in `nsfwscan.decoding.pixels.DecodedImage`.
     """
 
     frames: int
     views: int
+    left_out: int
     width: int
     height: int
     format: str
@@ -178,11 +181,12 @@ def parse_decode_answer(line: bytes, most_frames: int, most_views: int) -> Image
         If the line is not a valid answer, or has more frames or views than were asked for.
     """
     match _parsed(line):
-        case ["ImageHeader", frames, views, width, height, str(format_)]:
+        case ["ImageHeader", frames, views, left_out, width, height, str(format_)]:
             sides = _is_count(width, _MAX_SIDE) and _is_count(height, _MAX_SIDE)
             squares = _is_count(frames, most_frames) and _is_count(views, most_views, least=0)
-            if squares and sides and format_ in _FORMAT_NAMES:
-                return ImageHeader(frames, views, width, height, format_)
+            others = _is_count(left_out, _MAX_SIDE, least=0)
+            if squares and others and sides and format_ in _FORMAT_NAMES:
+                return ImageHeader(frames, views, left_out, width, height, format_)
         case ["Failure", *fields]:
             return _failure(*fields)
     raise ProtocolError("not an answer to a request to decode")

@@ -3,6 +3,7 @@
 Little CMS converts a weakly curved space after the reduction, and a strongly curved one before.
 """
 
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import cast
@@ -12,7 +13,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.decoding.colour import Transform, profile_of, transform_of
 from nsfwscan.decoding.deep import has_deep_colour_key, in_8_bits, planes_of, scale_colour_key
-from nsfwscan.decoding.frames import DistinctFrames
+from nsfwscan.decoding.frames import Distinct
+from nsfwscan.decoding.gif import Painted
 from nsfwscan.decoding.orientation import SWAPPING, orientation_of, upright
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.psd import has_transparency
@@ -32,11 +34,36 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-def distinct_frames(
-    image: Image.Image, preprocess: Preprocess, most: int, max_pixels: int, data: bytes
-) -> tuple[tuple[int, int], list[Image.Image]]:
-    """Return the size of the frame on show, and the frames that differ most."""
-    size, chosen = None, DistinctFrames(most)
+@dataclass(frozen=True, slots=True)
+class Squares:
+    """What is scored of an image.
+
+    Attributes
+    ----------
+    size
+        Width and height in pixels, as displayed.
+    frames, views
+        In mode RGB, S x S.
+    left_out
+        Number of frames and views that differ from others, but are too many to score.
+    """
+
+    size: tuple[int, int]
+    frames: list[Image.Image]
+    views: list[Image.Image]
+    left_out: int
+
+
+def distinct_squares(
+    image: Image.Image,
+    preprocess: Preprocess,
+    frames: int,
+    views: int,
+    max_pixels: int,
+    data: bytes,
+) -> Squares:
+    """Return the squares of an animation's frames, and of their views, that differ most."""
+    size, chosen, painted = None, _Chosen(preprocess, frames, views), Painted()
     transform = _transform(image, preprocess, data)
     first = image.tell()  # of a HEIF collection, the primary image
     others = range(int("default_image" in image.info), getattr(image, "n_frames", 1))
@@ -47,10 +74,43 @@ def distinct_frames(
         page = _page(image, data, max_pixels)
         if page.format != image.format or image.format in {"TIFF", "HEIF"}:  # each has its own
             transform = _transform(page, preprocess, b"")
-        shown, source = _source(page, preprocess, transform)
+        shown, source = _source(page, preprocess, transform, painted=painted)
         size = size or shown
-        chosen.add(source, partial(_square, source, preprocess, transform))
-    return cast("tuple[int, int]", size), chosen.squares
+        chosen.add(source, transform)
+    return chosen.squares(cast("tuple[int, int]", size))
+
+
+def squares_of_one(
+    image: Image.Image, preprocess: Preprocess, views: int, max_pixels: int, data: bytes
+) -> Squares:
+    """Return the square of an image, or of the frame that it shows, and those of its views."""
+    image = _page(image, data, max_pixels)
+    transform = _transform(image, preprocess, data)
+    size, source = _source(
+        image, preprocess, transform, b"" if "default_image" in image.info else data
+    )
+    chosen = _Chosen(preprocess, 1, views)
+    chosen.add(source, transform)
+    return chosen.squares(size)
+
+
+class _Chosen:
+    """The frames and the views to score."""
+
+    def __init__(self, preprocess: Preprocess, frames: int, views: int) -> None:
+        self._preprocess = preprocess
+        self._most_views = views
+        self._frames, self._views = Distinct(frames), Distinct(views)
+
+    def add(self, source: Image.Image, transform: Transform | None) -> None:
+        square = partial(_square, source, self._preprocess, transform)
+        if self._frames.add(source, square):
+            for box in views_of(source.size, self._most_views):
+                self._views.add(source, partial(square, box), box)
+
+    def squares(self, size: tuple[int, int]) -> Squares:
+        left_out = self._frames.left_out + self._views.left_out
+        return Squares(size, self._frames.squares, self._views.squares, left_out)
 
 
 def _page(image: Image.Image, data: bytes, max_pixels: int) -> Image.Image:
@@ -60,19 +120,6 @@ def _page(image: Image.Image, data: bytes, max_pixels: int) -> Image.Image:
     if not data:
         raise ImageError(Reason.UNSUPPORTED, "this layout of TIFF is decoded from its bytes only")
     return read_page(data, image.tell(), partial(check_size, max_pixels=max_pixels))
-
-
-def still(
-    image: Image.Image, preprocess: Preprocess, views: int, max_pixels: int, data: bytes
-) -> tuple[tuple[int, int], list[Image.Image]]:
-    """Return an image's size as displayed, its square, and the squares of its views."""
-    image = _page(image, data, max_pixels)
-    transform = _transform(image, preprocess, data)
-    size, source = _source(
-        image, preprocess, transform, b"" if "default_image" in image.info else data
-    )
-    boxes = [None, *views_of(source.size, views)]
-    return size, [_square(source, preprocess, transform, box) for box in boxes]
 
 
 def _load(
@@ -93,12 +140,18 @@ def _load(
 
 
 def _source(
-    image: Image.Image, preprocess: Preprocess, transform: Transform | None, data: bytes = b""
+    image: Image.Image,
+    preprocess: Preprocess,
+    transform: Transform | None,
+    data: bytes = b"",
+    painted: Painted | None = None,
 ) -> tuple[tuple[int, int], Image.Image]:
     """Return the size of an image as displayed, and the image loaded, upright and opaque.
 
-    Its colours are sRGB, or those of the space of a weak transform.
+    Its colours are sRGB, or those of the space of a weak transform. `painted` has the earlier
+    frames of a GIF.
     """
+    mask = (painted or Painted()).add(image) if image.format == "GIF" else None
     width, height = _load(image, preprocess, transform)
     if image.format == "PNG" and image.mode == "L":
         scale_colour_key(image, data)
@@ -111,7 +164,8 @@ def _source(
     if has_deep_colour_key(image, data) and (planes := planes_of(image, data)[0]):
         image = in_8_bits(planes)
     mode = "RGB" if transform is None else transform.mode
-    return size, _opaque(upright(image, orientation), mode)
+    source = _opaque(upright(image, orientation), mode)
+    return size, source if mask is None else on_white(source, mask)
 
 
 def _square(

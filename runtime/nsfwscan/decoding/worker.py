@@ -142,6 +142,11 @@ class Worker:
         with self._exchange(line) as first:
             answer = parse_decode_answer(first, options.frames, options.views)
             if isinstance(answer, ImageHeader):
+                if answer.left_out:
+                    _log.info(
+                        "%r: %d more frames or views differ from those that are scored "
+                        "(see --frames and --views)", self._location, answer.left_out,
+                    )  # fmt: skip
                 return self._receive_image(answer, preprocess.size)
         raise ImageError(*self._failure(answer))
 

@@ -112,7 +112,9 @@ def _decode(data: bytes, request: Decode) -> bytes:
             data, request.preprocess, frames=request.frames, views=request.views,
             max_pixels=request.max_pixels,
         )  # fmt: skip
-        header = ImageHeader(found.frames, found.views, found.width, found.height, found.format)
+        header = ImageHeader(
+            found.frames, found.views, found.left_out, found.width, found.height, found.format
+        )
         return b"".join([to_line(header), *(square.tobytes() for square in found.squares)])
     except MemoryError:
         return to_line(_out_of_memory("decode"))

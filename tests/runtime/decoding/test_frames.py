@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nsfwscan import Preprocess, decode
-from nsfwscan.decoding.frames import DistinctFrames
+from nsfwscan.decoding.frames import Distinct
 from nsfwscan.limits import FRAMES
 
 SMALL = Preprocess(size=32)
@@ -16,7 +16,7 @@ SCENES = [load_photo(name).resize((120, 90)) for name in RGB_PHOTOS]
 
 
 def chosen(frames: list[Image.Image], most: int) -> list[Image.Image]:
-    distinct = DistinctFrames(most)
+    distinct = Distinct(most)
     for frame in frames:
         distinct.add(frame, frame.copy)
     return distinct.squares
@@ -31,8 +31,10 @@ def test_each_scene_is_kept_once_in_order(scenes: list[int]) -> None:
 @given(st.integers(1, 40), st.integers(1, 12))
 def test_no_more_than_the_most_are_kept_and_they_are_apart(count: int, most: int) -> None:
     greys = [Image.new("RGB", (8, 8), (6 * i + 7,) * 3) for i in range(count)]
-    kept = [image.getpixel((0, 0))[0] for image in chosen(greys, most)]  # type: ignore[index]
-    assert len(kept) <= min(count, most)
+    distinct = Distinct(most)
+    new = sum(distinct.add(grey, grey.copy) for grey in greys)
+    kept = [image.getpixel((0, 0))[0] for image in distinct.squares]  # type: ignore[index]
+    assert len(kept) == min(new, most) == new - distinct.left_out
     assert kept == sorted(kept)
     if len(kept) > 1:
         least = 6 * (count - 1) / most

@@ -23,7 +23,7 @@ from nsfwscan.sources.filetype import Kind
 
 SHA256, SHA1 = "a0" * 32, "1f" * 20
 FAILURE = Failure(Reason.TOO_LARGE, "no\nmemory \udcff", out_of_memory=True)
-HEADER = ImageHeader(3, 2, 640, 480, "JPEG 2000")
+HEADER = ImageHeader(3, 2, 5, 640, 480, "JPEG 2000")
 
 
 @pytest.mark.parametrize(
@@ -68,17 +68,26 @@ def test_an_invalid_read_answer_is_refused(answer: object) -> None:
         parse_read_answer(json.dumps(answer).encode())
 
 
+FIELDS = [3, 2, 5, 640, 480, "PNG"]  # frames, views, left out, width, height, format
+
+
 @pytest.mark.parametrize(
-    "fields",
+    ("place", "value"),
     [
-        [], [1, 1, 1], [0, 1, 1, "PNG"], [4, 1, 1, "PNG"], [True, 1, 1, "PNG"], [1.0, 1, 1, "PNG"],
-        [1, 0, 1, "PNG"], [1, 1, -1, "PNG"], [1, 1, 1 << 31, "PNG"], ["1", 1, 1, "PNG"],
-        [1, 1, 1, "no such format"], [1, 1, 1, None], [1, 1, 1, ["PNG"]], [1, 1, 1, "PNG", 1],
+        (0, 0), (0, 4), (0, True), (0, 1.0), (0, "1"), (1, -1), (1, 3), (1, None), (2, -1),
+        (2, 1 << 31), (3, 0), (3, -1), (4, 0), (4, 1 << 31), (5, "no such format"), (5, None),
+        (5, ["PNG"]),
     ],
 )  # fmt: skip
-def test_an_invalid_image_header_is_refused(fields: list[object]) -> None:
-    with pytest.raises(ProtocolError):
-        parse_decode_answer(json.dumps(["ImageHeader", *fields]).encode(), 3, 2)
+def test_an_invalid_image_header_is_refused(place: int, value: object) -> None:
+    def line(fields: list[object]) -> bytes:
+        return json.dumps(["ImageHeader", *fields]).encode()
+
+    assert parse_decode_answer(line([*FIELDS]), 3, 2) == ImageHeader(3, 2, 5, 640, 480, "PNG")
+    invalid = [*FIELDS[:place], value, *FIELDS[place + 1 :]]
+    for fields in (invalid, FIELDS[:place], [*FIELDS, 1]):
+        with pytest.raises(ProtocolError):
+            parse_decode_answer(line(fields), 3, 2)
 
 
 @given(st.binary(max_size=80) | st.recursive(

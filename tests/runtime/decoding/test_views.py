@@ -48,23 +48,33 @@ def test_a_view_shows_the_photo_of_a_long_page(format_: str, across: bool) -> No
     preprocess = Preprocess(size=50)
     data = encoded(page(400, 6, across=across), format_)
     found = decode(data, preprocess, views=VIEWS)
-    assert (found.frames, found.views) == (1, 21)
-    assert found.pixels.shape == (22, 50, 50, 3)
+    assert found.frames == 1
+    assert 5 <= found.views <= 10  # of 21, most of which are white
     wanted = decode(encoded(PHOTO, format_), preprocess).pixels[0].astype(int)
     apart = np.abs(found.pixels.astype(int) - wanted).mean(axis=(1, 2, 3))
-    assert apart.argmin() == 9  # the whole, then a view every 50 pixels
+    assert apart.argmin() > 0  # not the whole
     assert apart.min() < 3
     assert np.array_equal(found.pixels[0], decode(data, preprocess).pixels[0])
 
 
-def test_ordinary_photos_and_animations_have_no_views() -> None:
+def test_ordinary_photos_have_no_views() -> None:
     preprocess = Preprocess(size=50)
     for size in ((400, 200), (200, 400), (1, 1000), (300, 200)):
         assert decode(encoded(PHOTO.resize(size), "PNG"), preprocess, views=VIEWS).views == 0
-    long = [PHOTO.resize((600, 100)), PHOTO.rotate(90).resize((600, 100))]
-    data = encoded(long[0], "GIF", save_all=True, append_images=long[1:])
-    found = decode(data, preprocess, frames=8, views=VIEWS)
-    assert (found.frames, found.views) == (2, 0)
+
+
+@pytest.mark.parametrize("frames", [1, 8])
+def test_the_frames_of_a_long_animation_have_views(frames: int) -> None:
+    preprocess = Preprocess(size=50)
+    pages = [page(400, 6, across=True), page(800, 6, across=True)]
+    data = encoded(pages[0], "WEBP", save_all=True, append_images=pages[1:], lossless=True)
+    found = decode(data, preprocess, frames=frames, views=VIEWS)
+    assert found.frames == min(frames, 2)
+    assert 5 <= found.views <= VIEWS
+    for shown in pages[:frames]:
+        alone = decode(encoded(shown, "PNG"), preprocess, views=VIEWS)
+        for view in alone.pixels[1:]:
+            assert np.abs(found.pixels.astype(int) - view).mean(axis=(1, 2, 3)).min() < 8
 
 
 @pytest.mark.slow

@@ -61,6 +61,17 @@ def test_a_worker_and_this_process_decode_the_same_pixels(tmp_path: Path, worker
         )  # fmt: skip
 
 
+def test_the_number_of_frames_that_are_left_out_is_logged(
+    tmp_path: Path, worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = [Image.new("RGB", (40, 30), (20 * i, 0, 0)) for i in range(9)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    worker.read(Entry(str(tmp_path / "a.png")), OPTIONS)
+    with caplog.at_level("INFO"):
+        assert worker.decode(PREPROCESS, OPTIONS).frames == 4
+    assert "a.png': 5 more frames or views differ" in caplog.text
+
+
 def stream_of(data: bytes, location: str = "-") -> Entry:
     return Entry(location, open=lambda: io.BytesIO(data))
 
