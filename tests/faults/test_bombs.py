@@ -9,21 +9,16 @@ from conftest import Run
 from faults.scans import parsed, redness
 from helpers import encoded
 from PIL import Image
+from pngs import chunk, with_chunks
 
 SMALL = Image.new("RGB", (20, 20), "red")
 ZEROS = zlib.compress(bytes(300 << 20), 9)
 """300 MB of zeros, compressed to 0.3 MB."""
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    """Return a PNG chunk (PNG specification, 5.3)."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
 def png(*chunks: bytes) -> bytes:
     """Return a small PNG with chunks after its header."""
-    data = encoded(SMALL, "PNG")
-    return data[:33] + b"".join(chunks) + data[33:]
+    return with_chunks(encoded(SMALL, "PNG"), *chunks)
 
 
 def claiming(side: int) -> bytes:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import tifffile
+from colours import heic
 from helpers import encoded, load_photo
 from PIL import Image
+from pngs import png
 from profiles import P3, STEEP, cmyk_profile, grey_profile
 
 Mutation = Callable[[bytes, bytes, random.Random], bytes]
@@ -42,6 +44,9 @@ def seeds() -> dict[str, bytes]:
         "grey.tif": encoded(photo.convert("L"), "TIFF", icc_profile=grey_profile(1.2)),
         "profile.avif": encoded(photo, "AVIF", icc_profile=P3.profile),
         "long.png": encoded(photo.resize((40, 200)), "PNG"),
+        "long.webp": encoded(photo.resize((40, 200)), "WEBP", **many),
+        "hdr.png": png(np.asarray(photo) / 255, (b"cICP", bytes([9, 16, 0, 1]))),
+        "heic": heic(photo, P3.profile),
         "planes.tif": planes(photo),
     }
 

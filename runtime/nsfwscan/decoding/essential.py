@@ -3,14 +3,13 @@
 Pillow refuses an image over damaged or large metadata that no viewer looks at.
 """
 
-import zlib
 from collections.abc import Callable, Iterator
 
+from nsfwscan.decoding import png
 from nsfwscan.decoding.jpeg import START_OF_SCAN, segments
 
 _PROFILE_BYTES = 1 << 20  # Pillow refuses larger ones
 
-_PNG_SIGNATURE_BYTES = 8
 _PNG_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}
 """Chunks that are kept, by their only valid length."""
 _PNG_FRAMES = {b"acTL", b"fcTL", b"fdAT"}
@@ -48,41 +47,28 @@ def essential_parts(data: bytes, plugin: str) -> bytes:
 
 def _png_parts(data: bytes) -> Iterator[bytes]:
     """Yield the signature and the chunks to keep (PNG 3, section 5)."""
-    yield data[:_PNG_SIGNATURE_BYTES]
+    yield data[: png.SIGNATURE_BYTES]
     animated = b"fcTL" in data
     kind = data[25] if len(data) > 25 else 0
-    position = _PNG_SIGNATURE_BYTES
-    while len(head := data[position : position + 8]) == 8:
-        name = head[4:]
-        end = position + 12 + int.from_bytes(head[:4], "big")
-        chunk = data[position:end]
+    rest = png.SIGNATURE_BYTES
+    for name, start, rest in png.chunks(data):
         is_critical = not name[0] & 0x20
-        if is_critical or (name in _PNG_FRAMES and animated) or _is_sound(name, chunk, kind):
-            yield chunk
-        position = end
-    yield data[position:]
+        is_frame = name in _PNG_FRAMES and animated
+        if is_critical or is_frame or _is_sound(name, data[start:rest], kind):
+            yield data[start:rest]
+    yield data[rest:]
 
 
 def _is_sound(name: bytes, chunk: bytes, kind: int) -> bool:
     """Whether a chunk of metadata says something about the image, and is not damaged."""
     body = chunk[8:-4]
-    if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+    if not png.is_intact(chunk):
         return False
     if name == b"tRNS":
         return kind == _PALETTE or len(body) == _PNG_TRANSPARENCY.get(kind)
     if name == b"iCCP":
-        return _is_small_profile(body)
+        return 0 < len(png.unpacked_profile(body)) < _PROFILE_BYTES
     return name == b"eXIf" or len(body) == _PNG_LENGTHS.get(name)
-
-
-def _is_small_profile(body: bytes) -> bool:
-    _, found, packed = body.partition(b"\0")
-    try:
-        unpacked = zlib.decompressobj().decompress(packed[1:], _PROFILE_BYTES)
-    except zlib.error:
-        return False
-    deflated = packed[:1] == b"\0"
-    return bool(found) and deflated and 0 < len(unpacked) < _PROFILE_BYTES
 
 
 def _jpeg_parts(data: bytes) -> Iterator[bytes]:

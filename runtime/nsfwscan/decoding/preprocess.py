@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from nsfwscan.decoding import png
 from nsfwscan.decoding.essential import essential_parts
 from nsfwscan.decoding.failures import image_error, why_unidentified
 from nsfwscan.decoding.parameters import Preprocess
@@ -140,8 +141,10 @@ def decode_frames(
         )
     plugin = row.plugin
 
-    def attempt(data: bytes) -> DecodedFrames:
+    def attempt(data: bytes, profile: bytes | None = None) -> DecodedFrames:
         with _open(data, plugin, row.name) as image:
+            if profile is not None:
+                image.info["icc_profile"] = profile
             return image_frames(
                 image, preprocess, frames=frames, views=views, max_pixels=max_pixels, data=data
             )
@@ -152,7 +155,7 @@ def decode_frames(
         essential = essential_parts(data, plugin)
         if essential is not data:
             with suppress(ImageError):
-                return attempt(essential)
+                return attempt(essential, png.colour_chunks(data).get(b"iCCP"))
         if plugin == "JPEG" and error.reason in {Reason.TRUNCATED, Reason.CORRUPT}:
             return _unended(essential, attempt, error)
         if plugin == "TIFF" and error.reason in {Reason.UNSUPPORTED, Reason.CORRUPT}:

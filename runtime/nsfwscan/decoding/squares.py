@@ -11,12 +11,13 @@ from typing import cast
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from nsfwscan.decoding.colour import Transform, profile_of, transform_of
+from nsfwscan.decoding.colour import Transform, transform_of
 from nsfwscan.decoding.deep import has_deep_colour_key, in_8_bits, planes_of, scale_colour_key
 from nsfwscan.decoding.frames import Distinct
 from nsfwscan.decoding.gif import Painted
 from nsfwscan.decoding.orientation import SWAPPING, orientation_of, upright
 from nsfwscan.decoding.parameters import Preprocess
+from nsfwscan.decoding.profiles import profile_of
 from nsfwscan.decoding.psd import has_transparency
 from nsfwscan.decoding.rgb import has_alpha, on_white, split_alpha, to_rgb
 from nsfwscan.decoding.tiff import is_misread, read_page

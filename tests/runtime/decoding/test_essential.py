@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from helpers import encoded, load_photo, turned
 from numpy.typing import NDArray
+from pngs import chunk, with_chunks
 from profiles import P3
 
 from nsfwscan import Preprocess, decode
@@ -19,14 +20,8 @@ def pixels(data: bytes) -> NDArray[np.uint8]:
     return decode(data, SMALL).pixels
 
 
-def chunk(name: bytes, body: bytes, *, damaged: bool = False) -> bytes:
-    checksum = zlib.crc32(name + body) ^ damaged
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", checksum)
-
-
 def with_chunk(added: bytes, data: bytes = PNG) -> bytes:
-    """Insert a chunk after the header."""
-    return data[:33] + added + data[33:]
+    return with_chunks(data, added)
 
 
 def with_segment(marker: int, body: bytes, data: bytes = JPEG) -> bytes:

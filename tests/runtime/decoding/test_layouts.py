@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zlib
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
+from pngs import body, header
 
 from nsfwscan import Preprocess, decode
 
@@ -23,11 +23,6 @@ Samples = NDArray[np.uint8]
 
 def png(samples: Samples, bits: int, filter_: int, idat: int) -> bytes:
     """Write grey or RGB samples, in several data chunks, all rows with one filter."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        )
 
     height, width = samples.shape[:2]
     channels = 1 if samples.ndim == 2 else 3
@@ -39,10 +34,8 @@ def png(samples: Samples, bits: int, filter_: int, idat: int) -> bytes:
             bytes((byte - (row[i - step] if i >= step else 0)) % 256 for i, byte in enumerate(row))
             for row in rows
         ]
-    packed = zlib.compress(b"".join(bytes([filter_]) + row for row in rows))
-    parts = [chunk(b"IDAT", packed[i : i + idat]) for i in range(0, len(packed), idat)]
-    head = struct.pack(">2I5B", width, height, bits, 0 if channels == 1 else 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + b"".join(parts) + chunk(b"IEND", b"")
+    filtered = b"".join(bytes([filter_]) + row for row in rows)
+    return header(width, height, bits, 0 if channels == 1 else 2) + body(filtered, idat)
 
 
 def bmp(samples: Samples, bits: int, *, top_down: bool) -> bytes:
@@ -52,10 +45,10 @@ def bmp(samples: Samples, bits: int, *, top_down: bool) -> bytes:
     if bits == 32:
         rows = np.concatenate([rows, np.zeros((height, width, 1), np.uint8)], axis=-1)
     padding = bytes(-width * bits // 8 % 4)
-    body = b"".join(row.tobytes() + padding for row in rows)
+    data = b"".join(row.tobytes() + padding for row in rows)
     side = -height if top_down else height
-    info = struct.pack("<IiiHHIIiiII", 40, width, side, 1, bits, 0, len(body), 0, 0, 0, 0)
-    return struct.pack("<2sIII", b"BM", 54 + len(body), 0, 54) + info + body
+    info = struct.pack("<IiiHHIIiiII", 40, width, side, 1, bits, 0, len(data), 0, 0, 0, 0)
+    return struct.pack("<2sIII", b"BM", 54 + len(data), 0, 54) + info + data
 
 
 def pnm(samples: Samples, *, as_text: bool, deep: bool) -> bytes:

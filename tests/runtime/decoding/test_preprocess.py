@@ -1,6 +1,5 @@
 import io
 import struct
-import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ from helpers import encoded, load_photo, turned
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
+from pngs import header
 
 from nsfwscan import ImageError, Preprocess, decode
 from nsfwscan.decoding.preprocess import image_frames
@@ -240,9 +240,7 @@ def test_the_primary_image_of_a_collection_is_chosen_first() -> None:
 
 
 def png_header(width: int, height: int) -> bytes:
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
-    return b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\1\0IDAT"
+    return header(width, height, 8, 2) + b"\0\0\1\0IDAT"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+import struct
+
+import numpy as np
+import pytest
+from colours import PHOTO, difference, gamma, pixels
+from PIL import Image
+from pngs import body, chunk, header, png
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_the_transparent_colour_of_few_greys_is_applied(bits: int) -> None:
+    top, key = 2**bits - 1, 0 if bits == 1 else 1
+    greys = np.repeat(np.arange(top + 1), 40)[:, np.newaxis].repeat(40, axis=1)
+    packed = np.unpackbits(greys.astype(np.uint8)[..., np.newaxis], axis=-1)[..., -bits:]
+    rows = b"".join(b"\0" + np.packbits(row.ravel()).tobytes() for row in packed)
+
+    data = header(40, len(greys), bits, 0) + chunk(b"tRNS", struct.pack(">H", key)) + body(rows)
+    shown = np.where(greys == key, 255, greys * (255 // top)).astype(np.uint8)
+    assert difference(data, Image.fromarray(shown)) < 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("exponent", [None, 44.0])
+def test_the_transparent_colour_of_a_png_is_compared_in_all_bits(
+    channels: int, bits: int, exponent: float | None
+) -> None:
+    top = 2**bits - 1
+    key = [round(top * part) for part in (0.3, 0.6, 0.9)][:channels]
+    samples = np.asarray(PHOTO)[..., :channels] / 255
+    samples[:150] = np.array(key) / top
+    chunks = [(b"tRNS", struct.pack(f">{channels}H", *key))]
+    chunks += [gamma(exponent)] if exponent else []
+    found = pixels(png(samples, *chunks, bits=bits))
+    assert (found[:30] == 255).all()
+    assert (found[34:] < 255).any()
+    other = [(b"tRNS", struct.pack(f">{channels}H", *[part ^ 1 for part in key])), *chunks[1:]]
+    assert (pixels(png(samples, *other, bits=bits))[:30] < 255).any()
