@@ -19,6 +19,7 @@ def seeds() -> dict[str, bytes]:
     """Return a small valid file of each format, by file extension."""
     photo = load_photo("coffee.png").resize((90, 60))
     frames = [photo.rotate(angle) for angle in (90, 180)]
+    long = [frame.resize((40, 200)) for frame in (photo, *frames)]
     many = {"save_all": True, "append_images": frames}
     return {
         "jpg": encoded(photo, "JPEG"),
@@ -43,8 +44,8 @@ def seeds() -> dict[str, bytes]:
         "inks.jpg": encoded(photo.convert("CMYK"), "JPEG", icc_profile=cmyk_profile(2)),
         "grey.tif": encoded(photo.convert("L"), "TIFF", icc_profile=grey_profile(1.2)),
         "profile.avif": encoded(photo, "AVIF", icc_profile=P3.profile),
-        "long.png": encoded(photo.resize((40, 200)), "PNG"),
-        "long.webp": encoded(photo.resize((40, 200)), "WEBP", **many),
+        "long.png": encoded(long[0], "PNG"),
+        "long.webp": encoded(long[0], "WEBP", save_all=True, append_images=long[1:]),
         "hdr.png": png(np.asarray(photo) / 255, (b"cICP", bytes([9, 16, 0, 1]))),
         "heic": heic(photo, P3.profile),
         "planes.tif": planes(photo),

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from nsfwscan.decoding.tiff import deep_samples
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -14,7 +16,9 @@ _LOWER = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
 _GREY_ALPHA = "LA;16B"
 
 
-def planes_of(image: Image.Image, data: bytes) -> tuple[list[Image.Image], Image.Image | None]:
+def planes_of(
+    image: Image.Image, data: bytes, page: int = 0
+) -> tuple[list[Image.Image], Image.Image | None]:
     """Return the channels of a 16-bit image, and its transparency in mode L.
 
     Parameters
@@ -23,22 +27,42 @@ def planes_of(image: Image.Image, data: bytes) -> tuple[list[Image.Image], Image
         The loaded image.
     data
         The bytes of its file; empty if they are unknown.
+    page
+        The number of its page in a TIFF.
 
     Returns
     -------
     tuple
-        One or three images of mode I;16; none if the image is neither grey nor a PNG of 16 bits.
+        One or three images of mode I;16; none if the image is neither grey nor a PNG or TIFF of 16
+        bits.
         The transparency, or None.
     """
     import numpy as np  # slow to import, and rarely needed
 
-    samples: NDArray[Any]
     key = image.info.get("transparency")
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint16)
         return [Image.fromarray(_without_colour(grey, grey == key))], None
-    if image.format != "PNG" or not data:
+    if not data or image.format not in {"PNG", "TIFF"}:
         return [], None
+    found = deep_samples(data, page) if image.format == "TIFF" else _png_samples(data)
+    if found is None:
+        return [], None
+    samples, opacity = found
+    alpha = None
+    # Opacity of zero everywhere is not transparency, see `nsfwscan.decoding.rgb.split_alpha`.
+    if opacity is not None and opacity.any():
+        alpha = Image.fromarray((opacity >> 8).astype(np.uint8))
+    if isinstance(key, tuple):
+        samples = _without_colour(samples, (samples == key).all(axis=-1))
+    channels = [np.ascontiguousarray(samples[..., i]) for i in range(samples.shape[-1])]
+    return [Image.fromarray(channel) for channel in channels], alpha
+
+
+def _png_samples(data: bytes) -> "tuple[NDArray[Any], NDArray[Any] | None] | None":
+    """Return the colours of a PNG of 16 bits, (H, W, 1 or 3), and its transparency, (H, W)."""
+    import numpy as np
+
     with Image.open(io.BytesIO(data), formats=["PNG"]) as upper:
         raw = upper.tile[0].args
         if raw == _GREY_ALPHA:
@@ -51,15 +75,9 @@ def planes_of(image: Image.Image, data: bytes) -> tuple[list[Image.Image], Image
                 lower.tile = [lower.tile[0]._replace(args=_LOWER[raw])]
                 samples = np.asarray(upper).astype(np.uint16) << 8 | np.asarray(lower)
         else:
-            return [], None
-    alpha = None
-    if samples.shape[-1] in {2, 4}:
-        samples, opacity = samples[..., :-1], samples[..., -1]
-        if opacity.any():  # else it is not transparency, see `nsfwscan.decoding.rgb.split_alpha`
-            alpha = Image.fromarray((opacity >> 8).astype(np.uint8))
-    if isinstance(key, tuple):
-        samples = _without_colour(samples, (samples == key).all(axis=-1))
-    return [Image.fromarray(samples[..., i]) for i in range(samples.shape[-1])], alpha
+            return None
+    colours = 3 if samples.shape[-1] > 2 else 1
+    return samples[..., :colours], samples[..., -1] if samples.shape[-1] > colours else None
 
 
 def _without_colour(samples: "NDArray[Any]", clear: Any) -> "NDArray[Any]":

@@ -162,7 +162,7 @@ def decode_frames(
             with suppress(ImageError):
                 page = read_page(data, 0, partial(check_size, max_pixels=max_pixels), alone=True)
                 return image_frames(
-                    page, preprocess, frames=1, views=views, max_pixels=max_pixels, name="TIFF"
+                    page, preprocess, frames=1, views=views, max_pixels=max_pixels, data=data
                 )
         raise
 
@@ -198,7 +198,6 @@ def image_frames(
     views: int,
     max_pixels: int,
     data: bytes = b"",
-    name: str | None = None,
 ) -> DecodedFrames:
     """Convert an image that Pillow has opened to the pixels that a model takes.
 
@@ -206,7 +205,6 @@ def image_frames(
     was not loaded before, unless ``preprocess.jpeg_draft_margin`` is None.
 
     `data` are the bytes of its file; without them, colours are those of its ICC profile alone.
-    `name` is that of the format, if the image does not know it.
 
     Raises
     ------
@@ -215,7 +213,7 @@ def image_frames(
     """
     plugin = "JPEG" if isinstance(image, JpegImageFile) else image.format  # or MPO
     row = next((row for row in FORMATS if row.plugin == plugin), None)
-    name = name or (image.format or "image" if row is None else row.name)
+    name = image.format or "image" if row is None else row.name
     try:
         check_size(image.size, max_pixels)
         several = getattr(image, "n_frames", 1) if row is not None and row.animated else 1

@@ -73,9 +73,10 @@ def distinct_squares(
             image.seek(index)
             check_size(image.size, max_pixels)
         page = _page(image, data, max_pixels)
-        if page.format != image.format or image.format in {"TIFF", "HEIF"}:  # each has its own
+        if image.format in {"TIFF", "HEIF"}:  # each has its own
             transform = _transform(page, preprocess, b"")
-        shown, source = _source(page, preprocess, transform, painted=painted)
+        own = data if image.format == "TIFF" else b""
+        shown, source = _source(page, preprocess, transform, own, index, painted)
         size = size or shown
         chosen.add(source, transform)
     return chosen.squares(cast("tuple[int, int]", size))
@@ -145,12 +146,13 @@ def _source(
     preprocess: Preprocess,
     transform: Transform | None,
     data: bytes = b"",
+    page: int = 0,
     painted: Painted | None = None,
 ) -> tuple[tuple[int, int], Image.Image]:
     """Return the size of an image as displayed, and the image loaded, upright and opaque.
 
-    Its colours are sRGB, or those of the space of a weak transform. `painted` has the earlier
-    frames of a GIF.
+    Its colours are sRGB, or those of the space of a weak transform. `page` is its number in a TIFF,
+    and `painted` has the earlier frames of a GIF.
     """
     mask = (painted or Painted()).add(image) if image.format == "GIF" else None
     width, height = _load(image, preprocess, transform)
@@ -161,7 +163,7 @@ def _source(
     if image.format == "PSD" and image.mode == "RGBA" and not has_transparency(data):
         image = image.convert("RGB")
     if transform is not None and transform.is_strong:
-        return size, upright(_converted(image, transform, data), orientation)
+        return size, upright(_converted(image, transform, data, page), orientation)
     if has_deep_colour_key(image, data) and (planes := planes_of(image, data)[0]):
         image = in_8_bits(planes)
     mode = "RGB" if transform is None else transform.mode
@@ -180,9 +182,9 @@ def _square(
     return resized if transform is None or transform.is_strong else transform.apply(resized)
 
 
-def _converted(image: Image.Image, transform: Transform, data: bytes) -> Image.Image:
+def _converted(image: Image.Image, transform: Transform, data: bytes, page: int) -> Image.Image:
     """Convert the colours of a whole image, from all bits that it has, then flatten it."""
-    planes, alpha = planes_of(image, data)
+    planes, alpha = planes_of(image, data, page)
     converted = transform.apply_16_bits(planes) if planes else None
     if converted is None:
         colours, alpha = split_alpha(image) if has_alpha(image) else (to_rgb(image), None)

@@ -2,11 +2,16 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, TiffImagePlugin
 
 from nsfwscan.decoding.rgb import to_8_bits
 from nsfwscan.errors import ImageError, Reason
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _SIGNED, _FLOAT = 2, 3  # sample formats (TIFF 6.0, section 19)
 _UNCOMPRESSED, _SEPARATE, _WHITE_IS_ZERO = 1, 2, 0
@@ -14,7 +19,6 @@ _PHOTOMETRICS = {0: 1, 1: 1, 2: 3}
 """Channels of colour by photometric interpretation: white is zero, black is zero, RGB."""
 _ASSOCIATED = 1
 _ALPHA = {_ASSOCIATED, 2}  # extra samples
-
 
 CheckSize = Callable[[tuple[int, int]], None]
 
@@ -34,6 +38,22 @@ def is_misread(image: Image.Image) -> bool:
         or (bits == 32 and kind != _FLOAT)
         or (kind == _FLOAT and compressed and tags.prefix == b"MM")
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    samples: "NDArray[Any]"  # (H, W, channels); the last is transparency if there is one more
+    colours: int
+    tags: dict[int, Any]
+
+    @property
+    def is_inverted(self) -> bool:
+        return self.tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO
+
+    @property
+    def alpha(self) -> int | None:
+        """The kind of its transparency (TIFF 6.0, ExtraSamples)."""
+        return _first_extra(self.tags) if self.samples.shape[-1] > self.colours else None
 
 
 def read_page(data: bytes, page: int, check_size: CheckSize, *, alone: bool = False) -> Image.Image:
@@ -61,6 +81,55 @@ def read_page(data: bytes, page: int, check_size: CheckSize, *, alone: bool = Fa
         If tifffile does not read it, or it has other colours.
     """
     import numpy as np
+
+    found = _read(data, page, check_size, alone=alone)
+    samples = to_8_bits(found.samples)
+    if found.is_inverted:
+        samples[..., 0] = 255 - samples[..., 0]
+    single = samples.shape[-1] == 1
+    image = Image.fromarray(samples[..., 0] if single else np.ascontiguousarray(samples))
+    if found.alpha == _ASSOCIATED:
+        mode = image.mode
+        image = Image.frombytes(mode[:-1] + "a", image.size, image.tobytes()).convert(mode)
+    exif = Image.Exif()
+    exif[274] = int(found.tags.get(274, 1))
+    image.info["exif"] = exif.tobytes()
+    if isinstance(profile := found.tags.get(TiffImagePlugin.ICCPROFILE), bytes):
+        image.info["icc_profile"] = profile
+    image.format = "TIFF"
+    return image
+
+
+def deep_samples(data: bytes, page: int) -> "tuple[NDArray[Any], NDArray[Any] | None] | None":
+    """Return the 16-bit colours of a page, (H, W, 1 or 3), and its transparency, (H, W).
+
+    Parameters
+    ----------
+    data, page
+        As in `read_page`.
+
+    Returns
+    -------
+    tuple or None
+        None if it has other samples, or its colours are multiplied by the transparency.
+
+    Raises
+    ------
+    ImageError
+        As in `read_page`.
+    """
+    import numpy as np
+
+    found = _read(data, page, lambda _: None)
+    if found.samples.dtype != np.uint16 or found.alpha == _ASSOCIATED:
+        return None
+    colours = found.samples[..., : found.colours].astype(np.uint16)
+    alpha = None if found.alpha is None else found.samples[..., found.colours].astype(np.uint16)
+    return 65535 - colours if found.is_inverted else colours, alpha
+
+
+def _read(data: bytes, page: int, check_size: CheckSize, *, alone: bool = False) -> _Page:
+    import numpy as np
     import tifffile
 
     try:
@@ -84,18 +153,12 @@ def read_page(data: bytes, page: int, check_size: CheckSize, *, alone: bool = Fa
         array = np.moveaxis(array, 0, -1)
     if array.ndim != 3 or not colours or array.shape[-1] < colours:
         raise ImageError(Reason.UNSUPPORTED, "a TIFF with these colours is not decoded; convert it")
-    extra = np.atleast_1d(tags.get(TiffImagePlugin.EXTRASAMPLES, ()))
-    channels = colours + (len(extra) > 0 and int(extra[0]) in _ALPHA)
-    samples = to_8_bits(array[..., :channels])
-    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO:
-        samples[..., 0] = 255 - samples[..., 0]
-    image = Image.fromarray(samples[..., 0] if channels == 1 else np.ascontiguousarray(samples))
-    if channels > colours and int(extra[0]) == _ASSOCIATED:
-        mode = image.mode
-        image = Image.frombytes(mode[:-1] + "a", image.size, image.tobytes()).convert(mode)
-    exif = Image.Exif()
-    exif[274] = int(tags.get(274, 1))
-    image.info["exif"] = exif.tobytes()
-    if isinstance(profile := tags.get(TiffImagePlugin.ICCPROFILE), bytes):
-        image.info["icc_profile"] = profile
-    return image
+    channels = colours + (_first_extra(tags) in _ALPHA)
+    return _Page(array[..., :channels], colours, tags)
+
+
+def _first_extra(tags: dict[int, Any]) -> int | None:
+    """Return the kind of the first channel besides the colours."""
+    extra = tags.get(TiffImagePlugin.EXTRASAMPLES, ())
+    extra = extra if isinstance(extra, tuple) else (extra,)
+    return int(extra[0]) if extra else None

@@ -1,10 +1,17 @@
+import io
 import struct
+from typing import Any, Literal
 
 import numpy as np
 import pytest
-from colours import PHOTO, difference, gamma, pixels
+import tifffile
+from colours import PHOTO, SMALL, difference, gamma, pixels
+from helpers import encoded
 from PIL import Image
 from pngs import body, chunk, header, png
+from profiles import STEEP, grey_profile, to_linear
+
+from nsfwscan import decode
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
@@ -36,3 +43,33 @@ def test_the_transparent_colour_of_a_png_is_compared_in_all_bits(
     assert (found[34:] < 255).any()
     other = [(b"tRNS", struct.pack(f">{channels}H", *[part ^ 1 for part in key])), *chunks[1:]]
     assert (pixels(png(samples, *other, bits=bits))[:30] < 255).any()
+
+
+@pytest.mark.parametrize("kind", ["grey", "RGB", "RGBA", "white is zero"])
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_all_bits_of_each_page_of_a_tiff_are_used(
+    kind: str, planes: Literal["contig", "separate"]
+) -> None:
+    photo = PHOTO if "RGB" in kind else PHOTO.convert("L")
+    shown = [photo, photo.rotate(90)]
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for page in shown:
+            samples = to_linear(page) ** (1 / STEEP.exponent)
+            options: dict[str, Any] = {"photometric": "rgb", "planarconfig": planes}
+            if kind == "RGBA":
+                samples = np.concatenate([samples, np.ones((*samples.shape[:2], 1))], axis=-1)
+                options["extrasamples"] = ["unassalpha"]
+            if "RGB" not in kind:
+                inverted = kind == "white is zero"
+                samples = 1 - samples[..., 0] if inverted else samples[..., 0]
+                options = {"photometric": "miniswhite" if inverted else "minisblack"}
+            elif planes == "separate":
+                samples = np.moveaxis(samples, 2, 0)
+            profile = STEEP.profile if "RGB" in kind else grey_profile(STEEP.exponent)
+            values = np.ascontiguousarray(np.rint(65535 * samples)).astype("u2")
+            writer.write(values, iccprofile=profile, metadata=None, **options)
+    found = decode(buffer.getvalue(), SMALL, frames=4).pixels
+    assert len(found) == 2
+    for seen, page in zip(found, shown, strict=True):
+        assert np.abs(seen - pixels(encoded(page, "PNG"))).mean() < 2
