@@ -184,7 +184,8 @@ ExitZero = Annotated[
 ]
 Quiet = Annotated[bool, option("-q --quiet", _OUTPUT, "Print results only.")]
 Verbose = Annotated[
-    bool, option("-v --verbose", _OUTPUT, "Also print the settings and what is skipped.")
+    bool,
+    option("-v --verbose", _OUTPUT, "Also print the settings, and what is skipped or left out."),
 ]
 NoProgress = Annotated[bool, option("--no-progress", _OUTPUT, "Show no progress bar.")]
 ColorWhen = Annotated[

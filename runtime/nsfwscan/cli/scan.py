@@ -253,6 +253,10 @@ def _run(given: SimpleNamespace, loaded: _Loaded, stack: ExitStack) -> "tuple[Re
             loaded.say(f"nsfwscan: skipped, {entry.kind}: {printable(entry.location)}")
         advance(run.examined)
 
+    if given.verbose:
+        from nsfwscan.cli.logs import log_lines
+
+        stack.enter_context(log_lines(loaded.say))
     run = stack.enter_context(
         scan_paths(
             loaded.sources,

@@ -45,8 +45,13 @@ def image_error(error: Exception, format_name: str) -> ImageError:
         detail = f"this variety of {format_name} is not decoded ({said})"
         return ImageError(Reason.UNSUPPORTED, detail)
     if isinstance(error, (EOFError, struct.error)) or has_any(_TRUNCATED_WORDS):
-        return ImageError(Reason.TRUNCATED, f"the {format_name} data ends too early")
+        return ImageError(Reason.TRUNCATED, ends_early(format_name))
     return ImageError(Reason.CORRUPT, f"the {format_name} data is damaged ({said})")
+
+
+def ends_early(format_name: str) -> str:
+    """Say that a file's end is missing."""
+    return f"the {format_name} data ends too early"
 
 
 def why_unidentified(data: bytes, plugin: str) -> Exception:

@@ -26,8 +26,9 @@ from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.decoding import png
+from nsfwscan.decoding.cut import is_cut
 from nsfwscan.decoding.essential import essential_parts
-from nsfwscan.decoding.failures import image_error, why_unidentified
+from nsfwscan.decoding.failures import ends_early, image_error, why_unidentified
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.squares import check_size, distinct_squares, squares_of_one
 from nsfwscan.decoding.tiff import read_page
@@ -164,6 +165,8 @@ def decode_frames(
                 return image_frames(
                     page, preprocess, frames=1, views=views, max_pixels=max_pixels, data=data
                 )
+        if error.reason is Reason.CORRUPT and is_cut(data, plugin):
+            raise ImageError(Reason.TRUNCATED, ends_early(row.name)) from error
         raise
 
 

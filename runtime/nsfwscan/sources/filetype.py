@@ -71,6 +71,10 @@ def _starts(*signatures: bytes) -> Callable[[bytes], bool]:
     return lambda head: head.startswith(signatures)
 
 
+def _begins(header: re.Pattern[bytes]) -> Callable[[bytes], bool]:
+    return lambda head: header.match(head) is not None
+
+
 def _brands(head: bytes) -> frozenset[bytes]:
     """Return the major and compatible brands of an ISO media file (ISO/IEC 14496-12, 4.3)."""
     if head[4:8] != b"ftyp":
@@ -130,8 +134,14 @@ _PNM = re.compile(
 """The whole header. The samples of P1, P2 and P3 are text of digits."""
 
 
-def _is_pnm(head: bytes) -> bool:
-    return _PNM.match(head) is not None
+def _is_gif(head: bytes) -> bool:
+    # Sides, flags, background and aspect ratio are not all characters of text.
+    return head.startswith((b"GIF87a", b"GIF89a")) and re.search(rb"[^ -~]", head[6:13]) is not None
+
+
+_PAM = re.compile(rb"P7\n(?:#|\n|(?:WIDTH|HEIGHT|DEPTH|MAXVAL|TUPLTYPE|ENDHDR)\b)")
+_PFM = re.compile(rb"P[Ff]\s+\d+\s+\d+\s+[-+]?[\d.]")
+_RADIANCE = re.compile(rb"#\?(?:RADIANCE|RGBE)\n(?s:.*?\n)??(?:FORMAT=|\n)")
 
 
 def _is_qoi(head: bytes) -> bool:
@@ -184,7 +194,7 @@ FORMATS: tuple[Format, ...] = (
     Format("JPEG", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), _starts(b"\xff\xd8\xff")),
     Format("PNG", "PNG", (".png", ".apng"), _starts(b"\x89PNG\r\n\x1a\n"), animated=True),
     Format("WebP", "WEBP", (".webp",), _is_webp, animated=True),
-    Format("GIF", "GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), animated=True),
+    Format("GIF", "GIF", (".gif",), _is_gif, animated=True),
     Format("HEIF", "HEIF", (".heic", ".heif", ".heics", ".heifs", ".hif"), _is_heif, animated=True),
     Format("AVIF", "AVIF", (".avif", ".avifs"), _is_avif, animated=True),
     Format("TIFF", "TIFF", (".tif", ".tiff"), _is_tiff, animated=True),
@@ -196,7 +206,7 @@ FORMATS: tuple[Format, ...] = (
         _starts(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xffO\xffQ"),
     ),
     Format("Photoshop", "PSD", (".psd",), _starts(b"8BPS\0\1")),
-    Format("PNM", "PPM", (".ppm", ".pgm", ".pbm", ".pnm"), _is_pnm),
+    Format("PNM", "PPM", (".ppm", ".pgm", ".pbm", ".pnm"), _begins(_PNM)),
     Format("ICO", "ICO", (".ico",), lambda head: _is_icon(head, 1)),
     Format("Windows cursor", None, (".cur",), lambda head: _is_icon(head, 2)),
     Format("JPEG XL", None, (".jxl",), _is_jpeg_xl),
@@ -204,9 +214,9 @@ FORMATS: tuple[Format, ...] = (
     Format("OpenEXR", None, (".exr",), _starts(b"v/1\1")),
     Format("DDS", None, (".dds",), _starts(b"DDS |\0\0\0")),
     Format("QOI", None, (".qoi",), _is_qoi),
-    Format("PAM", None, (".pam",), _starts(b"P7\n")),
-    Format("PFM", None, (".pfm",), _starts(b"PF\n", b"Pf\n")),
-    Format("Radiance HDR", None, (".hdr", ".rgbe"), _starts(b"#?RADIANCE\n", b"#?RGBE\n")),
+    Format("PAM", None, (".pam",), _begins(_PAM)),
+    Format("PFM", None, (".pfm",), _begins(_PFM)),
+    Format("Radiance HDR", None, (".hdr", ".rgbe"), _begins(_RADIANCE)),
     Format("BPG", None, (".bpg",), _starts(b"BPG\xfb")),
     Format("FLIF", None, (".flif",), _is_flif),
     Format("Photoshop large document", None, (".psb",), _starts(b"8BPS\0\2")),

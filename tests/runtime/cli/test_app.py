@@ -469,6 +469,8 @@ def test_limits_frames_and_exact_apply(run: Run, photos: Path, model: Path) -> N
     frames[0].save(photos / "day.png", save_all=True, append_images=frames[1:])
     assert record()["frames"] == 12
     assert record("--frames", "3")["frames"] == 3
+    verbose = run(photos / "day.png", "-m", model, "--no-cache", "--frames", "3", "-v")
+    assert "day.png': 9 more frames or views differ" in verbose.stderr
     assert record("--max-filesize", "10")["reason"] == "too-large"
     assert record("--max-pixels", "1199")["reason"] == "too-large"
     assert record("--max-pixels", "1200", "--max-filesize", "1" + "0" * 20)["reason"] is None

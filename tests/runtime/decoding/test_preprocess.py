@@ -264,16 +264,6 @@ def test_undecodable_data_has_a_reason(data: bytes, reason: Reason) -> None:
     assert " at 0x" not in caught.value.detail
 
 
-@pytest.mark.parametrize(
-    "format_", ["JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP", "JPEG2000"]
-)
-def test_a_truncated_image_is_an_error(format_: str) -> None:
-    data = encoded(load_photo("chelsea.png"), format_)
-    with pytest.raises(ImageError) as caught:
-        decode(data[: len(data) // 2], SMALL)
-    assert caught.value.reason in {Reason.TRUNCATED, Reason.CORRUPT}
-
-
 @given(st.binary(max_size=200), st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP"]))
 def test_damaged_data_is_an_image_error_or_an_image(noise: bytes, format_: str) -> None:
     data = bytearray(encoded(Image.new("RGB", (20, 20), "teal"), format_))

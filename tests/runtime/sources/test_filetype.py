@@ -47,6 +47,10 @@ def test_images_are_recognised_by_content(name: str, plugin: str) -> None:
         (b"\0\0\2\0\1\0\x20\x20\0\0\0\0\0\0" + struct.pack("<2I", 9, 22), "Windows cursor"),
         (b"P7\nWIDTH 2\n", "PAM"),
         (b"PF\n2 2\n-1.0\n", "PFM"),
+        (b"P7\n# text\nWIDTH 2\n", "PAM"),
+        (b"#?RADIANCE\n# text\nEXPOSURE=1\nFORMAT=32-bit_rle_xyze\n", "Radiance HDR"),
+        (b"#?RGBE\n\n-Y 2 +X 2\n", "Radiance HDR"),
+        (b"GIF89a\2\0\1\0\0\0\0", "GIF"),
         (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", "Radiance HDR"),
         (b"P1 # text\n2 2\n0 1\n1 0", "PNM"),
         (b"P3\n2 1 255\n0 0 0 9 9 9", "PNM"),
@@ -112,6 +116,10 @@ def test_a_tiff_with_a_camera_raw_extension_is_camera_raw() -> None:
         b"FLIF is a format",
         b"qoif is a signature",
         b"\xff\nis a character and a line",
+        b"GIF89a is a format",
+        b"P7\nhello",
+        b"PF\nfoo",
+        b"#?RADIANCE\nis a format",
     ],
 )
 def test_text_that_begins_like_an_image_is_not_an_image(text: bytes) -> None:
