@@ -41,7 +41,8 @@ def image_error(error: Exception, format_name: str) -> ImageError:
     if has_any(_UNPACKING_WORDS):
         detail = f"text or a colour profile in it is too large after decompression ({said})"
         return ImageError(Reason.TOO_LARGE, detail)
-    if has_any(_UNSUPPORTED_WORDS):
+    # Plugins look up layouts of samples by numbers of the header.
+    if isinstance(error.__cause__, KeyError) or has_any(_UNSUPPORTED_WORDS):
         detail = f"this variety of {format_name} is not decoded ({said})"
         return ImageError(Reason.UNSUPPORTED, detail)
     if isinstance(error, (EOFError, struct.error)) or has_any(_TRUNCATED_WORDS):

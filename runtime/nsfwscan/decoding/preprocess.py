@@ -31,7 +31,7 @@ from nsfwscan.decoding.essential import essential_parts
 from nsfwscan.decoding.failures import ends_early, image_error, why_unidentified
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.squares import check_size, distinct_squares, squares_of_one
-from nsfwscan.decoding.tiff import read_page
+from nsfwscan.decoding.tiff import UNREAD_COMPRESSIONS, read_page
 from nsfwscan.decoding.unended import ended, missing_rows
 from nsfwscan.errors import ImageError, Reason
 from nsfwscan.limits import MAX_PIXELS
@@ -230,6 +230,9 @@ def image_frames(
     except ImageError:
         raise
     except Exception as error:
+        if image.info.get("compression") in UNREAD_COMPRESSIONS:
+            detail = f"{image.info['compression']} compression of TIFF is not decoded"
+            raise ImageError(Reason.UNSUPPORTED, detail) from error
         raise image_error(error, name) from error
     squares = [*found.frames, *found.views]
     return DecodedFrames(squares, len(found.views), found.left_out, *found.size, name)

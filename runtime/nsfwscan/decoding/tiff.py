@@ -20,6 +20,9 @@ _PHOTOMETRICS = {0: 1, 1: 1, 2: 3}
 _ASSOCIATED = 1
 _ALPHA = {_ASSOCIATED, 2}  # extra samples
 
+UNREAD_COMPRESSIONS = {"webp", "tiff_sgilog", "tiff_sgilog24"}
+"""Pillow's names of compressions that its libtiff may lack."""
+
 CheckSize = Callable[[tuple[int, int]], None]
 
 

@@ -254,6 +254,7 @@ def png_header(width: int, height: int) -> bytes:
         (png_header(1_000, 1_000), Reason.TRUNCATED),
         (b"\xff\xd8\xff\xe0" + bytes(40), Reason.CORRUPT),
         (b"GIF89a" + bytes(3), Reason.TRUNCATED),
+        (struct.pack(">4sH6xH2I2H", b"8BPS", 1, 3, 4, 4, 16, 3) + bytes(99), Reason.UNSUPPORTED),
     ],
 )
 def test_undecodable_data_has_a_reason(data: bytes, reason: Reason) -> None:
