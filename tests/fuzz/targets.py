@@ -11,15 +11,22 @@ fuzzes one target, guided by coverage (with atheris). The folder holds the corpu
 
 import io
 import os
+import random
 import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
+from fuzz.mutants import seeds
+from helpers import encoded
+from hypothesis import given
+from layouts import LAYOUTS, Made
 from PIL import Image
 from profiles import P3, STEEP, cmyk_profile, grey_profile
 
+from nsfwscan import Preprocess, decode
 from nsfwscan.cache.store import Cache, CacheKey, Score
 from nsfwscan.cli.config import read_config
 from nsfwscan.dataset.labels import read_labels, read_split
@@ -34,6 +41,7 @@ from nsfwscan.util.escape import printable, to_json
 
 BT2020 = (0.3127, 0.3290, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046)
 KEY = CacheKey(b"q" * 32, "ab" * 32, scan=1)
+_EXACT = Preprocess(size=16)
 SHA256, SHA1 = "cd" * 32, "ef" * 20
 
 
@@ -134,13 +142,27 @@ def labels(data: bytes) -> bool:
     return took
 
 
+@given(LAYOUTS)
+def _shows_its_image(made: Made) -> None:
+    shown, data = made
+    found = decode(data, _EXACT).pixels.astype(int)
+    wanted = decode(encoded(Image.fromarray(shown), "PNG"), _EXACT).pixels
+    assert abs(found - wanted).max() <= 1
+
+
+def layout(data: bytes) -> bool:
+    """Decode an image in a layout; the bytes choose both."""
+    run: Any = _shows_its_image
+    return run.hypothesis.fuzz_one_input(data) is not None
+
+
 Target = Callable[[bytes], bool]
 
 TARGETS: dict[str, Target] = {
     target.__name__: target
     for target in (
         manifest, ignore_file, list_of_files, first_bytes, name, cache, options_file, labels,
-        profile,
+        profile, layout,
     )
 }  # fmt: skip
 
@@ -152,39 +174,41 @@ def made_profiles() -> list[bytes]:
     return [icc.rgb_profile(columns, [curve] * 3) for curve in curves]
 
 
+def _cache_file() -> bytes:
+    path = _as_file(b"")
+    with closing(Cache(path)) as opened:
+        opened.store([(SHA256, Score(0.5, 8, 6, 1))], KEY)
+        opened.remember("a.jpg", (1, 2, 3, 4, 5), SHA256, SHA1)
+    data = path.read_bytes()
+    path.unlink()
+    return data
+
+
+_ROW = SHA1.encode() + b".jpg,1"
+_CORPORA: dict[str, Callable[[], list[bytes]]] = {
+    "manifest": lambda: [one.to_json().encode() for one in BUILT_IN.values()],
+    "profile": lambda: [
+        P3.profile, STEEP.profile, grey_profile(1.2), cmyk_profile(2), *made_profiles()
+    ],
+    "layout": lambda: [random.Random(seed).randbytes(4000) for seed in range(20)],
+    "ignore_file": lambda: [
+        b"*.jpg\n!keep/*.jpg\n/build/\n**/a/**/b\n# note\n[a-c]?\\*x\0build/keep/a.jpg",
+        b"\xef\xbb\xbfa\r\n!b\n*a*a*a\n\0a/b/\xff",
+    ],
+    "list_of_files": lambda: [b"a.jpg\nb/c.jpg\r\n\n\xff.png", b"\xef\xbb\xbfa\0b\nc\0"],
+    "first_bytes": lambda: [data[:HEAD_BYTES] for data in seeds().values()],
+    "name": lambda: ["a\x1b[2J\u202egpj.\u200b".encode() + b"\xff\n"],
+    "cache": lambda: [_cache_file()],
+    "options_file": lambda: [
+        b'threshold = 0.7\nglob = ["*.jpg"]\nmodel = "m.onnx"\nno-cache = true\n'
+    ],
+    "labels": lambda: [b"objectId,value\n" + _ROW, b"objectId,value,type\n" + _ROW + b",train\n"],
+}  # fmt: skip
+
+
 def corpus(target: str) -> list[bytes]:
     """Return valid inputs, from which damaged ones are made."""
-    match target:
-        case "manifest":
-            return [one.to_json().encode() for one in BUILT_IN.values()]
-        case "profile":
-            return [P3.profile, STEEP.profile, grey_profile(1.2), cmyk_profile(2), *made_profiles()]
-        case "ignore_file":
-            return [
-                b"*.jpg\n!keep/*.jpg\n/build/\n**/a/**/b\n# note\n[a-c]?\\*x\0build/keep/a.jpg",
-                b"\xef\xbb\xbfa\r\n!b\n*a*a*a\n\0a/b/\xff",
-            ]
-        case "list_of_files":
-            return [b"a.jpg\nb/c.jpg\r\n\n\xff.png", b"\xef\xbb\xbfa\0b\nc\0"]
-        case "first_bytes":
-            from fuzz.mutants import seeds
-
-            return [data[:HEAD_BYTES] for data in seeds().values()]
-        case "name":
-            return ["a\x1b[2J\u202egpj.\u200b".encode() + b"\xff\n"]
-        case "cache":
-            path = _as_file(b"")
-            with closing(Cache(path)) as opened:
-                opened.store([(SHA256, Score(0.5, 8, 6, 1))], KEY)
-                opened.remember("a.jpg", (1, 2, 3, 4, 5), SHA256, SHA1)
-            data = path.read_bytes()
-            path.unlink()
-            return [data]
-        case "options_file":
-            return [b'threshold = 0.7\nglob = ["*.jpg"]\nmodel = "m.onnx"\nno-cache = true\n']
-        case _:
-            row = SHA1.encode() + b".jpg,1"
-            return [b"objectId,value\n" + row, b"objectId,value,type\n" + row + b",train\n"]
+    return _CORPORA[target]()
 
 
 def main() -> None:

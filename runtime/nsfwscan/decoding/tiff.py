@@ -34,9 +34,10 @@ def is_misread(image: Image.Image) -> bool:
     bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
     kind = max(tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,)))
     compressed = tags.get(TiffImagePlugin.COMPRESSION, 1) != _UNCOMPRESSED
+    planes = tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE
     return (
         kind == _SIGNED
-        or (bits > 8 and tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE)
+        or (planes and (bits > 8 or image.mode == "LA"))
         or (bits > 8 and tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO)
         or (bits == 32 and kind != _FLOAT)
         or (kind == _FLOAT and compressed and tags.prefix == b"MM")
