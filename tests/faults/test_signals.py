@@ -39,7 +39,8 @@ def test_an_interrupted_scan_prints_its_results(
     while format_ == "jsonl" and not report.stat().st_size:
         time.sleep(0.01)
     process.send_signal(getattr(signal, name))
-    err += process.communicate(timeout=60)[1]
+    err += process.stderr.read()  # communicate() would miss what readline() has buffered
+    process.communicate(timeout=60)
     os.close(descriptor)
     assert process.returncode == code
     assert "Traceback" not in err
@@ -69,8 +70,10 @@ def test_an_interrupt_before_the_first_file_prints_nothing(
     while not children_of(process):
         time.sleep(0.01)
     process.send_signal(getattr(signal, name))
-    with suppress(OSError):  # the process has already ended
-        os.close(os.open(tmp_path / "model", os.O_WRONLY | os.O_NONBLOCK))
+    while process.poll() is None:
+        with suppress(OSError):  # nobody reads it yet, or any more
+            os.close(os.open(tmp_path / "model", os.O_WRONLY | os.O_NONBLOCK))
+        time.sleep(0.01)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (code, "", "")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -89,6 +92,7 @@ def test_a_scan_under_nohup_survives_its_terminal(tmp_path: Path) -> None:
     process.send_signal(signal.SIGHUP)
     os.write(descriptor, os.fsencode(photos[2]) + b"\n")
     os.close(descriptor)
-    out += process.communicate(timeout=60)[0]
+    out += process.stdout.read()  # communicate() would miss what readline() has buffered
+    process.communicate(timeout=60)
     assert process.returncode == 0
     assert [one["path"] for one in parsed(out)] == [str(photo) for photo in photos]
