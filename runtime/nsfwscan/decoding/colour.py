@@ -18,7 +18,7 @@ _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 _CACHED = 8  # profiles; a collection has few different ones
 _SAME = 2  # levels of 255, for rounding and black point compensation
-_LEAST_LEVELS = 16  # different levels of a ramp of greys
+_LEAST_LEVELS = 2  # different levels of a ramp of greys
 _NEUTRAL = 48  # levels between the channels of a grey
 _FAR = 24  # levels; ProPhoto RGB is at 17, linear light at 60
 

@@ -4,7 +4,9 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
+from nsfwscan.decoding.orientation import upright
 from nsfwscan.decoding.tiff import deep_samples
 
 if TYPE_CHECKING:
@@ -48,19 +50,24 @@ def planes_of(
     found = deep_samples(data, page) if image.format == "TIFF" else _png_samples(data)
     if found is None:
         return [], None
-    samples, opacity = found
+    samples, opacity, orientation = found
     alpha = None
+    if not isinstance(image, TiffImageFile):
+        orientation = 1  # Pillow has turned its own image upright
     # Opacity of zero everywhere is not transparency, see `nsfwscan.decoding.rgb.split_alpha`.
     if opacity is not None and opacity.any():
-        alpha = Image.fromarray((opacity >> 8).astype(np.uint8))
+        alpha = upright(Image.fromarray((opacity >> 8).astype(np.uint8)), orientation)
     if isinstance(key, tuple):
         samples = _without_colour(samples, (samples == key).all(axis=-1))
     channels = [np.ascontiguousarray(samples[..., i]) for i in range(samples.shape[-1])]
-    return [Image.fromarray(channel) for channel in channels], alpha
+    return [upright(Image.fromarray(channel), orientation) for channel in channels], alpha
 
 
-def _png_samples(data: bytes) -> "tuple[NDArray[Any], NDArray[Any] | None] | None":
-    """Return the colours of a PNG of 16 bits, (H, W, 1 or 3), and its transparency, (H, W)."""
+def _png_samples(data: bytes) -> "tuple[NDArray[Any], NDArray[Any] | None, int] | None":
+    """Return the colours of a PNG of 16 bits, (H, W, 1 or 3), and its transparency, (H, W).
+
+    The third value is 1, since nothing of it is turned.
+    """
     import numpy as np
 
     with Image.open(io.BytesIO(data), formats=["PNG"]) as upper:
@@ -77,7 +84,7 @@ def _png_samples(data: bytes) -> "tuple[NDArray[Any], NDArray[Any] | None] | Non
         else:
             return None
     colours = 3 if samples.shape[-1] > 2 else 1
-    return samples[..., :colours], samples[..., -1] if samples.shape[-1] > colours else None
+    return samples[..., :colours], samples[..., -1] if samples.shape[-1] > colours else None, 1
 
 
 def _without_colour(samples: "NDArray[Any]", clear: Any) -> "NDArray[Any]":

@@ -119,7 +119,7 @@ def read_curves(profile: bytes) -> list[Curve] | None:
     Returns
     -------
     list of Curve or None
-        None if tables of colours describe the space.
+        None if tables of colours describe the space, or its connection space is not XYZ.
 
     Raises
     ------
@@ -128,7 +128,12 @@ def read_curves(profile: bytes) -> list[Curve] | None:
     """
     tags = read_tags(profile)
     names = _CURVES.get(profile[16:20], ())
-    if b"A2B0" in tags or not names or any(name not in tags for name in names):
+    if (
+        profile[20:24] != b"XYZ "
+        or b"A2B0" in tags
+        or not names
+        or any(name not in tags for name in names)
+    ):
         return None
     return [_read_curve(tags[name]) for name in names]
 

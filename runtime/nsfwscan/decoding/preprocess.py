@@ -29,6 +29,7 @@ from nsfwscan.decoding import png
 from nsfwscan.decoding.cut import is_cut
 from nsfwscan.decoding.essential import essential_parts
 from nsfwscan.decoding.failures import ends_early, image_error, why_unidentified
+from nsfwscan.decoding.gif import with_disposals
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.squares import check_size, distinct_squares, squares_of_one
 from nsfwscan.decoding.tiff import UNREAD_COMPRESSIONS, read_page
@@ -165,7 +166,7 @@ def decode_frames(
                 return image_frames(
                     page, preprocess, frames=1, views=views, max_pixels=max_pixels, data=data
                 )
-        if error.reason is Reason.CORRUPT and is_cut(data, plugin):
+        if error.reason in {Reason.CORRUPT, Reason.UNSUPPORTED} and is_cut(data, plugin):
             raise ImageError(Reason.TRUNCATED, ends_early(row.name)) from error
         raise
 
@@ -253,6 +254,8 @@ def _open(data: bytes, plugin: str, name: str) -> Image.Image:
     if plugin == "HEIF":
         _register_heif()
         data = data[:8] + _HEIF_BRAND + data[12:]
+    elif plugin == "GIF":
+        data = with_disposals(data)
     try:
         return Image.open(io.BytesIO(data), formats=[plugin])
     except UnidentifiedImageError as error:

@@ -9,8 +9,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from PIL import Image
+from PIL.TiffImagePlugin import ICCPROFILE, TiffImageFile
 
 from nsfwscan.decoding import png
+from nsfwscan.decoding.boxes import box_at, boxes_of
 
 if TYPE_CHECKING:
     from nsfwscan.decoding.icc import Array
@@ -58,6 +60,8 @@ def profile_of(image: Image.Image, data: bytes = b"") -> bytes | None:
         The bytes of its file, which say more than Pillow does.
     """
     icc = image.info.get("icc_profile")
+    if isinstance(image, TiffImageFile):  # Pillow keeps that of an earlier page
+        icc = image.tag_v2.get(ICCPROFILE)
     icc = icc if isinstance(icc, bytes) and icc else None
     if image.format == "PNG":
         return _of_png(data, icc) if data else icc or _of_info(image)
@@ -112,10 +116,9 @@ def _of_bmp(data: bytes) -> bytes | None:
 
 
 def _of_jpeg_2000(data: bytes) -> bytes | None:
-    """Return the profile in a colour specification box (ISO 15444-1, I.5.3.3)."""
-    place = data.find(b"colr\2")
-    length = int.from_bytes(data[place - 4 : place], "big") if place >= 4 else 0
-    return data[place + 7 : place - 4 + length] or None
+    """Return the profile in the first colour specification box (ISO 15444-1, I.5.3.3)."""
+    said = box_at(data, b"jp2h", b"colr")
+    return said[3:] or None if said[:1] == b"\2" else None
 
 
 _BMP_4, _BMP_5 = 108, 124  # bytes of the header
@@ -130,9 +133,9 @@ def _numbers_of_container(image: Image.Image, data: bytes) -> tuple[int, int] | 
     found = image.info.get("nclx_profile")
     if isinstance(found, dict):
         return int(found["color_primaries"]), int(found["transfer_characteristics"])
-    place = data.find(b"colrnclx")
-    numbers = data[place + 8 : place + 12] if place >= 0 else b""
-    return struct.unpack(">HH", numbers) if len(numbers) == 4 else None
+    properties = box_at(box_at(data, b"meta")[4:], b"iprp", b"ipco")
+    said = next((body for body in boxes_of(properties, b"colr") if body[:4] == b"nclx"), b"")
+    return struct.unpack_from(">HH", said, 4) if len(said) >= 8 else None
 
 
 def _of_numbers(numbers: tuple[int, int] | None) -> bytes | None:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from nsfwscan.decoding.pixels import Pixels
 
 
+_OVERSHOOT = 4.0
+"""Largest value of floats whose white is 1: sharpening and highlights go beyond it."""
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert an image of any mode to mode RGB, with transparency flattened onto white.
 
@@ -18,8 +22,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     zeros there and show the image.
 
     16-bit samples are scaled by 255/65535. 32-bit integers and floats have no defined range. If all
-    values are in [0, 1] (floats only), 0-255 or 0-65535, they are scaled from that range, otherwise
-    from their smallest to their largest finite value.
+    values are 0-255 or 0-65535, they are scaled from that range, otherwise from their smallest to
+    their largest finite value. Floats that are all between -1 and 4 are clipped to [0, 1].
     """
     mode = image.mode
     if mode == "RGB" and "transparency" not in image.info:
@@ -96,7 +100,8 @@ def _range(samples: "NDArray[Any]") -> tuple[float, float]:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
     tops: tuple[float, ...] = (255.0, 65535.0)
     if kind == "f":
-        tops = (1.0, *tops)
+        if low > -1 and high <= _OVERSHOOT:
+            return 0.0, 1.0
     elif size < 4 or high > np.iinfo(samples.dtype).max / 2:
         tops = (float(np.iinfo(samples.dtype).max),)
     usual = next((top for top in tops if low >= 0 and high <= top), None)

@@ -3,6 +3,7 @@
 Little CMS converts a weakly curved space after the reduction, and a strongly curved one before.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -13,16 +14,19 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.decoding.colour import Transform, transform_of
 from nsfwscan.decoding.deep import has_deep_colour_key, in_8_bits, planes_of, scale_colour_key
-from nsfwscan.decoding.frames import Distinct
+from nsfwscan.decoding.frames import Distinct, small_image
 from nsfwscan.decoding.gif import Painted
 from nsfwscan.decoding.orientation import SWAPPING, orientation_of, upright
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.profiles import profile_of
 from nsfwscan.decoding.psd import has_transparency
 from nsfwscan.decoding.rgb import has_alpha, on_white, split_alpha, to_rgb
-from nsfwscan.decoding.tiff import is_misread, read_page
+from nsfwscan.decoding.tiff import is_misread, read_page, scaled
 from nsfwscan.decoding.views import Box, views_of
 from nsfwscan.errors import ImageError, Reason
+
+_LEAST_DURATION, _MOST_DURATION, _DURATION = 10, 60_000, 100.0
+"""Milliseconds: browsers show frames of 10 or less for 100. Pages have no duration."""
 
 
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
@@ -64,9 +68,26 @@ def distinct_squares(
     data: bytes,
 ) -> Squares:
     """Return the squares of an animation's frames, and of their views, that differ most."""
-    size, chosen, painted = None, _Chosen(preprocess, frames, views), Painted()
-    transform = _transform(image, preprocess, data)
+    size, is_long, chosen = None, False, _Chosen(preprocess, frames, views)
+    read = partial(_each_frame, image, preprocess, max_pixels, data)
     first = image.tell()  # of a HEIF collection, the primary image
+    for shown, source, transform in read(first):
+        size = size or shown
+        is_long = is_long or bool(views_of(source.size, views))
+        chosen.add_frame(source, transform, _duration(image))
+    if is_long:  # only now is it known which frames are scored
+        kept = set(chosen.frames.numbers)
+        for number, (_, source, transform) in enumerate(read(first)):
+            if number in kept:
+                chosen.add_views(source, transform)
+    return chosen.squares(cast("tuple[int, int]", size))
+
+
+def _each_frame(
+    image: Image.Image, preprocess: Preprocess, max_pixels: int, data: bytes, first: int
+) -> Iterator[tuple[tuple[int, int], Image.Image, Transform | None]]:
+    """Yield the size as displayed, source and transform of each frame, beginning with one."""
+    painted, transform = Painted(), _transform(image, preprocess, data)
     others = range(int("default_image" in image.info), getattr(image, "n_frames", 1))
     for index in chain([first], (index for index in others if index != first)):
         if index != image.tell():
@@ -77,9 +98,15 @@ def distinct_squares(
             transform = _transform(page, preprocess, b"")
         own = data if image.format == "TIFF" else b""
         shown, source = _source(page, preprocess, transform, own, index, painted)
-        size = size or shown
-        chosen.add(source, transform)
-    return chosen.squares(cast("tuple[int, int]", size))
+        yield shown, source, transform
+
+
+def _duration(image: Image.Image) -> float:
+    """Return for how many milliseconds the frame is shown that is loaded."""
+    stated = image.info.get("duration")
+    if isinstance(stated, (int, float)) and _LEAST_DURATION < stated <= _MOST_DURATION:
+        return float(stated)
+    return _DURATION
 
 
 def squares_of_one(
@@ -92,7 +119,8 @@ def squares_of_one(
         image, preprocess, transform, b"" if "default_image" in image.info else data
     )
     chosen = _Chosen(preprocess, 1, views)
-    chosen.add(source, transform)
+    chosen.add_frame(source, transform, 0)
+    chosen.add_views(source, transform)
     return chosen.squares(size)
 
 
@@ -102,17 +130,34 @@ class _Chosen:
     def __init__(self, preprocess: Preprocess, frames: int, views: int) -> None:
         self._preprocess = preprocess
         self._most_views = views
-        self._frames, self._views = Distinct(frames), Distinct(views)
+        self.frames, self._views = Distinct(frames), Distinct(views)
 
-    def add(self, source: Image.Image, transform: Transform | None) -> None:
-        square = partial(_square, source, self._preprocess, transform)
-        if self._frames.add(source, square):
-            for box in views_of(source.size, self._most_views):
-                self._views.add(source, partial(square, box), box)
+    def add_frame(
+        self, source: Image.Image, transform: Transform | None, duration: float = 1
+    ) -> None:
+        """Add a frame that is shown for so long."""
+        self._add(self.frames, source, transform, (0, 0, *source.size), duration)
+
+    def add_views(self, source: Image.Image, transform: Transform | None) -> None:
+        """Add the views of a frame."""
+        for box in views_of(source.size, self._most_views):
+            self._add(self._views, source, transform, box)
+
+    def _add(
+        self,
+        distinct: Distinct,
+        source: Image.Image,
+        transform: Transform | None,
+        box: Box,
+        duration: float = 1,
+    ) -> None:
+        small = _in_srgb(small_image(source, box), transform).convert("RGB")
+        distinct.add(small, partial(_square, source, self._preprocess, transform, box), duration)
 
     def squares(self, size: tuple[int, int]) -> Squares:
-        left_out = self._frames.left_out + self._views.left_out
-        return Squares(size, self._frames.squares, self._views.squares, left_out)
+        """Return what was chosen."""
+        left_out = self.frames.left_out + self._views.left_out
+        return Squares(size, self.frames.squares, self._views.squares, left_out)
 
 
 def _page(image: Image.Image, data: bytes, max_pixels: int) -> Image.Image:
@@ -159,6 +204,8 @@ def _source(
     if image.format == "PNG" and image.mode == "L":
         scale_colour_key(image, data)
     orientation = orientation_of(image)
+    if image.format == "TIFF":
+        image = scaled(image)
     size = (height, width) if orientation in SWAPPING else (width, height)
     if image.format == "PSD" and image.mode == "RGBA" and not has_transparency(data):
         image = image.convert("RGB")
@@ -172,14 +219,15 @@ def _source(
 
 
 def _square(
-    source: Image.Image,
-    preprocess: Preprocess,
-    transform: Transform | None,
-    box: Box | None = None,
+    source: Image.Image, preprocess: Preprocess, transform: Transform | None, box: Box
 ) -> Image.Image:
-    """Convert a source, or a box of it, to RGB, S x S."""
-    resized = _resized(source, preprocess, box)
-    return resized if transform is None or transform.is_strong else transform.apply(resized)
+    """Convert a box of a source to RGB, S x S."""
+    return _in_srgb(_resized(source, preprocess, box), transform)
+
+
+def _in_srgb(source: Image.Image, transform: Transform | None) -> Image.Image:
+    """Convert a reduced source to RGB."""
+    return source if transform is None or transform.is_strong else transform.apply(source)
 
 
 def _converted(image: Image.Image, transform: Transform, data: bytes, page: int) -> Image.Image:
@@ -207,14 +255,14 @@ def _transform(image: Image.Image, preprocess: Preprocess, data: bytes) -> Trans
     return transform if transform is not None and transform.takes(image) else None
 
 
-def _resized(image: Image.Image, preprocess: Preprocess, box: Box | None) -> Image.Image:
-    """Resize an image, or a box of it, to S x S."""
+def _resized(image: Image.Image, preprocess: Preprocess, box: Box) -> Image.Image:
+    """Resize a box of an image to S x S."""
     size, target = preprocess.size, preprocess.target
     interpolation = Image.Resampling[preprocess.interpolation.upper()]
     if preprocess.fit == "shorter-side":
         # Crop and resize in one step. An image a thousand times as wide as high would not fit in
         # memory if it were resized as a whole.
-        left, top, right, bottom = box or (0, 0, *image.size)
+        left, top, right, bottom = box
         side = min(right - left, bottom - top) * size / target
         left, top = (left + right - side) / 2, (top + bottom - side) / 2
         inner = (left, top, left + side, top + side)

@@ -1,9 +1,10 @@
 """Read the layouts of TIFF that Pillow reads wrongly, or not at all, with tifffile."""
 
 import io
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from PIL import Image, TiffImagePlugin
 
@@ -18,10 +19,13 @@ _UNCOMPRESSED, _SEPARATE, _WHITE_IS_ZERO = 1, 2, 0
 _PHOTOMETRICS = {0: 1, 1: 1, 2: 3}
 """Channels of colour by photometric interpretation: white is zero, black is zero, RGB."""
 _ASSOCIATED = 1
+_ORIENTATION = 274
 _ALPHA = {_ASSOCIATED, 2}  # extra samples
 
 UNREAD_COMPRESSIONS = {"webp", "tiff_sgilog", "tiff_sgilog24"}
 """Pillow's names of compressions that its libtiff may lack."""
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # failures raise exceptions
 
 CheckSize = Callable[[tuple[int, int]], None]
 
@@ -48,16 +52,10 @@ def is_misread(image: Image.Image) -> bool:
 class _Page:
     samples: "NDArray[Any]"  # (H, W, channels); the last is transparency if there is one more
     colours: int
-    tags: dict[int, Any]
-
-    @property
-    def is_inverted(self) -> bool:
-        return self.tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO
-
-    @property
-    def alpha(self) -> int | None:
-        """The kind of its transparency (TIFF 6.0, ExtraSamples)."""
-        return _first_extra(self.tags) if self.samples.shape[-1] > self.colours else None
+    is_inverted: bool
+    alpha: int | None  # the kind of its transparency (TIFF 6.0, ExtraSamples)
+    orientation: int
+    profile: bytes | None
 
 
 def read_page(data: bytes, page: int, check_size: CheckSize, *, alone: bool = False) -> Image.Image:
@@ -96,16 +94,16 @@ def read_page(data: bytes, page: int, check_size: CheckSize, *, alone: bool = Fa
         mode = image.mode
         image = Image.frombytes(mode[:-1] + "a", image.size, image.tobytes()).convert(mode)
     exif = Image.Exif()
-    exif[274] = int(found.tags.get(274, 1))
+    exif[_ORIENTATION] = found.orientation
     image.info["exif"] = exif.tobytes()
-    if isinstance(profile := found.tags.get(TiffImagePlugin.ICCPROFILE), bytes):
-        image.info["icc_profile"] = profile
+    if found.profile is not None:
+        image.info["icc_profile"] = found.profile
     image.format = "TIFF"
     return image
 
 
-def deep_samples(data: bytes, page: int) -> "tuple[NDArray[Any], NDArray[Any] | None] | None":
-    """Return the 16-bit colours of a page, (H, W, 1 or 3), and its transparency, (H, W).
+def deep_samples(data: bytes, page: int) -> "tuple[NDArray[Any], NDArray[Any] | None, int] | None":
+    """Return the 16-bit colours, (H, W, 1 or 3), transparency, (H, W), and orientation of a page.
 
     Parameters
     ----------
@@ -129,7 +127,7 @@ def deep_samples(data: bytes, page: int) -> "tuple[NDArray[Any], NDArray[Any] | 
         return None
     colours = found.samples[..., : found.colours].astype(np.uint16)
     alpha = None if found.alpha is None else found.samples[..., found.colours].astype(np.uint16)
-    return 65535 - colours if found.is_inverted else colours, alpha
+    return 65535 - colours if found.is_inverted else colours, alpha, found.orientation
 
 
 def _read(data: bytes, page: int, check_size: CheckSize, *, alone: bool = False) -> _Page:
@@ -142,7 +140,11 @@ def _read(data: bytes, page: int, check_size: CheckSize, *, alone: bool = False)
             found = file.pages[page].aspage()
             check_size((found.imagewidth, found.imagelength))
             array = np.asarray(found.asarray())
-            tags = {tag.code: tag.value for tag in found.tags}
+            if array.dtype == bool:  # one bit a sample
+                array = np.where(array, np.uint8(255), np.uint8(0))
+            colours = _PHOTOMETRICS.get(int(found.photometric), 0)
+            extra = int(found.extrasamples[0]) if found.extrasamples else None
+            profile, orientation = found.iccprofile, found.tags.valueof(_ORIENTATION)
     except ImageError:
         raise
     except Exception as error:
@@ -150,19 +152,45 @@ def _read(data: bytes, page: int, check_size: CheckSize, *, alone: bool = False)
         raise ImageError(Reason.UNSUPPORTED, detail) from error
     if alone and further:
         raise ImageError(Reason.UNSUPPORTED, "pages of this variety of TIFF are not decoded")
-    colours = _PHOTOMETRICS.get(int(tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, -1)), 0)
     if array.ndim == 2:
         array = array[..., np.newaxis]
-    elif tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE:
+    elif found.planarconfig == _SEPARATE:
         array = np.moveaxis(array, 0, -1)
-    if array.ndim != 3 or not colours or array.shape[-1] < colours:
+    known = array.ndim == 3 and array.size and array.dtype.kind in "uif"
+    if not known or not colours or array.shape[-1] < colours:
         raise ImageError(Reason.UNSUPPORTED, "a TIFF with these colours is not decoded; convert it")
-    channels = colours + (_first_extra(tags) in _ALPHA)
-    return _Page(array[..., :channels], colours, tags)
+    alpha = extra if extra in _ALPHA and array.shape[-1] > colours else None
+    return _Page(
+        samples=array[..., : colours + (alpha is not None)],
+        colours=colours,
+        is_inverted=int(found.photometric) == _WHITE_IS_ZERO,
+        alpha=alpha,
+        orientation=orientation if orientation in range(1, 9) else 1,
+        profile=profile if isinstance(profile, bytes) else None,
+    )
 
 
-def _first_extra(tags: dict[int, Any]) -> int | None:
-    """Return the kind of the first channel besides the colours."""
-    extra = tags.get(TiffImagePlugin.EXTRASAMPLES, ())
-    extra = extra if isinstance(extra, tuple) else (extra,)
-    return int(extra[0]) if extra else None
+def scaled(image: Image.Image) -> Image.Image:
+    """Return a loaded page whose samples of 12 bits, which Pillow does not scale, have 16."""
+    tags = getattr(image, "tag_v2", {})
+    if not image.mode.startswith("I;16") or tags.get(TiffImagePlugin.BITSPERSAMPLE) != (12,):
+        return image
+    import numpy as np
+
+    wide = Image.fromarray((np.asarray(image).astype(np.uint32) * 65535 // 4095).astype(np.uint16))
+    wide.info, wide.format = image.info, image.format
+    return wide
+
+
+def is_short(data: bytes) -> bool:
+    """Whether the strips or tiles of the first page, or its directory, lie beyond the data."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages.first
+            ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=False))
+            return max(ends, default=0) > len(data)
+    except Exception:  # noqa: BLE001 - tifffile raises anything; the directory is often at the end
+        order: Literal["little", "big"] = "little" if data[:1] == b"I" else "big"
+        return int.from_bytes(data[4:8], order) + 2 > len(data)

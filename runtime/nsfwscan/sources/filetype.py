@@ -134,11 +134,6 @@ _PNM = re.compile(
 """The whole header. The samples of P1, P2 and P3 are text of digits."""
 
 
-def _is_gif(head: bytes) -> bool:
-    # Sides, flags, background and aspect ratio are not all characters of text.
-    return head.startswith((b"GIF87a", b"GIF89a")) and re.search(rb"[^ -~]", head[6:13]) is not None
-
-
 _PAM = re.compile(rb"P7\n(?:#|\n|(?:WIDTH|HEIGHT|DEPTH|MAXVAL|TUPLTYPE|ENDHDR)\b)")
 _PFM = re.compile(rb"P[Ff]\s+\d+\s+\d+\s+[-+]?[\d.]")
 _RADIANCE = re.compile(rb"#\?(?:RADIANCE|RGBE)\n(?s:.*?\n)??(?:FORMAT=|\n)")
@@ -161,6 +156,11 @@ def _is_apple_icon(head: bytes) -> bool:
 
 _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f]")
 """Characters that text does not contain."""
+
+
+def _is_gif(head: bytes) -> bool:
+    # In the sides, flags, background and aspect ratio, of which the last is mostly zero.
+    return head.startswith((b"GIF87a", b"GIF89a")) and _CONTROL.search(head[6:13]) is not None
 
 
 def _is_jpeg_xl(head: bytes) -> bool:

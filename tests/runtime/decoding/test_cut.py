@@ -9,14 +9,29 @@ from nsfwscan.decoding.cut import is_cut
 from nsfwscan.errors import Reason
 
 PHOTO = load_photo("chelsea.png")
-FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIC", "TIFF", "BMP", "JPEG2000", "codestream"]
+FORMATS = [
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "GIF",
+    "AVIF",
+    "HEIC",
+    "TIFF",
+    "deflated",
+    "BMP",
+    "JPEG2000",
+    "codestream",
+]
 
 
 def written(format_: str) -> bytes:
     if format_ == "HEIC":
         return heic(PHOTO, b"")
-    options = {"no_jp2": True} if format_ == "codestream" else {}
-    return encoded(PHOTO, "JPEG2000" if format_ == "codestream" else format_, **options)
+    if format_ == "codestream":
+        return encoded(PHOTO, "JPEG2000", no_jp2=True)
+    if format_ == "deflated":
+        return encoded(PHOTO, "TIFF", compression="tiff_deflate")
+    return encoded(PHOTO, format_)
 
 
 @pytest.mark.parametrize("format_", FORMATS)

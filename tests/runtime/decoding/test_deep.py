@@ -47,11 +47,13 @@ def test_the_transparent_colour_of_a_png_is_compared_in_all_bits(
 
 @pytest.mark.parametrize("kind", ["grey", "RGB", "RGBA", "white is zero"])
 @pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("orientation", [1, 6])
 def test_all_bits_of_each_page_of_a_tiff_are_used(
-    kind: str, planes: Literal["contig", "separate"]
+    kind: str, planes: Literal["contig", "separate"], orientation: int
 ) -> None:
     photo = PHOTO if "RGB" in kind else PHOTO.convert("L")
     shown = [photo, photo.rotate(90)]
+    tag = (274, "H", 1, orientation, True)
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as writer:
         for page in shown:
@@ -68,8 +70,9 @@ def test_all_bits_of_each_page_of_a_tiff_are_used(
                 samples = np.moveaxis(samples, 2, 0)
             profile = STEEP.profile if "RGB" in kind else grey_profile(STEEP.exponent)
             values = np.ascontiguousarray(np.rint(65535 * samples)).astype("u2")
-            writer.write(values, iccprofile=profile, metadata=None, **options)
+            writer.write(values, iccprofile=profile, metadata=None, extratags=[tag], **options)
     found = decode(buffer.getvalue(), SMALL, frames=4).pixels
     assert len(found) == 2
     for seen, page in zip(found, shown, strict=True):
-        assert np.abs(seen - pixels(encoded(page, "PNG"))).mean() < 2
+        upright = page if orientation == 1 else page.transpose(Image.Transpose.ROTATE_270)
+        assert np.abs(seen - pixels(encoded(upright, "PNG"))).mean() < 2

@@ -1,17 +1,23 @@
 """Frames that do not cover the canvas, in GIFs written byte by byte."""
 
+import io
 import struct
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
-from nsfwscan import Preprocess, decode
+from nsfwscan import Preprocess, ScanOptions, decode
+from nsfwscan.decoding.gif import with_disposals
+from nsfwscan.decoding.inputs import decode_input
 
 SIZE = 16
 EXACT = Preprocess(size=SIZE, interpolation="box")
 RED, GREEN, BLUE, WHITE = (254, 0, 0), (0, 254, 0), (0, 0, 254), (255, 255, 255)
 Box = tuple[int, int, int, int]
-KEEP, TO_BACKGROUND, TO_PREVIOUS = 1, 2, 3
+ABSENT, UNSAID, KEEP, TO_BACKGROUND, TO_PREVIOUS = range(-1, 4)
 
 
 def gif(*frames: tuple[Box, int, int]) -> bytes:
@@ -25,7 +31,8 @@ def gif(*frames: tuple[Box, int, int]) -> bytes:
         bits = sum(code << 3 * i for i, code in enumerate(codes))
         body = bits.to_bytes(-(-3 * len(codes) // 8), "little")
         blocks = [body[i : i + 255] for i in range(0, len(body), 255)]
-        parts.append(struct.pack("<4BH2B", 0x21, 0xF9, 4, disposal << 2, 5, 0, 0))
+        if disposal != ABSENT:
+            parts.append(struct.pack("<4BH2B", 0x21, 0xF9, 4, disposal << 2, 5, 0, 0))
         parts.append(struct.pack("<B4HBB", 0x2C, left, top, width, height, 0, 2))
         parts += [bytes([len(block)]) + block for block in blocks] + [b"\0"]
     return b"".join(parts) + b";"
@@ -67,3 +74,29 @@ def test_a_frame_that_covers_the_canvas_stays_below_the_next() -> None:
     )
     assert np.array_equal(found.pixels[1], canvas((ALL, RED), (CORNER, BLUE)))
     assert np.array_equal(found.pixels[2], canvas((ALL, RED), (MIDDLE, GREEN)))
+
+
+@pytest.mark.parametrize("earlier", [TO_BACKGROUND, TO_PREVIOUS])
+@pytest.mark.parametrize("later", [ABSENT, UNSAID, KEEP])
+def test_a_frame_without_a_disposal_method_is_kept(earlier: int, later: int) -> None:
+    data = gif((CORNER, 0, earlier), (MIDDLE, 1, later), (CORNER, 2, KEEP))
+    found = decode(data, EXACT, frames=8).pixels
+    assert np.array_equal(found[1], canvas((MIDDLE, GREEN)))
+    assert np.array_equal(found[2], canvas((MIDDLE, GREEN), (CORNER, BLUE)))
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_an_image_that_the_caller_has_opened_is_shown(loaded: bool) -> None:
+    data = gif((ALL, 0, KEEP), (CORNER, 2, KEEP))
+    with Image.open(io.BytesIO(data)) as image:
+        if loaded:
+            assert image.n_frames == 2  # type: ignore[attr-defined]
+            image.load()
+        found = decode_input(image, EXACT, ScanOptions()).pixels
+    assert np.array_equal(found[1], canvas((ALL, RED), (CORNER, BLUE)))
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_walked(data: bytes) -> None:
+    with_disposals(gif((CORNER, 0, TO_BACKGROUND))[:-1] + data)
+    with_disposals(b"GIF89a" + data + b"!\xf9\4\x08")

@@ -1,10 +1,12 @@
+import io
 import struct
 import zlib
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from colours import FORMATS, PHOTO, difference, gamma, pixels, stored
+import tifffile
+from colours import FORMATS, PHOTO, SMALL, difference, gamma, pixels, stored
 from helpers import encoded
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,6 +18,9 @@ from profiles import (
     to_linear,
     to_srgb,
 )
+
+from nsfwscan import decode
+from nsfwscan.decoding.profiles import profile_of
 
 
 def test_the_primaries_of_a_png_are_applied() -> None:
@@ -110,6 +115,7 @@ def test_the_endpoints_and_gammas_of_a_bmp_are_applied() -> None:
 
 def test_the_first_chunk_of_a_kind_counts() -> None:
     samples = to_linear(PHOTO)
+    assert difference(png(samples ** (1 / 150), gamma(150)), PHOTO) < 2  # no limit on exponents
     assert difference(png(samples, gamma(1.0), gamma(44)), PHOTO) < 2
     good, bad = (chunk(*gamma(exponent), damaged=exponent > 1) for exponent in (1.0, 44))
     assert difference(with_chunks(png(samples), bad, good), PHOTO) < 2
@@ -134,6 +140,53 @@ def jpeg_2000(image: Image.Image, profile: bytes) -> bytes:
     length = int.from_bytes(data[header : header + 4], "big") + len(box) - old
     changed = data[:header] + struct.pack(">I", length) + data[header + 4 : place]
     return changed + box + data[place + old :]
+
+
+def test_only_the_header_of_a_container_speaks_of_its_colours() -> None:
+    def free(body: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + len(body), b"free") + body
+
+    stray = struct.pack(">I4s3B", 11 + len(P3.profile), b"colr", 2, 0, 0) + P3.profile
+    plain = encoded(PHOTO, "JPEG2000")
+    assert np.array_equal(pixels(plain + free(stray)), pixels(plain))
+    plain = FORMATS["AVIF"](PHOTO, b"")
+    stray = struct.pack(">I4s4s3HB", 19, b"colr", b"nclx", 12, 16, 1, 128)
+    first = int.from_bytes(plain[:4], "big")
+    assert np.array_equal(pixels(plain + free(stray)), pixels(plain))
+    assert profile_of_avif(plain[:first] + free(stray) + plain[first:]) == profile_of_avif(plain)
+
+
+def profile_of_avif(data: bytes) -> bytes | None:
+    with Image.open(io.BytesIO(encoded(PHOTO, "AVIF"))) as image:
+        return profile_of(image, data)
+
+
+def test_a_page_of_a_tiff_has_its_own_profile_or_none() -> None:
+    buffer = io.BytesIO()
+    samples = np.asarray(P3.image(PHOTO))
+    with tifffile.TiffWriter(buffer) as writer:
+        for profile in (None, P3.profile, None):
+            writer.write(
+                np.roll(samples, 40 if profile else 0, axis=0), photometric="rgb", metadata=None,
+                iccprofile=profile,
+            )  # fmt: skip
+    data = buffer.getvalue()
+    plain = pixels(encoded(Image.fromarray(samples), "PNG"))
+    for frames in (1, 4):
+        found = decode(data, SMALL, frames=frames).pixels
+        assert len(found) == min(frames, 2)
+        assert np.array_equal(found[0], plain)
+    shown = P3.shown(np.roll(samples, 40, axis=0) / 255)
+    assert np.abs(found[1] - pixels(encoded(shown, "PNG"))).mean() < 2
+
+
+def test_pages_with_equal_samples_and_other_profiles_differ() -> None:
+    pages = [Image.fromarray(np.asarray(PHOTO)) for _ in range(2)]
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for page, profile in zip(pages, (None, PROPHOTO.profile), strict=True):
+            writer.write(np.asarray(page), photometric="rgb", metadata=None, iccprofile=profile)
+    assert decode(buffer.getvalue(), SMALL, frames=4).frames == 2
 
 
 @pytest.mark.parametrize("write", [bmp, jpeg_2000])

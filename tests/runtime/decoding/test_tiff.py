@@ -1,5 +1,6 @@
 import io
 import itertools
+import struct
 from typing import Any, Literal
 
 import numpy as np
@@ -82,3 +83,56 @@ def test_pages_that_pillow_misreads_keep_orientation_and_order(orientation: int)
     wanted = decode(encoded(upright, "PNG"), SMALL).pixels[0].astype(int)
     assert np.abs(found.pixels[0] - wanted).max() <= 1
     assert np.abs(found.pixels[1] - wanted[..., ::-1]).max() <= 1
+
+
+def directory(bits: int, channels: int, data: bytes) -> bytes:
+    """Write a TIFF of one strip of packed samples, which tifffile does not write."""
+    width, height = PHOTO.size
+    sizes = struct.pack(f"<{channels}H", *[bits] * channels)
+    rows = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, 8),
+            (259, 3, 1, 1), (262, 3, 1, 2 if channels == 3 else 1), (273, 4, 1, 8 + len(sizes)),
+            (277, 3, 1, channels), (278, 4, 1, height), (279, 4, 1, len(data))]  # fmt: skip
+    if channels == 1:
+        rows[2] = (258, 3, 1, bits)
+    table = b"".join(struct.pack("<2H2I", *row) for row in rows)
+    place = 8 + len(sizes) + len(data)
+    start = struct.pack("<2sHI", b"II", 42, place) + sizes + data
+    return start + struct.pack("<H", len(rows)) + table + bytes(4)
+
+
+def test_samples_of_12_bits_are_scaled() -> None:
+    grey = np.asarray(PHOTO.convert("L")).astype(int) * 4095 // 255
+    first, second = grey[:, 0::2], grey[:, 1::2]
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=-1)
+    found = decode(directory(12, 1, packed.astype(np.uint8).tobytes()), SMALL).pixels.astype(int)
+    wanted = decode(encoded(PHOTO.convert("L"), "PNG"), SMALL).pixels
+    assert np.abs(found - wanted).max() <= 1
+
+
+def test_colours_of_one_bit_are_read() -> None:
+    bits = (np.asarray(PHOTO) > 127).astype(np.uint8)
+    packed = np.packbits(bits.reshape(len(bits), -1), axis=1)
+    found = decode(directory(1, 3, packed.tobytes()), SMALL).pixels.astype(int)
+    wanted = decode(encoded(Image.fromarray(255 * bits), "PNG"), SMALL).pixels
+    assert np.abs(found - wanted).max() <= 1
+
+
+def test_floats_beyond_white_are_clipped() -> None:
+    samples = np.asarray(PHOTO).astype(np.float32) / 255
+    samples[0, 0], samples[0, 1] = 3.5, -0.5
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, samples, photometric="rgb", metadata=None)
+    found = decode(buffer.getvalue(), SMALL).pixels.astype(int)
+    assert np.abs(found - decode(encoded(PHOTO, "PNG"), SMALL).pixels).mean() < 1
+
+
+@pytest.mark.parametrize("value", [b"\x01", "text", (1, 2)])
+def test_a_tag_of_another_type_is_an_error(value: object) -> None:
+    """Found by fuzzing."""
+    kind = {bytes: "B", str: "s", tuple: "H"}[type(value)]
+    buffer = io.BytesIO()
+    tifffile.imwrite(
+        buffer, samples_of("RGB", "i2"), photometric="rgb", metadata=None,
+        extratags=[(274, kind, len(value), value, True)],
+    )  # fmt: skip
+    assert decode(buffer.getvalue(), SMALL).format == "TIFF"

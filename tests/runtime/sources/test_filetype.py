@@ -117,6 +117,8 @@ def test_a_tiff_with_a_camera_raw_extension_is_camera_raw() -> None:
         b"qoif is a signature",
         b"\xff\nis a character and a line",
         b"GIF89a is a format",
+        b"GIF89a\nGIF87a\nPNG\n",
+        "GIF89a \u2013 a format".encode(),
         b"P7\nhello",
         b"PF\nfoo",
         b"#?RADIANCE\nis a format",
