@@ -1,130 +1,143 @@
-"""Choose what to score of many frames or views: those that show something new.
+"""Choose the frames and views of an image to score."""
 
-Evenly spaced frames miss a scene that lasts half a second. Here each frame is looked at.
-"""
-
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import cast
 
-from PIL import Image, ImageChops
+from PIL import Image
 
-_SIDE, _CELL = 64, 4
-"""Shorter side in pixels of the small image that stands for a frame or view, and of its cells."""
+from nsfwscan.decoding.colour import Transform
+from nsfwscan.decoding.distinct import Distinct, small_image
+from nsfwscan.decoding.gif import Painted
+from nsfwscan.decoding.parameters import Preprocess
+from nsfwscan.decoding.squares import (
+    check_size,
+    in_srgb,
+    page_of,
+    source_of,
+    square_of,
+    transform_for,
+)
+from nsfwscan.decoding.views import Box, views_of
 
-_LONGEST = 64
-"""Longer side / shorter side of the small image, at most."""
-
-_SAME = 8
-"""Levels of 255 by which the pixels of one cell may differ, on average, in two that show the
-same."""
-
-
-def small_image(image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
-    """Reduce a box of an image to what `Distinct` compares.
-
-    Frames longer than wide keep their proportions, since only a part of them may change.
-    """
-    width, height = box[2] - box[0], box[3] - box[1]
-    side = min(width, height)
-    across, down = (
-        _SIDE * max(1, min(_LONGEST, round(length / side) if length > 2 * side else 1))
-        for length in (width, height)
-    )
-    return image.resize((across, down), Image.Resampling.BOX, box=box)
+_LEAST_DURATION, _MOST_DURATION, _DURATION = 10, 60_000, 100.0
+"""Milliseconds: browsers show frames of 10 or less for 100. Pages have no duration."""
 
 
-@dataclass(slots=True)
-class _Kept:
-    small: Image.Image
-    square: Image.Image
-    number: int
-    start: float
-    shown: float  # for how long, with those that it stands for
-    apart: dict[int, float]  # from the others, by their numbers
-
-
-class Distinct:
-    """The frames or views that differ most from each other, of those added.
-
-    One that is nearly the same as one that is kept is left out. Of more than `most`, another one is
-    left out again and again: one that resembles another, and is seen for a short time.
-
-    Parameters
-    ----------
-    most
-        Most frames or views to keep.
+@dataclass(frozen=True, slots=True)
+class Squares:
+    """What is scored of an image.
 
     Attributes
     ----------
+    size
+        Width and height in pixels, as displayed.
+    frames, views
+        In mode RGB, S x S.
     left_out
-        How many others were different from those kept when they were added.
+        Number of frames and views that differ from others, but are too many to score.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: list[_Kept] = []
-        self._added, self._end = 0, 0.0
-        self.left_out = 0
+    size: tuple[int, int]
+    frames: list[Image.Image]
+    views: list[Image.Image]
+    left_out: int
 
-    @property
-    def squares(self) -> list[Image.Image]:
-        """What is scored, in the order in which it was added."""
-        return [kept.square for kept in self._kept]
 
-    @property
-    def numbers(self) -> list[int]:
-        """The numbers of those kept, in the order in which all were added, from 0."""
-        return [kept.number for kept in self._kept]
+def distinct_squares(
+    image: Image.Image,
+    preprocess: Preprocess,
+    frames: int,
+    views: int,
+    max_pixels: int,
+    data: bytes,
+) -> Squares:
+    """Return the squares of an animation's frames, and of their views, that differ most."""
+    size, is_long, chosen = None, False, _Chosen(preprocess, frames, views)
+    read = partial(_each_frame, image, preprocess, max_pixels, data)
+    first = image.tell()  # of a HEIF collection, the primary image
+    for shown, source, transform in read(first):
+        size = size or shown
+        is_long = is_long or bool(views_of(source.size, views))
+        chosen.add_frame(source, transform, _duration(image))
+    if is_long:  # only now is it known which frames are scored
+        kept = set(chosen.frames.numbers)
+        for number, (_, source, transform) in enumerate(read(first)):
+            if number in kept:
+                chosen.add_views(source, transform)
+    left_out = chosen.frames.left_out + chosen.views.left_out
+    return Squares(
+        cast("tuple[int, int]", size), chosen.frames.squares, chosen.views.squares, left_out
+    )
 
-    def add(
-        self, small: Image.Image, square: Callable[[], Image.Image], duration: float = 1
+
+def _each_frame(
+    image: Image.Image, preprocess: Preprocess, max_pixels: int, data: bytes, first: int
+) -> Iterator[tuple[tuple[int, int], Image.Image, Transform | None]]:
+    """Yield the size as displayed, source and transform of each frame, beginning with one."""
+    painted, transform = Painted(), transform_for(image, preprocess, data)
+    others = range(int("default_image" in image.info), getattr(image, "n_frames", 1))
+    for index in chain([first], (index for index in others if index != first)):
+        if index != image.tell():
+            image.seek(index)
+            check_size(image.size, max_pixels)
+        page = page_of(image, data, max_pixels)
+        if image.format in {"TIFF", "HEIF"}:  # each has its own
+            transform = transform_for(page, preprocess, b"")
+        own = data if image.format == "TIFF" else b""
+        shown, source = source_of(page, preprocess, transform, own, index, painted)
+        yield shown, source, transform
+
+
+def _duration(image: Image.Image) -> float:
+    """Return for how many milliseconds the frame is shown that is loaded."""
+    stated = image.info.get("duration")
+    if isinstance(stated, (int, float)) and _LEAST_DURATION < stated <= _MOST_DURATION:
+        return float(stated)
+    return _DURATION
+
+
+def squares_of_one(
+    image: Image.Image, preprocess: Preprocess, views: int, max_pixels: int, data: bytes
+) -> Squares:
+    """Return the square of an image, or of the frame that it shows, and those of its views."""
+    image = page_of(image, data, max_pixels)
+    transform = transform_for(image, preprocess, data)
+    is_first = "default_image" not in image.info
+    size, source = source_of(image, preprocess, transform, data if is_first else b"")
+    whole = square_of(source, preprocess, transform, (0, 0, *source.size))
+    chosen = _Chosen(preprocess, 1, views)
+    chosen.add_views(source, transform)
+    return Squares(size, [whole], chosen.views.squares, chosen.views.left_out)
+
+
+class _Chosen:
+    """The frames and the views to score."""
+
+    def __init__(self, preprocess: Preprocess, frames: int, views: int) -> None:
+        self._preprocess = preprocess
+        self._most_views = views
+        self.frames, self.views = Distinct(frames), Distinct(views)
+
+    def add_frame(self, source: Image.Image, transform: Transform | None, duration: float) -> None:
+        """Add a frame that is shown for so long."""
+        self._add(self.frames, source, transform, (0, 0, *source.size), duration)
+
+    def add_views(self, source: Image.Image, transform: Transform | None) -> None:
+        """Add the views of a frame."""
+        for box in views_of(source.size, self._most_views):
+            self._add(self.views, source, transform, box)
+
+    def _add(
+        self,
+        distinct: Distinct,
+        source: Image.Image,
+        transform: Transform | None,
+        box: Box,
+        duration: float = 1,
     ) -> None:
-        """Add a frame or view.
-
-        Parameters
-        ----------
-        small
-            It, reduced by `small_image`, in mode RGB.
-        square
-            Makes what is scored of it.
-        duration
-            For how long it is shown, above 0; the unit does not matter.
-        """
-        number, start = self._added, self._end
-        self._added, self._end = number + 1, start + duration
-        apart = {}
-        for kept in reversed(self._kept):  # the last is most likely the same
-            largest, apart[kept.number] = _difference(small, kept.small)
-            if largest <= _SAME:
-                kept.shown += duration
-                return
-        for kept in self._kept:
-            kept.apart[number] = apart[kept.number]
-        self._kept.append(_Kept(small, square(), number, start, duration, apart))
-        if len(self._kept) > self._most:
-            self._leave_one_out()
-
-    def _leave_one_out(self) -> None:
-        """Leave out the one that matters least, but not the first, which is on show."""
-        self.left_out += 1
-        if self._most < 2:
-            self._kept.pop()
-            return
-        starts = [kept.start for kept in self._kept]
-        worth = [
-            min(kept.apart.values()) * (starts[i + 1] - starts[i - 1]) * kept.shown
-            for i, kept in enumerate(self._kept[1:-1], 1)  # it is not known how long the last stays
-        ]
-        gone = self._kept.pop(1 + worth.index(min(worth)))
-        for kept in self._kept:
-            del kept.apart[gone.number]
-
-
-def _difference(one: Image.Image, other: Image.Image) -> tuple[int, float]:
-    """Return the largest difference of a cell and the mean over all, of the channels."""
-    if one.size != other.size:
-        return 255, 255.0
-    apart = ImageChops.difference(one, other)
-    cells = (one.width // _CELL, one.height // _CELL)
-    found = apart.resize(cells, Image.Resampling.BOX).tobytes()
-    return max(found), sum(found) / len(found)
+        small = in_srgb(small_image(source, box), transform).convert("RGB")
+        square = partial(square_of, source, self._preprocess, transform, box)
+        distinct.add(small, square, duration)

@@ -29,9 +29,10 @@ from nsfwscan.decoding import png
 from nsfwscan.decoding.cut import is_cut
 from nsfwscan.decoding.essential import essential_parts
 from nsfwscan.decoding.failures import ends_early, image_error, why_unidentified
+from nsfwscan.decoding.frames import distinct_squares, squares_of_one
 from nsfwscan.decoding.gif import with_disposals
 from nsfwscan.decoding.parameters import Preprocess
-from nsfwscan.decoding.squares import check_size, distinct_squares, squares_of_one
+from nsfwscan.decoding.squares import check_size
 from nsfwscan.decoding.tiff import UNREAD_COMPRESSIONS, read_page
 from nsfwscan.decoding.unended import ended, missing_rows
 from nsfwscan.errors import ImageError, Reason
@@ -53,7 +54,7 @@ class DecodedFrames:
     views, width, height, format
         As in `nsfwscan.decoding.pixels.DecodedImage`.
     left_out
-        As in `nsfwscan.decoding.squares.Squares`.
+        As in `nsfwscan.decoding.frames.Squares`.
     """
 
     squares: list[Image.Image]

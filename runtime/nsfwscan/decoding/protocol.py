@@ -110,7 +110,7 @@ class ImageHeader:
     frames, views
         Number of frames, 1 or more, and of views.
     left_out
-        As in `nsfwscan.decoding.squares.Squares`.
+        As in `nsfwscan.decoding.frames.Squares`.
     width, height, format
         As in `nsfwscan.decoding.pixels.DecodedImage`.
     """

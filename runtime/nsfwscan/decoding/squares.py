@@ -3,18 +3,13 @@
 Little CMS converts a weakly curved space after the reduction, and a strongly curved one before.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain
-from typing import cast
 
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.decoding.colour import Transform, transform_of
 from nsfwscan.decoding.deep import has_deep_colour_key, in_8_bits, planes_of, scale_colour_key
-from nsfwscan.decoding.frames import Distinct, small_image
 from nsfwscan.decoding.gif import Painted
 from nsfwscan.decoding.orientation import SWAPPING, orientation_of, upright
 from nsfwscan.decoding.parameters import Preprocess
@@ -22,11 +17,8 @@ from nsfwscan.decoding.profiles import profile_of
 from nsfwscan.decoding.psd import has_transparency
 from nsfwscan.decoding.rgb import has_alpha, on_white, split_alpha, to_rgb
 from nsfwscan.decoding.tiff import is_misread, read_page, scaled
-from nsfwscan.decoding.views import Box, views_of
+from nsfwscan.decoding.views import Box
 from nsfwscan.errors import ImageError, Reason
-
-_LEAST_DURATION, _MOST_DURATION, _DURATION = 10, 60_000, 100.0
-"""Milliseconds: browsers show frames of 10 or less for 100. Pages have no duration."""
 
 
 def check_size(size: tuple[int, int], max_pixels: int) -> None:
@@ -39,128 +31,7 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Squares:
-    """What is scored of an image.
-
-    Attributes
-    ----------
-    size
-        Width and height in pixels, as displayed.
-    frames, views
-        In mode RGB, S x S.
-    left_out
-        Number of frames and views that differ from others, but are too many to score.
-    """
-
-    size: tuple[int, int]
-    frames: list[Image.Image]
-    views: list[Image.Image]
-    left_out: int
-
-
-def distinct_squares(
-    image: Image.Image,
-    preprocess: Preprocess,
-    frames: int,
-    views: int,
-    max_pixels: int,
-    data: bytes,
-) -> Squares:
-    """Return the squares of an animation's frames, and of their views, that differ most."""
-    size, is_long, chosen = None, False, _Chosen(preprocess, frames, views)
-    read = partial(_each_frame, image, preprocess, max_pixels, data)
-    first = image.tell()  # of a HEIF collection, the primary image
-    for shown, source, transform in read(first):
-        size = size or shown
-        is_long = is_long or bool(views_of(source.size, views))
-        chosen.add_frame(source, transform, _duration(image))
-    if is_long:  # only now is it known which frames are scored
-        kept = set(chosen.frames.numbers)
-        for number, (_, source, transform) in enumerate(read(first)):
-            if number in kept:
-                chosen.add_views(source, transform)
-    return chosen.squares(cast("tuple[int, int]", size))
-
-
-def _each_frame(
-    image: Image.Image, preprocess: Preprocess, max_pixels: int, data: bytes, first: int
-) -> Iterator[tuple[tuple[int, int], Image.Image, Transform | None]]:
-    """Yield the size as displayed, source and transform of each frame, beginning with one."""
-    painted, transform = Painted(), _transform(image, preprocess, data)
-    others = range(int("default_image" in image.info), getattr(image, "n_frames", 1))
-    for index in chain([first], (index for index in others if index != first)):
-        if index != image.tell():
-            image.seek(index)
-            check_size(image.size, max_pixels)
-        page = _page(image, data, max_pixels)
-        if image.format in {"TIFF", "HEIF"}:  # each has its own
-            transform = _transform(page, preprocess, b"")
-        own = data if image.format == "TIFF" else b""
-        shown, source = _source(page, preprocess, transform, own, index, painted)
-        yield shown, source, transform
-
-
-def _duration(image: Image.Image) -> float:
-    """Return for how many milliseconds the frame is shown that is loaded."""
-    stated = image.info.get("duration")
-    if isinstance(stated, (int, float)) and _LEAST_DURATION < stated <= _MOST_DURATION:
-        return float(stated)
-    return _DURATION
-
-
-def squares_of_one(
-    image: Image.Image, preprocess: Preprocess, views: int, max_pixels: int, data: bytes
-) -> Squares:
-    """Return the square of an image, or of the frame that it shows, and those of its views."""
-    image = _page(image, data, max_pixels)
-    transform = _transform(image, preprocess, data)
-    size, source = _source(
-        image, preprocess, transform, b"" if "default_image" in image.info else data
-    )
-    chosen = _Chosen(preprocess, 1, views)
-    chosen.add_frame(source, transform, 0)
-    chosen.add_views(source, transform)
-    return chosen.squares(size)
-
-
-class _Chosen:
-    """The frames and the views to score."""
-
-    def __init__(self, preprocess: Preprocess, frames: int, views: int) -> None:
-        self._preprocess = preprocess
-        self._most_views = views
-        self.frames, self._views = Distinct(frames), Distinct(views)
-
-    def add_frame(
-        self, source: Image.Image, transform: Transform | None, duration: float = 1
-    ) -> None:
-        """Add a frame that is shown for so long."""
-        self._add(self.frames, source, transform, (0, 0, *source.size), duration)
-
-    def add_views(self, source: Image.Image, transform: Transform | None) -> None:
-        """Add the views of a frame."""
-        for box in views_of(source.size, self._most_views):
-            self._add(self._views, source, transform, box)
-
-    def _add(
-        self,
-        distinct: Distinct,
-        source: Image.Image,
-        transform: Transform | None,
-        box: Box,
-        duration: float = 1,
-    ) -> None:
-        small = _in_srgb(small_image(source, box), transform).convert("RGB")
-        distinct.add(small, partial(_square, source, self._preprocess, transform, box), duration)
-
-    def squares(self, size: tuple[int, int]) -> Squares:
-        """Return what was chosen."""
-        left_out = self.frames.left_out + self._views.left_out
-        return Squares(size, self.frames.squares, self._views.squares, left_out)
-
-
-def _page(image: Image.Image, data: bytes, max_pixels: int) -> Image.Image:
+def page_of(image: Image.Image, data: bytes, max_pixels: int) -> Image.Image:
     """Return an opened image at its frame, read by another library if Pillow would misread it."""
     if not is_misread(image):
         return image
@@ -186,7 +57,7 @@ def _load(
     return full or image.size
 
 
-def _source(
+def source_of(
     image: Image.Image,
     preprocess: Preprocess,
     transform: Transform | None,
@@ -218,14 +89,14 @@ def _source(
     return size, source if mask is None else on_white(source, mask)
 
 
-def _square(
+def square_of(
     source: Image.Image, preprocess: Preprocess, transform: Transform | None, box: Box
 ) -> Image.Image:
     """Convert a box of a source to RGB, S x S."""
-    return _in_srgb(_resized(source, preprocess, box), transform)
+    return in_srgb(_resized(source, preprocess, box), transform)
 
 
-def _in_srgb(source: Image.Image, transform: Transform | None) -> Image.Image:
+def in_srgb(source: Image.Image, transform: Transform | None) -> Image.Image:
     """Convert a reduced source to RGB."""
     return source if transform is None or transform.is_strong else transform.apply(source)
 
@@ -248,7 +119,7 @@ def _opaque(image: Image.Image, mode: str) -> Image.Image:
     return rgb.convert("L") if mode == "L" else rgb
 
 
-def _transform(image: Image.Image, preprocess: Preprocess, data: bytes) -> Transform | None:
+def transform_for(image: Image.Image, preprocess: Preprocess, data: bytes) -> Transform | None:
     """Return the conversion of an image's colours, or None if they are taken for sRGB."""
     profile = profile_of(image, data) if preprocess.revision > 1 else None
     transform = None if profile is None else transform_of(profile)
