@@ -28,7 +28,7 @@ FRAMES = 32
 """Largest number of frames of an animation to score."""
 
 VIEWS = 40
-"""Largest number of square views of a long image to score."""
+"""Largest number of parts of a long image to score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class ScanOptions:
     frames
         Most frames of an animation to score, 1 or more. 1 scores the first.
     views
-        Most square views of a long image or animation to score besides the whole, 0 or more.
+        Most parts of a long image or animation to score besides the whole, 0 or more.
     exact
         Whether to decode JPEG files at full size, even if the model's `Preprocess` allows a
         reduced size.

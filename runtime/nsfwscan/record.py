@@ -48,7 +48,7 @@ class Record:
     cached
         Whether the score came from an earlier scan.
     views
-        Number of scored square views of a long image, besides the whole; mostly 0.
+        Number of scored parts of a long image, besides the whole; mostly 0.
     """
 
     schema: int = SCHEMA

@@ -119,7 +119,7 @@ Views = Annotated[
     option(
         "--views N",
         _SCORING,
-        "Score up to N square views of an image longer than 2:1, besides the whole.",
+        "Score up to N parts of an image longer than 2:1, besides the whole.",
         min=0,
     ),
 ]

@@ -20,7 +20,7 @@ from nsfwscan.decoding.squares import (
     square_of,
     transform_for,
 )
-from nsfwscan.decoding.views import Box, views_of
+from nsfwscan.decoding.views import Box, is_long, views_of
 
 _LEAST_DURATION, _MOST_DURATION, _DURATION = 10, 60_000, 100.0
 """Milliseconds: browsers show frames of 10 or less for 100. Pages have no duration."""
@@ -55,14 +55,14 @@ def distinct_squares(
     data: bytes,
 ) -> Squares:
     """Return the squares of an animation's frames, and of their views, that differ most."""
-    size, is_long, chosen = None, False, _Chosen(preprocess, frames, views)
+    size, has_views, chosen = None, False, _Chosen(preprocess, frames, views)
     read = partial(_each_frame, image, preprocess, max_pixels, data)
     first = image.tell()  # of a HEIF collection, the primary image
     for shown, source, transform in read(first):
         size = size or shown
-        is_long = is_long or bool(views_of(source.size, views))
+        has_views |= views > 0 and is_long(source.size)
         chosen.add_frame(source, transform, _duration(image))
-    if is_long:  # only now is it known which frames are scored
+    if has_views:  # only now is it known which frames are scored
         kept = set(chosen.frames.numbers)
         for number, (_, source, transform) in enumerate(read(first)):
             if number in kept:
@@ -127,7 +127,7 @@ class _Chosen:
 
     def add_views(self, source: Image.Image, transform: Transform | None) -> None:
         """Add the views of a frame."""
-        for box in views_of(source.size, self._most_views):
+        for box in views_of(source, self._most_views):
             self._add(self.views, source, transform, box)
 
     def _add(

@@ -21,7 +21,7 @@ class DecodedImage:
     format
         Name of the original's format.
     views
-        Number of square views of a long image, which follow the whole.
+        Number of parts of a long image, which follow the whole.
     """
 
     pixels: Pixels

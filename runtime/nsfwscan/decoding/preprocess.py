@@ -90,7 +90,7 @@ def decode(
         Most frames of an animation to take, 1 or more: those that differ most from each other. 1
         takes the first.
     views
-        Most square views of long frames to take besides them, 0 or more.
+        Most parts of long frames to take besides them, 0 or more.
     max_pixels
         Most pixels (width x height) of a frame. For a value above `MAX_PIXELS`, raise
         ``PIL.Image.MAX_IMAGE_PIXELS`` too.
