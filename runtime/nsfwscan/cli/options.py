@@ -59,6 +59,10 @@ NoIgnore = Annotated[bool, option("--no-ignore", _INPUT, "Do not apply .nsfwscan
 Hidden = Annotated[
     bool, option("--hidden", _INPUT, "Also scan files and folders whose names begin with a dot.")
 ]
+Follow = Annotated[
+    bool,
+    option("-L --follow", _INPUT, "Follow links to files and folders; find each target once."),
+]
 MaxDepth = Annotated[
     int | None,
     option("--max-depth N", _INPUT, "Enter N levels of folders; 1 is the given folder.", min=1),

@@ -46,6 +46,7 @@ def scan(
     glob: o.Glob = None,
     no_ignore: o.NoIgnore = False,
     hidden: o.Hidden = False,
+    follow: o.Follow = False,
     max_depth: o.MaxDepth = None,
     max_pixels: o.MaxPixels = _DEFAULTS.max_pixels,
     max_filesize: o.MaxFilesize = _DEFAULTS.max_filesize,
@@ -147,6 +148,7 @@ def _load(given: SimpleNamespace, stack: ExitStack) -> _Loaded:
         glob=given.glob or (),
         ignore=not given.no_ignore,
         hidden=given.hidden,
+        follow=given.follow,
         max_depth=given.max_depth,
     )
     classifier = loading.result()
@@ -325,6 +327,8 @@ def _finish(given: SimpleNamespace, loaded: _Loaded, report: "Report", finished:
         loaded.say(f"nsfwscan: {printable(str(cache.failure))}; the scan went on without it")
     if not given.quiet and (_streams(given) or given.output is not None):
         loaded.say(finished.summary.line())
+    if not finished.summary.records and finished.failure is None:
+        loaded.say(f"nsfwscan: {finished.summary.nothing()}")
 
 
 def _settings(given: SimpleNamespace, classifier: "Classifier", run: "Scan") -> Iterator[str]:

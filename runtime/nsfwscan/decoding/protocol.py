@@ -39,7 +39,7 @@ class ReadFile:
     ----------
     path
         Absolute path of the file, because the worker's working directory may differ.
-    explicit
+    explicit, follow
         As in `nsfwscan.sources.entry.Entry`.
     max_filesize, max_memory
         As in `nsfwscan.limits.ScanOptions`.
@@ -47,6 +47,7 @@ class ReadFile:
 
     path: str
     explicit: bool
+    follow: bool
     max_filesize: int
     max_memory: float
 

@@ -116,7 +116,7 @@ class Worker:
         else:
             path = absolute(entry.location)
             limits = (options.max_filesize, options.max_memory)
-            line = to_line(ReadFile(path, entry.explicit, *limits))
+            line = to_line(ReadFile(path, entry.explicit, entry.follow, *limits))
         self._await_start()
         self._files += 1
         self._timeout = self._left = options.timeout

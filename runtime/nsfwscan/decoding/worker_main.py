@@ -82,7 +82,8 @@ def _read(request: ReadFile | ReadBytes, requests: BinaryIO) -> tuple[bytes, byt
         if isinstance(request, ReadBytes):
             found = contents_of(_receive(requests, request.size))
         else:
-            found = read_file(Entry(request.path, request.explicit), request.max_filesize)
+            entry = Entry(request.path, request.explicit, request.follow)
+            found = read_file(entry, request.max_filesize)
     except MemoryError:
         return b"", to_line(_out_of_memory("read"))
     if isinstance(found, Contents):

@@ -29,6 +29,13 @@ EXIT_CODES = {
 }
 
 
+_HINTS = {
+    Kind.LINK: "--follow follows links",
+    Kind.HIDDEN_FILE: "--hidden selects hidden files",
+    Kind.UNSELECTED_FILE: "globs are relative to the scanned folder",
+}
+
+
 @dataclass(kw_only=True)
 class Summary:
     """The counts of a scan.
@@ -85,6 +92,14 @@ class Summary:
         if self.errors or self.failed:
             return ExitCode.ERROR
         return ExitCode.FLAGGED if self.flagged and not exit_zero else ExitCode.SAFE
+
+    def nothing(self) -> str:
+        """Say that there were no images, and what may be the reason."""
+        if not self.skipped:
+            return "no images: there are no files"
+        hints = [hint for kind, hint in _HINTS.items() if self.skipped[kind]]
+        kinds = ", ".join(kind.counted(count) for kind, count in self.skipped.most_common())
+        return "; ".join([f"no images: skipped {kinds}", *hints])
 
     def line(self) -> str:
         """Describe the scan in one line. The parts add up to the number found."""

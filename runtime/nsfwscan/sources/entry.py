@@ -29,6 +29,8 @@ class Entry:
         The record's ``path``.
     explicit
         Whether the user gave this location, or a walk found it.
+    follow
+        Whether a symbolic link at this location is followed. A given location always is.
     open
         Opens the bytes. None for a file, which the worker process opens by its location. It runs on
         a thread of the scan, may be called twice, and no timeout covers it.
@@ -36,7 +38,13 @@ class Entry:
 
     location: str
     explicit: bool = False
+    follow: bool = False
     open: Callable[[], AbstractContextManager[BinaryIO]] | None = None
+
+    @property
+    def follows(self) -> bool:
+        """Whether opening it follows a symbolic link."""
+        return self.explicit or self.follow
 
     @property
     def address(self) -> str:
@@ -55,7 +63,7 @@ class Entry:
         if self.open is not None:
             return None
         try:
-            status = os.stat(self.location, follow_symlinks=self.explicit)
+            status = os.stat(self.location, follow_symlinks=self.follows)
         except (OSError, ValueError):
             return None  # reading it reports the problem
         return stamp_of(status) if status.st_size <= max_filesize else None

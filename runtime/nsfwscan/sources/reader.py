@@ -66,7 +66,7 @@ def read_file(entry: Entry, max_filesize: int) -> Contents | Skipped | Problem:
     Parameters
     ----------
     entry
-        The file. A symbolic link is followed only if the user gave it.
+        The file.
     max_filesize
         Most bytes of an image file.
 
@@ -82,7 +82,7 @@ def read_file(entry: Entry, max_filesize: int) -> Contents | Skipped | Problem:
     """
     path = entry.location
     try:
-        with open_regular(path, follow=entry.explicit) as stream:
+        with open_regular(path, follow=entry.follows) as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 return special_file(path, status.st_mode)

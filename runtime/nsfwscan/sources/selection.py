@@ -24,6 +24,11 @@ _WAYS_PER_STAR = 64
 _MAX_WAYS = _WAYS_PER_STAR**2  # per line
 _MAX_WAYS_OF_A_FILE = 12 * _MAX_WAYS  # 50 ms
 
+_MOST_ALTERNATIVES = 1000
+
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_COMMA = re.compile(r"(?<!\\),")
+
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 
 
@@ -54,13 +59,15 @@ class Selection:
     Attributes
     ----------
     glob
-        Patterns in gitignore syntax, relative to the given folder. The last matching pattern
-        decides. A pattern selects files, or excludes them if it begins with ``!``. A file that
-        matches no pattern is selected only if all patterns exclude.
+        Patterns in gitignore syntax, relative to the given folder; ``{a,b}`` stands for either. The
+        last matching pattern decides. A pattern selects files, or excludes them if it begins with
+        ``!``. A file that matches no pattern is selected only if all patterns exclude.
     ignore
         Whether ignore files apply. Each applies to its folder and the folders below it.
     hidden
         Whether to select entries whose name begins with a dot.
+    follow
+        Whether to follow symbolic links to files and folders. What a link leads to is found once.
     max_depth
         Number of levels to enter. 1: only the files directly in the given folder. None: all.
 
@@ -73,7 +80,9 @@ class Selection:
     glob: Sequence[str] = ()
     ignore: bool = True
     hidden: bool = False
+    follow: bool = False
     max_depth: int | None = None
+    _patterns: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _spec: "PathSpec[Pattern] | None" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -82,23 +91,26 @@ class Selection:
             raise InputError(f"glob must be a sequence of patterns, got the string {self.glob!r}")
         if self.max_depth is not None and self.max_depth < 1:
             raise InputError(f"max_depth must be 1 or more, got {self.max_depth}")
-        for pattern in self.glob:
+        patterns = tuple(one for pattern in self.glob for one in _alternatives(pattern))
+        for pattern in patterns:
             try:
                 usable = _compile([pattern]).patterns[0].include is not None
             except (ValueError, IndexError):
                 usable = False
-            if not usable:
+            if not usable or _leads_nowhere(pattern):
                 raise InputError(
-                    f"the glob {pattern!r} matches nothing; write one like '*.jpg' or '!thumbs/'"
+                    f"the glob {pattern!r} matches nothing; globs are relative to the scanned "
+                    "folder: write one like '*.jpg' or '!thumbs/'"
                 )
-        object.__setattr__(self, "_spec", _compile(self.glob) if self.glob else None)
+        object.__setattr__(self, "_patterns", patterns)
+        object.__setattr__(self, "_spec", _compile(patterns) if patterns else None)
 
     def wants(self, relative: str) -> bool:
         """Return whether the globs select the file at a path relative to the given folder."""
         if self._spec is None:
             return True
         match = self._spec.check_file(relative).include
-        return _excludes_only(self.glob) if match is None else match
+        return _excludes_only(self._patterns) if match is None else match
 
     def enters(self, relative: str) -> bool:
         """Return whether the walk enters a folder.
@@ -110,7 +122,41 @@ class Selection:
         match = self._spec.check_file(f"{relative}/")
         if match.include is not False or match.index is None:
             return True
-        return not _excludes_only(self.glob[match.index :])
+        return not _excludes_only(self._patterns[match.index :])
+
+
+def _leads_nowhere(pattern: str) -> bool:
+    """Whether a pattern has a name that no path below a folder has: ``.``, ``..`` or none."""
+    first, *names = pattern.removeprefix("!").rstrip("/").split("/")
+    return first in {".", ".."} or not {"", ".", ".."}.isdisjoint(names)
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """Expand the braces of a glob, as a shell does. A backslash makes a brace literal.
+
+    Raises
+    ------
+    InputError
+        If a brace lacks its other one, or the braces stand for too many patterns.
+    """
+    done, left = list[str](), [pattern]
+    while left:
+        one = left.pop(0)
+        start = None
+        for found in _BRACE.finditer(one):
+            if found[0] == "{":
+                start = found.start()
+            elif found[0] == "}" and start is not None:
+                choices = _COMMA.split(one[start + 1 : found.start()])
+                left[:0] = [one[:start] + choice + one[found.end() :] for choice in choices]
+                break
+        else:
+            if any(found[0] in "{}" for found in _BRACE.finditer(one)):
+                raise InputError(f"the glob {pattern!r} has a brace without its other one")
+            done.append(one)
+        if len(done) + len(left) > _MOST_ALTERNATIVES:
+            raise InputError(f"the braces of the glob {pattern!r} stand for too many patterns")
+    return list(dict.fromkeys(done))
 
 
 def _excludes_only(patterns: Sequence[str]) -> bool:

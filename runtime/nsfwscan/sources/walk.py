@@ -1,14 +1,15 @@
-"""Find files: walk folders, apply globs and ignore files, and do not follow links.
+"""Find files: walk folders, apply globs and ignore files, and follow links if asked to.
 
 The walk opens only folders and ignore files. It is lazy and holds the names of one folder at a
-time, so that its memory depends on the largest folder and not on the number of files.
+time, so that its memory depends on the largest folder and not on the number of files. Of links that
+it follows, it keeps the targets.
 """
 
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from nsfwscan.errors import InputError, Reason
@@ -43,7 +44,7 @@ def discover(
     ----------
     paths
         Files, folders and entries. An entry is yielded unchanged. Symbolic links are followed if
-        they are among the paths, and not if they are found below a folder. A path that occurs twice
+        they are among the paths, and below a folder as the selection says. A path that occurs twice
         in a sequence, or lies below another path, is yielded once. An iterator is consumed lazily.
     selection
         Which entries below folders to yield, and which to skip.
@@ -54,7 +55,7 @@ def discover(
         One for each entry. A folder itself yields nothing if it is entered.
     """
     explicit = _entries(paths) if isinstance(paths, Sequence) else set[str]()
-    done = set[str]()
+    done, walk = set[str](), _Walk(selection, explicit)
     for given in paths:
         if isinstance(given, Entry):
             yield given
@@ -72,7 +73,7 @@ def discover(
         if problem is not None:
             yield problem
         elif stat.S_ISDIR(mode):
-            yield from _walk(path, selection, skip=explicit)
+            yield from walk.below(path)
         elif stat.S_ISREG(mode):
             yield Entry(path, explicit=True)
         else:
@@ -146,55 +147,133 @@ _Type = Literal["file", "folder", "link", "special"]
 @dataclass(frozen=True, slots=True)
 class _Folder:
     path: str
+    real: str
     prefix: str  # relative to the root of the walk, with a final slash; empty for the root
     depth: int
     ignores: tuple[Ignore, ...]
 
 
-def _walk(root: str, selection: Selection, skip: Collection[str]) -> Iterator[Found]:
-    real_root = os.path.realpath(root)
-    pending = [_Folder(root, "", 1, ())]
-    while pending:
-        folder = pending.pop()
-        try:
-            entries = _list(folder.path)
-        except OSError as error:
-            yield problem_of(folder.path, error, explicit=False)
-            continue
-        ignores = folder.ignores
-        if selection.ignore and (IGNORE_FILE, "file") in entries:
-            lines, problem = _read_ignore_file(os.path.join(folder.path, IGNORE_FILE))
-            ignores = (*ignores, Ignore(folder.prefix, lines))
-            if problem is not None:
-                yield problem
-                entries.remove((IGNORE_FILE, "file"))
-        below = []
-        for name, kind in entries:
-            path = os.path.join(folder.path, name)
-            relative = folder.prefix + name
-            if skip and os.path.normpath(os.path.join(real_root, relative)) in skip:
-                continue  # `discover` yields it as a given path
-            is_folder = kind == "folder"
-            reason = skipped(name, relative, is_folder=is_folder, by=selection, ignores=ignores)
-            if reason is not None:
-                yield Skipped(path, reason)
-            elif not is_folder:
-                yield _entry(path, kind)
-            elif selection.max_depth is not None and folder.depth >= selection.max_depth:
-                yield Skipped(path, Kind.DEEPER_FOLDER)
+class _Walk:
+    """The walks of one scan, which share what links have led to.
+
+    Parameters
+    ----------
+    selection
+        Which entries to yield.
+    given
+        Real paths that are yielded as such, and not by a walk.
+    """
+
+    def __init__(self, selection: Selection, given: Collection[str]) -> None:
+        self._selection = selection
+        self._given = given
+        self._roots = set[str]()  # real paths of the folders walked and the targets of links
+
+    def below(self, root: str) -> Iterator[Found]:
+        """Yield the entries below a folder."""
+        real_root = os.path.realpath(root)
+        self._roots.add(real_root)
+        pending = [_Folder(root, real_root, "", 1, ())]
+        while pending:
+            folder = pending.pop()
+            try:
+                entries = _list(folder.path)
+            except OSError as error:
+                yield problem_of(folder.path, error, explicit=False)
+                continue
+            ignores = folder.ignores
+            if self._selection.ignore and (IGNORE_FILE, "file") in entries:
+                lines, problem = _read_ignore_file(os.path.join(folder.path, IGNORE_FILE))
+                ignores = (*ignores, Ignore(folder.prefix, lines))
+                if problem is not None:
+                    yield problem
+                    entries.remove((IGNORE_FILE, "file"))
+            below = []
+            for name, kind in entries:
+                real = os.path.join(folder.real, name)
+                if real in self._given or real in self._roots:
+                    continue  # it is yielded as a given path, or by a link that leads to it
+                path, prefix = os.path.join(folder.path, name), f"{folder.prefix}{name}/"
+                found = self._entry(
+                    _Folder(path, real, prefix, folder.depth + 1, ignores), name, kind
+                )
+                if isinstance(found, _Folder):
+                    below.append(found)
+                else:
+                    yield found
+            pending.extend(reversed(below))
+
+    def _entry(self, at: _Folder, name: str, listed: _Type) -> Found | _Folder:
+        """Return what is found at a place, or the folder to enter."""
+        kind, real = listed, at.real
+        if listed == "link" and self._selection.follow:
+            try:
+                kind, real = _target(at.path)
+            except OSError as error:
+                return problem_of(at.path, error, explicit=False)
+        is_folder = kind == "folder"
+        relative = at.prefix.removesuffix("/")
+        reason = skipped(
+            name, relative, is_folder=is_folder, by=self._selection, ignores=at.ignores
+        )
+        if reason is None and kind != listed:
+            if self._is_found_anyway(real, is_folder=is_folder):
+                reason = Kind.LINK
             else:
-                below.append(_Folder(path, f"{relative}/", folder.depth + 1, ignores))
-        pending.extend(reversed(below))
+                self._roots.add(real)
+        if reason is not None:
+            return Skipped(at.path, reason)
+        if not is_folder:
+            return _file(at.path, kind, follow=kind != listed)
+        most = self._selection.max_depth
+        if most is not None and at.depth > most:
+            return Skipped(at.path, Kind.DEEPER_FOLDER)
+        return replace(at, real=real)
+
+    def _is_found_anyway(self, real: str, *, is_folder: bool) -> bool:
+        """Whether a link leads to what the scan yields at its own place.
+
+        If an ignore file excludes it there, it stays excluded.
+        """
+        names, root = list[str](), real
+        while True:
+            if root in self._given or root in self._roots:
+                return not names or _selects(self._selection, names, is_folder=is_folder)
+            parent, name = os.path.split(root)
+            if parent == root:
+                return False
+            names.insert(0, name)
+            root = parent
 
 
-def _entry(path: str, kind: _Type) -> Found:
+def _target(link: str) -> tuple[_Type, str]:
+    """Return the type and the real path of what a link leads to."""
+    mode, real = os.stat(link).st_mode, os.path.realpath(link)
+    if stat.S_ISDIR(mode):
+        return "folder", real
+    return ("file" if stat.S_ISREG(mode) else "special"), real
+
+
+def _selects(selection: Selection, names: Sequence[str], *, is_folder: bool) -> bool:
+    """Whether a walk selects an entry, by its names below the root, if no ignore file applies."""
+    if selection.max_depth is not None and len(names) > selection.max_depth:
+        return False
+    last = len(names) - 1
+    return all(
+        skipped(
+            name, "/".join(names[: i + 1]), is_folder=is_folder or i < last, by=selection,
+            ignores=(),
+        ) is None
+        for i, name in enumerate(names)
+    )  # fmt: skip
+
+
+def _file(path: str, kind: _Type, *, follow: bool) -> Found:
     if kind == "file":
-        return Entry(path, explicit=False)
+        return Entry(path, explicit=False, follow=follow)
     try:
-        if kind == "link":
-            os.stat(path)
-            return Skipped(path, Kind.LINK)
-        return special_file(path, os.lstat(path).st_mode)
+        status = os.stat(path)  # of what a link leads to
+        return Skipped(path, Kind.LINK) if kind == "link" else special_file(path, status.st_mode)
     except OSError as error:
         return problem_of(path, error, explicit=False)
 

@@ -169,6 +169,26 @@ def test_lists_of_files_are_scanned(run: Run, photos: Path, model: Path) -> None
     assert gone.stderr == "nsfwscan: --files-from: cannot read gone: No such file or directory\n"
 
 
+@pytest.mark.parametrize("quiet", [[], ["-q"]])
+def test_a_scan_without_images_says_so(
+    run: Run, photos: Path, model: Path, quiet: list[str]
+) -> None:
+    empty = photos / "empty"
+    empty.mkdir()
+    (photos.parent / "list").write_text("")
+    for arguments, reason in (
+        ([empty], "there are no files"),
+        (["--files-from", photos.parent / "list"], "there are no files"),
+        ([photos, "-g", f"{photos}/*.png"], "globs are relative to the scanned folder"),
+    ):
+        done = run(*arguments, "-m", model, "--no-cache", *quiet)
+        assert done.returncode == 0
+        lines = [line for line in done.stderr.splitlines() if "no images: " in line]
+        assert len(lines) == 1
+        assert reason in lines[0]
+    assert "no images" not in run(photos, "-m", model, "--no-cache", *quiet).stderr
+
+
 def test_selection_options_apply(run: Run, photos: Path, model: Path) -> None:
     (photos / ".hidden.png").write_bytes((photos / "red.png").read_bytes())
     (photos / ".nsfwscanignore").write_text("deep/\n")

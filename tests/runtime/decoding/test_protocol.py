@@ -29,7 +29,13 @@ HEADER = ImageHeader(3, 2, 5, 640, 480, "JPEG 2000")
 @pytest.mark.parametrize(
     "request_",
     [
-        ReadFile("/new\nline \udcff.jpg", explicit=True, max_filesize=9, max_memory=float("inf")),
+        ReadFile(
+            "/new\nline \udcff.jpg",
+            explicit=True,
+            follow=False,
+            max_filesize=9,
+            max_memory=float("inf"),
+        ),
         ReadBytes(0, 1 << 30),
         Decode(Preprocess(size=8, resize=9, jpeg_draft_margin=None), 4, 2, 10**6),
     ],

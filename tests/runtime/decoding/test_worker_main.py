@@ -29,7 +29,7 @@ MAIN = "from nsfwscan.decoding.worker_main import main; main()"
 
 
 def reading(path: Path, explicit: bool, max_filesize: int) -> ReadFile:
-    return ReadFile(str(path), explicit, max_filesize, MAX_MEMORY)
+    return ReadFile(str(path), explicit, False, max_filesize, MAX_MEMORY)
 
 
 def spoken(*requests: ReadFile | ReadBytes | Decode | bytes, before: str = "") -> bytes:

@@ -38,3 +38,12 @@ def test_the_counts_in_the_summary_line_add_up() -> None:
 
 def test_the_summary_of_an_interrupted_scan_says_so() -> None:
     assert Summary(interrupted=True).line().startswith("Interrupted: 0 found: 0 safe")
+
+
+def test_a_scan_without_images_says_what_may_be_the_reason() -> None:
+    assert Summary().nothing() == "no images: there are no files"
+    skipped = Counter({Kind.LINK: 2, Kind.UNSELECTED_FILE: 1, Kind.TEXT: 1})
+    assert Summary(skipped=skipped).nothing() == (
+        "no images: skipped 2 symbolic links, 1 unselected file, 1 text file; "
+        "--follow follows links; globs are relative to the scanned folder"
+    )

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,9 +10,24 @@ from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.selection import Ignore, parse_ignore_file, skipped
 
 
-@pytest.mark.parametrize("glob", ["", "!", "# photos", "   "])
+@pytest.mark.parametrize(
+    "glob",
+    [
+        "",
+        "!",
+        "# photos",
+        "   ",
+        "./*.jpg",
+        "!./a",
+        "../a",
+        "a/../*.jpg",
+        "a//b",
+        "a/./b",
+        "{a,./b}",
+    ],
+)
 def test_a_glob_that_matches_nothing_is_refused(glob: str) -> None:
-    with pytest.raises(InputError, match=r"matches nothing; write one like"):
+    with pytest.raises(InputError, match=r"matches nothing; globs are relative"):
         Selection(glob=[glob])
 
 
@@ -83,3 +100,44 @@ def test_the_number_of_patterns_with_stars_is_limited() -> None:
     assert len(lines) == 12
     assert str(complaint).startswith("line 13 ")
     assert len(parse_ignore_file(b"".join(b"%d\n" % i for i in range(9000)))[0]) == 9000
+
+
+@pytest.mark.parametrize(
+    ("glob", "names"),
+    [
+        ("*.{jpg,png}", ["a.jpg", "a1.jpg", "b.png"]),
+        ("{a,b}.{jpg,png}", ["a.jpg", "b.png"]),
+        ("{a{,1},c}.*", ["a.jpg", "a1.jpg", "c.gif"]),
+        ("{c}.gif", ["c.gif"]),
+        (r"\{c\}.gif", ["{c}.gif"]),
+        ("!*.{jpg,gif}", ["b.png"]),
+    ],
+)
+def test_braces_stand_for_either(glob: str, names: list[str]) -> None:
+    selection = Selection(glob=[glob])
+    every = ["a.jpg", "a1.jpg", "b.png", "c.gif", "{c}.gif"]
+    assert [name for name in every if selection.wants(name)] == names
+
+
+@pytest.mark.parametrize("glob", ["*.{jpg", "*.jpg}", "{a,{b}", "{" * 9 + "a"])
+def test_a_brace_without_its_other_one_is_refused(glob: str) -> None:
+    with pytest.raises(InputError, match="has a brace without its other one"):
+        Selection(glob=[glob])
+
+
+def test_too_many_alternatives_are_refused() -> None:
+    with pytest.raises(InputError, match="stand for too many patterns"):
+        Selection(glob=["{a,b}" * 40])
+
+
+def test_the_last_of_several_globs_with_braces_decides() -> None:
+    selection = Selection(glob=["*.{jpg,png}", "!{a,b}.*", "b.png"])
+    assert [selection.wants(name) for name in ("a.jpg", "b.jpg", "b.png", "c.jpg")] == [
+        False, False, True, True,
+    ]  # fmt: skip
+
+
+@given(st.text(alphabet="ab{},\\*/!", max_size=12), st.sampled_from(["a", "ab", "a/b", "{a}"]))
+def test_any_glob_is_compiled_or_refused(glob: str, name: str) -> None:
+    with suppress(InputError):
+        assert Selection(glob=[glob]).wants(name) in {True, False}

@@ -275,6 +275,70 @@ def test_a_missing_path_does_not_hide_others(
             assert sum(isinstance(entry, Problem) for entry in entries) == 1
 
 
+FOLLOW = Selection(follow=True)
+
+
+@posix_only
+def test_links_are_followed_if_asked_to(tmp_path: Path) -> None:
+    """As in git-annex, DVC, and what `nsfwtrain link` makes."""
+    root = tmp_path / "root"
+    touch(root, ".git/annex/1.jpg", "own.jpg")
+    touch(tmp_path, "store/2.jpg", "store/deep/3.jpg")
+    (root / "a.jpg").symlink_to(root / ".git/annex/1.jpg")
+    (root / "b").symlink_to(tmp_path / "store")
+    assert candidates(root) == ["own.jpg"]
+    entries = found(root, FOLLOW)
+    assert [name for name, e in entries.items() if isinstance(e, Entry)] == [
+        "a.jpg", "own.jpg", "b/2.jpg", "b/deep/3.jpg",
+    ]  # fmt: skip
+    link = entries["a.jpg"]
+    assert isinstance(link, Entry)
+    assert link.follows
+    assert not link.explicit
+    assert link.stamp(9) is not None
+
+
+@posix_only
+@pytest.mark.parametrize("order", ["az", "za"])
+def test_what_links_lead_to_is_found_once(tmp_path: Path, order: str) -> None:
+    root, first, last = tmp_path / "root", *order
+    touch(root, "m/own.jpg")
+    touch(tmp_path, "store/deep/1.jpg", "store/2.jpg")
+    links = {
+        f"{first}loop": root, f"{last}up": tmp_path / "root/m", f"{first}own": root / "m/own.jpg",
+        f"{first}1": tmp_path / "store/deep/1.jpg", f"{last}1": tmp_path / "store/deep/1.jpg",
+        f"{last}deep": tmp_path / "store/deep", f"{first}store": tmp_path / "store",
+        f"m/{last}store": tmp_path / "store",
+    }  # fmt: skip
+    for name, target in links.items():
+        (root / name).symlink_to(target)
+    (tmp_path / "store/back").symlink_to(root)
+    found_files = [os.path.realpath(root / name) for name in candidates(root, FOLLOW)]
+    wanted = [root / "m/own.jpg", tmp_path / "store/deep/1.jpg", tmp_path / "store/2.jpg"]
+    assert sorted(found_files) == sorted(map(str, wanted))
+
+
+@posix_only
+def test_followed_links_obey_the_selection(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    touch(root, "x.png")
+    touch(tmp_path, "store/1.jpg", "store/deep/2.jpg")
+    (root / ".hidden").symlink_to(tmp_path / "store")
+    (root / "no").symlink_to(tmp_path / "nowhere")
+    (root / "self").symlink_to(root / "self")
+    entries = found(root, FOLLOW)
+    assert kind(entries[".hidden"]) is Kind.HIDDEN_FOLDER
+    for name in ("no", "self"):
+        problem = entries[name]
+        assert isinstance(problem, Problem)
+        assert problem.reason is Reason.DANGLING_LINK
+    (root / "b").symlink_to(tmp_path / "store")
+    shallow = found(root, Selection(follow=True, max_depth=2, glob=["*.jpg"]))
+    assert kind(shallow["b/deep"]) is Kind.DEEPER_FOLDER
+    assert kind(shallow["x.png"]) is Kind.UNSELECTED_FILE
+    assert isinstance(shallow["b/1.jpg"], Entry)
+
+
 @posix_only
 def test_an_explicit_link_is_one_entry(tmp_path: Path) -> None:
     touch(tmp_path, "real.jpg", "folder/b.jpg")
