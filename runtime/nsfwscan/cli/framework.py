@@ -1,5 +1,6 @@
 """What the three command lines share: help by panels, variables, a default command, errors."""
 
+import os
 import sys
 import traceback
 import warnings
@@ -9,6 +10,7 @@ from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.models import TyperPath
 
 from nsfwscan.cli import termination
 from nsfwscan.cli.streams import discard_stdout, replace_closed_streams
@@ -43,6 +45,31 @@ def option(names: str, panel: str, help: str, **more: Any) -> Any:  # noqa: A002
         show_envvar=False,
         **more,
     )
+
+
+class _PathFromHome(TyperPath):
+    """The type of a path that may begin with ``~``.
+
+    Shells do not expand it in ``--cache=~/x``, and nobody expands it in a file or a variable.
+    """
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Replace ``~`` and ``~user`` by the home folder."""
+        if isinstance(value, str) and value.startswith("~"):
+            value = os.path.expanduser(value)
+            if value.startswith("~"):
+                self.fail(f"{value!r}: there is no such home folder; write ./{value}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def with_home(command: Any) -> Any:
+    """Let the options and arguments of a command and its subcommands begin with ``~``."""
+    for parameter in command.params:
+        if isinstance(parameter.type, TyperPath):
+            parameter.type.__class__ = _PathFromHome
+    for subcommand in getattr(command, "commands", {}).values():
+        with_home(subcommand)
+    return command
 
 
 class CommandWithPanels(TyperCommand):
@@ -116,7 +143,7 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         with errors_as_exit_codes(program):
             try:
                 with termination.unwrapped():
-                    app(prog_name=program)
+                    with_home(typer.main.get_command(app))(prog_name=program)
             except KeyboardInterrupt:  # before or after a command that handles it
                 code = INTERRUPTED
             finally:

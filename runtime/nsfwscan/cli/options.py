@@ -38,7 +38,7 @@ Paths = Annotated[
     ),
 ]
 FilesFrom = Annotated[
-    str | None,
+    Path | None,
     option(
         "--files-from FILE",
         _INPUT,

@@ -113,7 +113,7 @@ def _check(given: SimpleNamespace) -> None:
         raise typer.Exit(2)
     if given.null and given.files_from is None:
         raise typer.BadParameter("--null describes the list of --files-from; give one")
-    if given.files_from == _STDIN and _STDIN in (given.paths or ()):
+    if str(given.files_from) == _STDIN and _STDIN in (given.paths or ()):
         raise typer.BadParameter("standard input is either an image (-) or a list (--files-from -)")
     if _bare_paths(given) and given.format_ is not o.Format.TEXT:
         raise typer.BadParameter(f"-l and -0 print bare paths; leave --format {given.format_} out")
@@ -210,11 +210,11 @@ def _stdin() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def _open_list(name: str) -> AbstractContextManager[Any]:
-    if name == _STDIN:
+def _open_list(name: Path) -> AbstractContextManager[Any]:
+    if str(name) == _STDIN:
         return nullcontext(_stdin())
     try:
-        return Path(name).open("rb")
+        return name.open("rb")
     except OSError as error:
         raise InputError(f"--files-from: cannot read {name}: {error.strerror}") from error
 

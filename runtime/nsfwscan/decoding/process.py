@@ -65,7 +65,8 @@ class Process:
         self._requests = cast("IO[bytes]", self._popen.stdin)
         self.answers = cast("IO[bytes]", self._popen.stdout)
         self._widen()
-        setup = [[absolute(path) for path in sys.path], theirs]
+        paths: list[Any] = sys.path  # Python ignores what is not a string
+        setup = [[absolute(path) for path in paths if isinstance(path, str)], theirs]
         self.send(json.dumps(setup).encode() + b"\n")
 
     def send(self, *parts: bytes) -> None:

@@ -6,6 +6,7 @@ Only this module and the reader depend on the fact that most entries are files.
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,6 +18,10 @@ from nsfwscan.sources.filetype import Kind
 
 Stamp = tuple[int, ...]
 """Numbers that change with the content, unless somebody deliberately restores them."""
+
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://?[^/]")
+"""The scheme and the start of the authority (RFC 3986); `pathlib` drops a slash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,8 @@ def problem_of(path: str, error: OSError | ValueError, *, explicit: bool) -> Pro
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         if os.path.islink(path):
             return Problem(path, Reason.DANGLING_LINK, "the link's target does not exist")
+        if explicit and _URL.match(path):
+            return Problem(path, Reason.NOT_FOUND, "URLs are not read; download it first")
         if explicit:
             return Problem(path, Reason.NOT_FOUND, "no such file or folder")
         return Problem(path, Reason.VANISHED, "it was deleted before it could be opened")

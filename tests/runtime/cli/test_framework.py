@@ -12,6 +12,7 @@ from nsfwscan.cli.framework import (
     GroupWithDefault,
     errors_as_exit_codes,
     option,
+    with_home,
 )
 
 app = typer.Typer(cls=GroupWithDefault, rich_markup_mode=None)
@@ -29,9 +30,9 @@ def walk(
 
 
 @app.command()
-def sit() -> None:
+def sit(place: Annotated[Path | None, option("--place FOLDER", "Other", "Where.")] = None) -> None:
     """Sit down."""
-    typer.echo("sit")
+    typer.echo(f"sit {place}" if place else "sit")
 
 
 def invoke(*arguments: str, **environment: str) -> str:
@@ -120,3 +121,21 @@ def test_unexpected_errors_are_one_sentence(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(typer.Exit), errors_as_exit_codes(verbose=True):
         raise KeyError("x")
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_path_may_begin_with_the_home_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    command = with_home(typer.main.get_command(app))
+
+    def sat(*arguments: str) -> str:
+        command(["sit", *arguments], standalone_mode=False)
+        return capsys.readouterr().out
+
+    assert sat("--place=~/x") == "sit /home/me/x\n"
+    assert sat("--place", "./~/x") == "sit ~/x\n"
+    with pytest.raises(typer.BadParameter, match="no such home folder; write ./~nobody-here/x"):
+        sat("--place=~nobody-here/x")
+    monkeypatch.setenv("NSFWSCAN_PLACE", "~")
+    assert sat() == "sit /home/me\n"

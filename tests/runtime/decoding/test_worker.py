@@ -261,6 +261,14 @@ def test_a_worker_imports_no_module_from_the_current_folder(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_path_object_in_the_module_path_is_ignored_as_python_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", [*sys.path, tmp_path])
+    with closing(Worker()) as worker:
+        assert isinstance(worker.read(photo(tmp_path / "a.jpg"), OPTIONS), Digests)
+
+
 def test_workers_end_when_the_scan_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time; from test_worker import *\n"
