@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-MAX_PIXELS = 178_956_970
-"""Limit on width x height: 2**30 / 6, as Pillow's limit for a "decompression bomb"."""
+MAX_PIXELS = 220_000_000
+"""Limit on width x height. Phones take photos of 200 million pixels."""
 
-MAX_FILESIZE = 512 << 20
+MAX_FILESIZE = 640 << 20
 """Limit on an image file in bytes: an uncompressed RGB image of `MAX_PIXELS` fits."""
 
 TIMEOUT = 30.0

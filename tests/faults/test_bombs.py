@@ -70,7 +70,7 @@ BOMBS = {
         png(*[chunk(b"zTXt", b"%d\0\0" % i + zlib.compress(bytes(900 << 10))) for i in range(99)]),
         None,
     ),
-    "pixels.png": (claiming(13_378), "too-large"),
+    "pixels.png": (claiming(14_833), "too-large"),
     "more-pixels.png": (claiming(60_000), "too-large"),
     "most-pixels.png": (claiming(2**31 - 1), "too-large"),
     "frames.png": (claiming_frames(), "truncated"),

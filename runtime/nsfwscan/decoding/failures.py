@@ -1,9 +1,6 @@
 """Translate a decoder's exceptions to `ImageError`."""
 
-import io
 import struct
-
-from PIL import Image
 
 from nsfwscan.errors import ImageError, Reason
 
@@ -34,8 +31,6 @@ def image_error(error: Exception, format_name: str) -> ImageError:
     def has_any(words: tuple[str, ...]) -> bool:
         return any(word in lowered for word in words)
 
-    if isinstance(error, Image.DecompressionBombError):
-        return ImageError(Reason.TOO_LARGE, f"Pillow refuses it: {said}")
     if isinstance(error, MemoryError) or has_any(_MEMORY_WORDS):
         return ImageError(Reason.TOO_LARGE, "there is not enough memory to decode it")
     if has_any(_UNPACKING_WORDS):
@@ -53,16 +48,6 @@ def image_error(error: Exception, format_name: str) -> ImageError:
 def ends_early(format_name: str) -> str:
     """Say that a file's end is missing."""
     return f"the {format_name} data ends too early"
-
-
-def why_unidentified(data: bytes, plugin: str) -> Exception:
-    """Return the plugin's own exception, which `Image.open` suppresses."""
-    factory, _ = Image.OPEN[plugin]
-    try:
-        factory(io.BytesIO(data), "").close()
-    except Exception as error:  # noqa: BLE001 - decoders raise anything on damaged data
-        return error
-    return ValueError("the header is unknown")
 
 
 def _one_line(error: Exception) -> str:

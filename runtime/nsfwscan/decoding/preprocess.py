@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from nsfwscan.decoding import png
 from nsfwscan.decoding.cut import is_cut
 from nsfwscan.decoding.essential import essential_parts
-from nsfwscan.decoding.failures import ends_early, image_error, why_unidentified
+from nsfwscan.decoding.failures import ends_early, image_error
 from nsfwscan.decoding.frames import distinct_squares, squares_of_one
 from nsfwscan.decoding.gif import with_disposals
 from nsfwscan.decoding.parameters import Preprocess
@@ -92,8 +92,7 @@ def decode(
     views
         Most parts of long frames to take besides them, 0 or more.
     max_pixels
-        Most pixels (width x height) of a frame. For a value above `MAX_PIXELS`, raise
-        ``PIL.Image.MAX_IMAGE_PIXELS`` too.
+        Most pixels (width x height) of a frame. Pillow's own limit does not apply.
 
     Returns
     -------
@@ -257,11 +256,11 @@ def _open(data: bytes, plugin: str, name: str) -> Image.Image:
         data = data[:8] + _HEIF_BRAND + data[12:]
     elif plugin == "GIF":
         data = with_disposals(data)
+    if plugin not in Image.OPEN:
+        Image.init()
     try:
-        return Image.open(io.BytesIO(data), formats=[plugin])
-    except UnidentifiedImageError as error:
-        reason = why_unidentified(data, plugin)
-        raise image_error(reason, name) from error
+        # `Image.open` would refuse what exceeds a limit of its own, and hide the errors.
+        return Image.OPEN[plugin][0](io.BytesIO(data), "")
     except Exception as error:
         raise image_error(error, name) from error
 

@@ -27,7 +27,8 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             Reason.TOO_LARGE,
-            f"{width:,} x {height:,} pixels are more than the limit of {max_pixels:,}",
+            f"{width:,} x {height:,} pixels are more than the limit of {max_pixels:,} "
+            "(see --max-pixels)",
         )
 
 

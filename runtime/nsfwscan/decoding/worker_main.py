@@ -46,6 +46,7 @@ def main(lifeline: int | None = None) -> None:
     if lifeline is not None:
         _end_with(lifeline)
     warnings.simplefilter("ignore")
+    Image.MAX_IMAGE_PIXELS = None  # the scan's own limit applies
     requests = sys.stdin.buffer
     # Output of libraries must not mix with the answers.
     answers = open(os.dup(1), "wb")  # noqa: SIM115 - open until the process ends
@@ -105,9 +106,6 @@ def _receive(requests: BinaryIO, size: int) -> bytes:
 
 def _decode(data: bytes, request: Decode) -> bytes:
     """Return the answer, followed by the pixels of a decoded image."""
-    if Image.MAX_IMAGE_PIXELS is not None:
-        # Pillow refuses images with more than twice its own limit.
-        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, request.max_pixels // 2 + 1)
     try:
         found = decode_frames(
             data, request.preprocess, frames=request.frames, views=request.views,

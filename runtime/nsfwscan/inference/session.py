@@ -123,7 +123,8 @@ def open_session(
     try:
         session = _session(runtime, data, [_CPU], intra_op_threads)
     except Exception as error:
-        raise ModelError(f"{path} is not a usable ONNX model: {sentence(error)}") from error
+        why = model_failure(sentence(error))
+        raise ModelError(f"{path} is not a usable ONNX model: {why}") from error
     if failure is not None and device != "auto":
         raise failure
     has_cuda = _CUDA in runtime.get_available_providers()
@@ -168,6 +169,23 @@ def _cuda_session(
         why = cuda_failure(sentence(error))
     missing = _missing_library(Path(runtime.__file__).parent)
     raise DeviceError(f"cuda:{index} does not start: {missing or why}{SEE_DOCTOR}")
+
+
+def model_failure(said: str) -> str:
+    """Say what to do about a model that ONNX Runtime refuses, or repeat what it said."""
+    if found := re.search(r"External data path .*none/([^\"]+)\"", said):
+        return f"its weights are in another file, {found[1]}; save the model as one file"
+    versions = {
+        "operator set": r"Opset (\d+) is under development.* till opset (\d+)",
+        "format": r"Unsupported model IR version: (\d+), max supported IR version: (\d+)",
+    }
+    for name, pattern in versions.items():
+        if found := re.search(pattern, said):
+            return (
+                f"its {name} has the version {found[1]}, and this ONNX Runtime knows up to "
+                f"{found[2]}; upgrade onnxruntime, or export the model for an older one"
+            )
+    return said
 
 
 def cuda_failure(said: str) -> str:

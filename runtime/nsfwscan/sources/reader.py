@@ -199,4 +199,8 @@ def _not_an_image(found: Skipped) -> Problem:
 
 def _too_large(location: str, most: int, size: int | None = None) -> Problem:
     subject = "its bytes" if size is None else f"{size:,} bytes"
-    return Problem(location, Reason.TOO_LARGE, f"{subject} are more than the limit of {most:,}")
+    return Problem(
+        location,
+        Reason.TOO_LARGE,
+        f"{subject} are more than the limit of {most:,} (see --max-filesize)",
+    )

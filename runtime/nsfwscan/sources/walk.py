@@ -5,6 +5,7 @@ time, so that its memory depends on the largest folder and not on the number of 
 it follows, it keeps the targets.
 """
 
+import codecs
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -114,13 +115,17 @@ def read_list(stream: ByteStream, *, null: bool) -> Iterator[str]:
     Raises
     ------
     InputError
-        If the list cannot be read.
+        If the list cannot be read, or is not one of such names.
     """
     end, strip = (b"\0", b"") if null else (b"\n", b"\r")
     rest, at_start = b"", not null
     while chunk := _read_some(stream):
         if at_start:
+            if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise InputError("the list of files is in UTF-16; save it as UTF-8")
             chunk, at_start = chunk.removeprefix(BYTE_ORDER_MARK), False
+        if not null and b"\0" in chunk:
+            raise InputError("NUL bytes end the names in the list of files; give --null")
         *names, rest = (rest + chunk).split(end)
         yield from (_decoded(name) for name in (n.removesuffix(strip) for n in names) if name)
     if last := rest.removesuffix(strip):

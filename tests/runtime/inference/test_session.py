@@ -47,6 +47,37 @@ def test_loading_on_an_invalid_device_is_refused(device: str) -> None:
         Classifier.load(device=device)
 
 
+def relu(opset: int = 17, ir_version: int = 8) -> onnx.ModelProto:
+    shapes = [
+        onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3]) for name in "xy"
+    ]
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Add", ["x", "w"], ["y"])], "g", shapes[:1], shapes[1:],
+        [onnx.numpy_helper.from_array(np.ones((1, 3), np.float32), "w")],
+    )  # fmt: skip
+    model = onnx.helper.make_model(graph, ir_version=ir_version)
+    model.opset_import[0].version = opset
+    return model
+
+
+def test_a_model_in_two_files_or_of_a_later_version_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    onnx.save(relu(), path, save_as_external_data=True, location="m.onnx.data", size_threshold=0)
+    sidecar = Manifest(name="m", preprocess=Preprocess(size=8)).to_json()
+    (tmp_path / "m.json").write_text(sidecar)
+
+    def refusal() -> str:
+        with pytest.raises(ModelError) as caught:
+            Classifier.load(path, manifest=tmp_path / "m.json", device="cpu")
+        return str(caught.value)
+
+    assert "weights are in another file, m.onnx.data; save the model as one file" in refusal()
+    onnx.save(relu(opset=99), path)
+    assert "its operator set has the version 99, and this ONNX Runtime knows up to" in refusal()
+    onnx.save(relu(ir_version=99), path)
+    assert "its format has the version 99, and this ONNX Runtime knows up to" in refusal()
+
+
 @pytest.mark.skipif(HAS_CUDA, reason="this ONNX Runtime has CUDA")
 def test_without_cuda_an_explicit_gpu_fails_and_auto_uses_the_cpu(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", OURS)

@@ -354,3 +354,14 @@ def test_an_unreadable_list_is_an_error() -> None:
 
     with pytest.raises(InputError, match="the list of files cannot be read: Input/output error"):
         list(read_list(Broken(), null=False))
+
+
+def test_a_list_in_another_encoding_or_with_nul_bytes_says_what_to_do() -> None:
+    for data, hint in (
+        ("a.jpg\n".encode("utf-16"), "it as UTF-8"),
+        (b"a.jpg\0b.jpg\0", "give --null"),
+        (b"a.jpg\nb.jpg\0", "give --null"),
+    ):
+        with pytest.raises(InputError, match=hint):
+            list(read_list(io.BytesIO(data), null=False))
+    assert list(read_list(io.BytesIO(b"\xff\xfe\0b\0"), null=True)) == ["\udcff\udcfe", "b"]
