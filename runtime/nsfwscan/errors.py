@@ -56,7 +56,7 @@ REASONS = {
     Reason.TOO_LARGE: "more pixels, bytes or memory than the limits allow",
     Reason.CRASHED: "the decoding process crashed on the image",
     Reason.TIMEOUT: "reading and decoding took longer than `--timeout`",
-    Reason.UNSCORED: "the model returned no number for the image",
+    Reason.UNSCORED: "the model returned no probability for the image",
 }
 """The meaning of each reason, for the documentation."""
 

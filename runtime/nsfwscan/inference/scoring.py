@@ -31,7 +31,7 @@ def score_images(
     Returns
     -------
     list of Score or ImageError
-        For each image the highest score of its frames, or an error if a score is NaN.
+        For each image the highest score of its frames, or an error if it is no probability.
     """
     frames = [image.pixels for image in images]
     together = frames[0] if len(frames) == 1 else np.concatenate(frames)
@@ -47,5 +47,8 @@ def score_images(
 def _score(image: DecodedImage, value: float) -> Score | ImageError:
     if math.isnan(value):
         return ImageError(Reason.UNSCORED, "the model returned no number for it")
+    if not 0 <= value <= 1:
+        detail = f"the model returned {value:g}, not a probability; its manifest may be wrong"
+        return ImageError(Reason.UNSCORED, detail)
     # Round before the comparison with the threshold, so that a record is consistent.
     return Score(round(value, _DECIMALS), image.width, image.height, image.frames, image.views)

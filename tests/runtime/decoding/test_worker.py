@@ -348,7 +348,7 @@ def test_an_invalid_answer_is_a_crash(
 def test_an_unexpected_number_of_frames_is_a_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: str
 ) -> None:
-    head = f'["ImageHeader", {frames}, 0, 1, 1, "PNG"]'
+    head = f'["ImageHeader", {frames}, 0, 0, 1, 1, "PNG"]'
     digests = f'["Digests", "{"a" * 64}", "{"b" * 40}", null]'
     speaks = (
         "import sys; sys.stdin.readline()\n"
