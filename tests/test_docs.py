@@ -331,6 +331,10 @@ def test_the_nightly_script_prints_each_flagged_file_once(photos: Path) -> None:
     assert printed() == []
     shutil.copy(PHOTOS / "logo.png", photos / "uploads" / 'new "one".png')
     assert printed() == ['./uploads/new \\"one\\".png']
+    (photos / "uploads" / "retina.jpg").rename(photos / "away")  # as if the scan was interrupted
+    assert printed() == []
+    (photos / "away").rename(photos / "uploads" / "retina.jpg")
+    assert printed() == []
     (photos / "uploads" / "cut.jpg").write_bytes((PHOTOS / "rocket.jpg").read_bytes()[:40_000])
     (incomplete,) = printed()
     assert incomplete.startswith("the scan is incomplete (2): see report-")
