@@ -20,7 +20,7 @@ _CACHED = 8  # profiles; a collection has few different ones
 _SAME = 2  # levels of 255, for rounding and black point compensation
 _LEAST_LEVELS = 2  # different levels of a ramp of greys
 _NEUTRAL = 48  # levels between the channels of a grey
-_FAR = 24  # levels; ProPhoto RGB is at 17, linear light at 60
+_FAR = 12  # levels; Display P3 and Adobe RGB are at 6, ProPhoto RGB at 18, linear light at 60
 
 
 @dataclass(frozen=True)
