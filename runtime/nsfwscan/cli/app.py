@@ -83,7 +83,7 @@ def _options(
     nsfwscan.toml in the current folder or the user's configuration folder.
     """
     del version  # its callback handles it
-    if context.invoked_subcommand in {"scan", "cache", "doctor"}:
+    if context.invoked_subcommand in {"scan", "model", "cache", "doctor"}:
         with errors_as_exit_codes():
             try:
                 defaults = _defaults_from_file(context)
@@ -96,6 +96,10 @@ def _options(
             path = {name: value for name, value in defaults.items() if name == "cache"}
             context.default_map = {
                 "scan": defaults,
+                "model": {
+                    "file": defaults.get("model"),
+                    "manifest": defaults.get("manifest"),
+                },
                 "cache": {"info": path, "clear": path},
                 "doctor": {k: v for k, v in defaults.items() if k in {"cache", "device"}},
             }

@@ -1,5 +1,6 @@
 """What the three command lines share: help by panels, variables, a default command, errors."""
 
+import itertools
 import os
 import sys
 import traceback
@@ -17,6 +18,8 @@ from nsfwscan.cli.streams import discard_stdout, replace_closed_streams
 from nsfwscan.cli.termination import BROKEN_PIPE, INTERRUPTED, USAGE_ERROR
 from nsfwscan.errors import NsfwScanError
 from nsfwscan.util.escape import printable
+
+_VERSION = "--version"
 
 
 def option(names: str, panel: str, help: str, **more: Any) -> Any:  # noqa: A002 - typer's word
@@ -94,14 +97,17 @@ class CommandWithPanels(TyperCommand):
 class GroupWithDefault(TyperGroup):
     """A group whose first command runs if the first argument is not a command.
 
-    A path that is also a command's name is written ``./name``.
+    A path that is also a command's name is written ``./name``. ``--version`` takes precedence over
+    the default command's options, as it does elsewhere.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Insert the default command's name if the first argument is not a command."""
         own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
         if not args or args[0] not in {*self.commands, *own}:
-            args = [self._default(ctx).name or "", *args]
+            options = list(itertools.takewhile(lambda one: one != "--", args))
+            asks = _VERSION in own and _VERSION in options
+            args = [_VERSION] if asks else [self._default(ctx).name or "", *args]
         return super().parse_args(ctx, args)
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:

@@ -36,6 +36,11 @@ class Process:
     """
 
     def __init__(self) -> None:
+        if not sys.executable or getattr(sys, "frozen", False):
+            raise EngineError(
+                "images are decoded in processes of their own, which a frozen or embedding "
+                "program cannot start; run nsfwscan with a Python interpreter"
+            )
         theirs = list[int]()
         self._lifeline = list[int]()
         separate: dict[str, Any]  # Ctrl-C must reach only the scan, which ends its workers itself

@@ -21,6 +21,7 @@ from helpers import encoded, load_photo, mean_model
 from PIL import Image
 
 from nsfwscan import Manifest, Preprocess, __version__
+from nsfwscan.inference.modelfile import default_model_path
 from nsfwscan.record import FIELDS
 
 OURS = Manifest(name="redness", preprocess=Preprocess(size=8), threshold=0.6)
@@ -346,7 +347,15 @@ def test_image_libraries_print_nothing(run: Run, tmp_path: Path, model: Path) ->
     assert len(done.stdout.splitlines()) == 1
 
 
+def test_model_takes_the_model_of_the_options_file(run: Run, tmp_path: Path, model: Path) -> None:
+    assert "open_nsfw" in run("model").stdout
+    (tmp_path / "nsfwscan.toml").write_text(f'model = "{model}"\n')
+    assert str(model) in run("model").stdout
+    assert "open_nsfw" in run("model", default_model_path()).stdout
+
+
 def test_version_names_package_engine_and_model(run: Run) -> None:
+    assert run("-q", "--version").stdout == run("--version").stdout
     assert run("--version").stdout.splitlines() == [
         f"nsfwscan {__version__}",
         f"onnxruntime {onnxruntime.__version__}",

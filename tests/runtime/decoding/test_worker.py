@@ -261,6 +261,15 @@ def test_a_worker_imports_no_module_from_the_current_folder(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("name", "value"), [("frozen", True), ("executable", "")])
+def test_a_program_that_is_no_interpreter_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    monkeypatch.setattr(sys, name, value, raising=False)
+    with pytest.raises(EngineError, match="run nsfwscan with a Python interpreter"):
+        Worker()
+
+
 def test_a_path_object_in_the_module_path_is_ignored_as_python_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
