@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nsfwscan import OutputError
 from nsfwtrain.data.tables import split_frame
 from nsfwtrain.errors import RunError
 from nsfwtrain.run import folder
@@ -25,6 +26,7 @@ FACTS = {"variant": "b0", "split_sha256": "1", "backbone_fingerprint": "2", "opt
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     out = tmp_path / "runs" / "b0"
+    folder.prepare(out, ())
     assert folder.begin(out, FACTS, SPLIT, resume=False) is None
     assert (
         folder.begin(out, FACTS | {"split_sha256": "fixed"}, SPLIT, resume=False) is None
@@ -38,6 +40,16 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     (out / "run.json").write_text("{}")
     assert folder.begin(out, FACTS, SPLIT, resume=True) is not None
     assert not (out / "run.json").exists()  # until it is finished again
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="cannot use the run's folder"):
-        folder.begin(tmp_path / "file", FACTS, SPLIT, resume=False)
+        folder.prepare(tmp_path / "file", ())
+    (tmp_path / "run" / "scores.csv").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"scores\.csv: it is a folder"):
+        folder.prepare(tmp_path / "run", ())
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "split.csv").touch()
+    with pytest.raises(OutputError, match=r"split\.csv is an input"):
+        folder.prepare(tmp_path / "own", [tmp_path / "own" / "split.csv"])

@@ -20,7 +20,7 @@ import importlib.metadata
 import json
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nsfwscan.dataset.labels import HELD_OUT_FILE
-from nsfwscan.util.files import atomic_write
+from nsfwscan.util.files import atomic_write, check_output
 from nsfwtrain.data.tables import by_hash, targets, write_table
 from nsfwtrain.errors import RunError
-from nsfwtrain.run.plots import plot_evaluation
+from nsfwtrain.run.plots import PLOTS, plot_evaluation
 from nsfwtrain.run.results import FACTS_FILE, HISTORY_FILE, SCORES_FILE
 from nsfwtrain.run.state import STATE, State, load_state
 
 SCHEMA = 1
 METRICS_FILE, SPLIT_FILE = "metrics.json", "split.csv"
 _BEGUN = "begun.json"
+_EVALUATION = (METRICS_FILE, SCORES_FILE, *PLOTS)
+_FILES = (
+    FACTS_FILE, HISTORY_FILE, HELD_OUT_FILE, SPLIT_FILE, _BEGUN, STATE, "model.h5", *_EVALUATION,
+)  # fmt: skip
 _SAME = ("variant", "split_sha256", "backbone_fingerprint")
 _MAY_CHANGE = {"epochs", "patience", "skip_bad"}
 _PACKAGES = (
@@ -47,8 +51,31 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+def prepare(out: Path, inputs: Iterable[Path]) -> None:
+    """Create a run's folder if it does not exist, and check that each of its files can be written.
+
+    Parameters
+    ----------
+    inputs
+        Files that the training reads. None of them may be one that it writes.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be created.
+    OutputError
+        If a file cannot be written, or is an input.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot use the run's folder {out}: {error}") from error
+    for name in _FILES:
+        check_output(out / name, inputs)
+
+
 def begin(out: Path, facts: dict[str, Any], split: pd.DataFrame, *, resume: bool) -> State | None:
-    """Create a run's folder, or return the state of an interrupted run if it finished an epoch.
+    """Begin a run in its folder, or return the state of an interrupted run that finished an epoch.
 
     Raises
     ------
@@ -64,7 +91,6 @@ def begin(out: Path, facts: dict[str, Any], split: pd.DataFrame, *, resume: bool
                 f"{out} holds a run already; continue it with --resume, or choose another folder"
             )
         if not trained or not begun.exists():
-            out.mkdir(parents=True, exist_ok=True)
             with atomic_write(begun) as stream:
                 json.dump(facts, stream, indent=2)
             write_table(out / SPLIT_FILE, split)
@@ -127,6 +153,8 @@ def begin_evaluation(out: Path, subject: Mapping[str, str]) -> None:
     ------
     RunError
         If the folder holds an evaluation of something else, or a run, or cannot be used.
+    OutputError
+        If a file of the evaluation cannot be written.
     """
     path = out / METRICS_FILE
     try:
@@ -140,6 +168,8 @@ def begin_evaluation(out: Path, subject: Mapping[str, str]) -> None:
                 f"{out} holds the evaluation of another {name.partition('_')[0]}; choose another "
                 "folder with --out"
             )
+    for name in _EVALUATION:
+        check_output(out / name)
 
 
 def save_evaluation(
