@@ -75,6 +75,21 @@ def check_output(target: Path, inputs: Iterable[Path | int] = ()) -> None:
             pass
 
 
+def check_outputs(folder: Path, names: Iterable[str], inputs: Iterable[Path | int] = ()) -> None:
+    """Check several files of a folder, which may not exist yet, as `check_output` does.
+
+    Raises
+    ------
+    OutputError
+        If a file or the folder cannot be written, or a file is an input.
+    """
+    with write_errors(folder):
+        place = next(path for path in (folder, *folder.parents) if path.exists())
+    missing = folder.relative_to(place).parts[:1]
+    for name in missing or names:
+        check_output(place / name, inputs)
+
+
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path, and make it the target at the end of the ``with`` block.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nsfwscan import OutputError
-from nsfwscan.util.files import atomic_path, atomic_write, check_output, is_temporary
+from nsfwscan.util.files import atomic_path, atomic_write, check_output, check_outputs, is_temporary
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs links, modes and limits of POSIX")
 
@@ -208,6 +208,19 @@ def test_an_input_is_refused_by_any_name(tmp_path: Path) -> None:
     check_output(Path(os.devnull), [Path(os.devnull)])
     with pytest.raises(OutputError, match="does not go to standard output; name a file"):
         check_output(Path("-"))
+
+
+@posix
+def test_the_files_of_a_folder_that_does_not_exist_are_checked_where_it_will_be(
+    open_folder: Path, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    check_outputs(open_folder / "new" / "run", ["one", "two"])
+    with unprivileged(), pytest.raises(OutputError, match=r"cannot write .*new: Permission denied"):
+        check_outputs(open_folder / "new" / "run", ["one", "two"])
+    (open_folder / "two").mkdir()
+    with pytest.raises(OutputError, match=r"cannot write .*two: it is a folder"):
+        check_outputs(open_folder, ["one", "two"])
+    assert [path.name for path in open_folder.iterdir()] == ["two"]
 
 
 def test_a_temporary_folder_is_known_while_it_exists(target: Path) -> None:

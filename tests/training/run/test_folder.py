@@ -26,7 +26,6 @@ FACTS = {"variant": "b0", "split_sha256": "1", "backbone_fingerprint": "2", "opt
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     out = tmp_path / "runs" / "b0"
-    folder.prepare(out, ())
     assert folder.begin(out, FACTS, SPLIT, resume=False) is None
     assert (
         folder.begin(out, FACTS | {"split_sha256": "fixed"}, SPLIT, resume=False) is None
@@ -40,16 +39,21 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     (out / "run.json").write_text("{}")
     assert folder.begin(out, FACTS, SPLIT, resume=True) is not None
     assert not (out / "run.json").exists()  # until it is finished again
-
-
-def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="cannot use the run's folder"):
-        folder.prepare(tmp_path / "file", ())
+        folder.begin(tmp_path / "file", FACTS, SPLIT, resume=False)
+
+
+def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot write .*: Not a directory"):
+        folder.check_place(tmp_path / "file", ())
+    folder.check_place(tmp_path / "new" / "run", ())
+    assert not (tmp_path / "new").exists()
     (tmp_path / "run" / "scores.csv").mkdir(parents=True)
     with pytest.raises(OutputError, match=r"scores\.csv: it is a folder"):
-        folder.prepare(tmp_path / "run", ())
+        folder.check_place(tmp_path / "run", ())
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "split.csv").touch()
     with pytest.raises(OutputError, match=r"split\.csv is an input"):
-        folder.prepare(tmp_path / "own", [tmp_path / "own" / "split.csv"])
+        folder.check_place(tmp_path / "own", [tmp_path / "own" / "split.csv"])

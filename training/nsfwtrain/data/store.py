@@ -23,7 +23,7 @@ from nsfwscan.sources.filetype import (
     promised_format,
     sniff,
 )
-from nsfwscan.util.files import check_output
+from nsfwscan.util.files import check_outputs
 from nsfwscan.util.parallel import available_cores, map_ahead
 from nsfwtrain.data.files import Labelled, files_of_folder
 from nsfwtrain.data.names import NAMES_FILE, read_names
@@ -88,7 +88,7 @@ def import_folder(folder: Path, store: Path, label: int, *, link: bool = False) 
 
 
 def check_tables(store: Path, source: Path) -> None:
-    """Create a store if it does not exist, and check that its tables can be written.
+    """Check that the tables of a store can be written.
 
     Parameters
     ----------
@@ -97,17 +97,11 @@ def check_tables(store: Path, source: Path) -> None:
 
     Raises
     ------
-    StoreError
-        If the store cannot be created.
     OutputError
         If a table cannot be written, or is the list.
     """
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot write {store}: {error.strerror}") from error
-    for name in (LABEL_FILE, ORIGIN_FILE, NAMES_FILE):
-        check_output(store / name, [source] if source.is_file() else [])
+    inputs = [source] if source.is_file() else []
+    check_outputs(store, (LABEL_FILE, ORIGIN_FILE, NAMES_FILE), inputs)
 
 
 def import_files(files: Iterable[Labelled], store: Path, *, link: bool = False) -> Imported:

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from nsfwscan.util.files import atomic_write, check_output
+from nsfwscan.util.files import atomic_write, check_outputs
 from nsfwtrain.data.tables import write_table
 from nsfwtrain.errors import RunError
 from nsfwtrain.report.charts import draw_charts
@@ -162,8 +162,7 @@ def write_report(folder: Path) -> list[Path]:
     histories = {name: read_history(folder / name) for name in compared["run"]}
     table = as_text(compared)
     pages = [folder / "report.md", folder / "report.html"]
-    for file in (*pages, folder / "report.csv"):
-        check_output(file)
+    check_outputs(folder, ("report.md", "report.html", "report.csv"))
     charts = draw_charts(compared, histories, folder)
     for page in pages:
         with atomic_write(page) as stream:

@@ -29,7 +29,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nsfwscan.dataset.labels import HELD_OUT_FILE
-from nsfwscan.util.files import atomic_write, check_output
+from nsfwscan.util.files import atomic_write, check_outputs
 from nsfwtrain.data.tables import by_hash, targets, write_table
 from nsfwtrain.errors import RunError
 from nsfwtrain.run.plots import PLOTS, plot_evaluation
@@ -51,31 +51,19 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def prepare(out: Path, inputs: Iterable[Path]) -> None:
-    """Create a run's folder if it does not exist, and check that each of its files can be written.
-
-    Parameters
-    ----------
-    inputs
-        Files that the training reads. None of them may be one that it writes.
+def check_place(out: Path, inputs: Iterable[Path]) -> None:
+    """Check that each file of a run can be written, and is none of the files that it reads.
 
     Raises
     ------
-    RunError
-        If the folder cannot be created.
     OutputError
         If a file cannot be written, or is an input.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot use the run's folder {out}: {error}") from error
-    for name in _FILES:
-        check_output(out / name, inputs)
+    check_outputs(out, _FILES, inputs)
 
 
 def begin(out: Path, facts: dict[str, Any], split: pd.DataFrame, *, resume: bool) -> State | None:
-    """Begin a run in its folder, or return the state of an interrupted run that finished an epoch.
+    """Create a run's folder, or return the state of an interrupted run if it finished an epoch.
 
     Raises
     ------
@@ -91,6 +79,7 @@ def begin(out: Path, facts: dict[str, Any], split: pd.DataFrame, *, resume: bool
                 f"{out} holds a run already; continue it with --resume, or choose another folder"
             )
         if not trained or not begun.exists():
+            out.mkdir(parents=True, exist_ok=True)
             with atomic_write(begun) as stream:
                 json.dump(facts, stream, indent=2)
             write_table(out / SPLIT_FILE, split)
@@ -168,8 +157,7 @@ def begin_evaluation(out: Path, subject: Mapping[str, str]) -> None:
                 f"{out} holds the evaluation of another {name.partition('_')[0]}; choose another "
                 "folder with --out"
             )
-    for name in _EVALUATION:
-        check_output(out / name)
+    check_outputs(out, _EVALUATION)
 
 
 def save_evaluation(

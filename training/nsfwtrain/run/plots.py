@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from nsfwscan.util.files import atomic_path, check_output
+from nsfwscan.util.files import atomic_path, check_outputs
 from nsfwtrain.run.metrics import reliability
 
 Scores = NDArray[np.float32]
@@ -57,8 +57,7 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
         If a file cannot be written.
     """
     files = [folder / f"{name}.png" for name in figures]
-    for file in files:
-        check_output(file)
+    check_outputs(folder, [file.name for file in files])
     for file, figure in zip(files, figures.values(), strict=True):
         with atomic_path(file) as temporary:
             figure.savefig(temporary, format="png", dpi=120)
