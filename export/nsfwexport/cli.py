@@ -29,10 +29,11 @@ from nsfwexport.options import (
     chosen_images,
     chosen_tolerances,
 )  # fmt: skip
-from nsfwscan import Classifier, OutputError
+from nsfwscan import Classifier
 from nsfwscan.cli.framework import errors_as_exit_codes, run
 from nsfwscan.cli.streams import silent_libraries
 from nsfwscan.util.escape import printable
+from nsfwscan.util.files import check_output
 
 if TYPE_CHECKING:
     from nsfwexport.calibrate import OperatingPoint
@@ -69,11 +70,8 @@ def _errors() -> Iterator[None]:
             raise typer.Exit(1) from error
 
 
-def _check_place(output: Path) -> None:
-    """Refuse an output that cannot be written, before the work starts."""
-    if output.is_dir() or not output.parent.is_dir():
-        why = "it is a folder" if output.is_dir() else f"there is no folder {output.parent}"
-        raise OutputError(f"cannot write {output}: {why}")
+def _named(*inputs: Path | None) -> list[Path]:
+    return [path for path in inputs if path is not None]
 
 
 def _show(report: "Report", format_: Format) -> None:
@@ -115,8 +113,8 @@ def convert(
 ) -> None:
     """Convert a training run to one ONNX file, and write it only if the scores are the same."""
     with _errors():
-        _check_place(output)
         wanted = chosen_images(images, store, split, part)
+        check_output(output, _named(run_folder, split, *(wanted or ())))
         from nsfwexport import keras
         from nsfwexport.convert import convert as to_onnx
 
@@ -201,8 +199,8 @@ def half(
 ) -> None:
     """Convert a model file to half precision: half the size, the same contract."""
     with _errors():
-        _check_place(output)
         wanted = chosen_images(images, store, split, part)
+        check_output(output, _named(model, split, *(wanted or ())))
         from nsfwexport.half import half as to_half
 
         report = to_half(
@@ -268,6 +266,7 @@ def calibrate(
         from nsfwexport import modelfile
 
         manifest = modelfile.read(model)[1]
+        check_output(model)
         if run_folder is not None:
             labelled, where = calibration.held_out(manifest, run_folder), "its training, held out"
         elif labels is not None:

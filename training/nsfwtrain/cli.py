@@ -15,6 +15,7 @@ from nsfwscan.cli.framework import errors_as_exit_codes, run
 from nsfwscan.cli.streams import silent_libraries
 from nsfwscan.cli.termination import INTERRUPTED
 from nsfwscan.util.escape import printable
+from nsfwscan.util.files import check_output
 from nsfwtrain import options as t
 
 PROGRAM = "nsfwtrain"
@@ -119,7 +120,7 @@ def import_(
     with _errors():
         from nsfwtrain.data.files import labelled_files
         from nsfwtrain.data.names import choose_names, parse_names, write_names
-        from nsfwtrain.data.store import import_files
+        from nsfwtrain.data.store import check_tables, import_files
 
         names = choose_names(store, None if labels is None else parse_names(labels))
         files = labelled_files(
@@ -131,6 +132,7 @@ def import_(
             path_column=path_column,
             label_column=label_column,
         )
+        check_tables(store, source)
         if labels is not None and names is not None:
             write_names(store, names)
         done = import_files(files, store, link=link)
@@ -199,6 +201,7 @@ def split(
         from nsfwtrain.data.split import split as assign
         from nsfwtrain.data.tables import by_hash, is_by_hash, read_labels, read_split, write_table
 
+        check_output(output, [labels] if previous is None else [labels, previous])
         before = None if previous is None else read_split(previous)
         rows = read_labels(labels)
         if order == "hash":

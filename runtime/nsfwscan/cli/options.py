@@ -174,7 +174,7 @@ ReportFormat = Annotated[
 ]
 Output = Annotated[
     Path | None,
-    option("-o --output FILE", _OUTPUT, "Write results to FILE instead of standard output."),
+    option("-o --output FILE", _OUTPUT, "Write results to FILE; - is standard output."),
 ]
 FilesWithMatches = Annotated[
     bool,

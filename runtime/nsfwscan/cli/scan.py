@@ -21,7 +21,7 @@ from nsfwscan.cli import termination
 from nsfwscan.cli.config import OPTIONS_FILE, overrides
 from nsfwscan.cli.framework import errors_as_exit_codes
 from nsfwscan.cli.streams import silent_libraries
-from nsfwscan.errors import CacheError, InputError, NsfwScanError
+from nsfwscan.errors import CacheError, InputError, NsfwScanError, OutputError
 from nsfwscan.limits import ScanOptions
 from nsfwscan.reports.summary import Summary
 from nsfwscan.util.escape import printable
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nsfwscan.sources.selection import Selection
 
 _STDIN = "-"
+_STDOUT = Path("-")
 _DEFAULTS = ScanOptions()
 
 
@@ -76,11 +77,14 @@ def scan(
     color: o.ColorWhen = o.Color.AUTO,
 ) -> None:
     """Scan files and folders (the default command)."""
+    if output == _STDOUT:
+        output = None
     given = SimpleNamespace(**locals())  # typer reads the signature; the options travel as one
     _check(given)
     with errors_as_exit_codes(verbose=verbose):
         with ExitStack() as stack:
             stack.enter_context(silent_libraries())
+            _check_output(given)
             loaded = _load(given, stack)
             report, finished = _run(given, loaded, stack)
             _finish(given, loaded, report, finished)
@@ -124,6 +128,30 @@ def _check(given: SimpleNamespace) -> None:
 
 def _bare_paths(given: SimpleNamespace) -> bool:
     return bool(given.files_with_matches or given.print0)
+
+
+def _check_output(given: SimpleNamespace) -> None:
+    """Refuse, before the work, an output that cannot be written or that is an input.
+
+    A list is read as the scan goes, and a folder is walked, so any image may be an input.
+    """
+    if given.output is None:
+        return
+    from nsfwscan.sources.filetype import HEAD_BYTES, sniff
+    from nsfwscan.sources.reader import open_regular, read_up_to
+    from nsfwscan.util.files import check_output
+
+    named = (given.model, given.manifest, given.cache, given.files_from, *(given.paths or ()))
+    files = [Path(name) for name in named if name is not None and name != _STDIN]
+    options_file = given.context.meta.get(OPTIONS_FILE)
+    files += [] if options_file is None else [options_file]
+    stdin = [0] if _STDIN in (given.files_from, *(given.paths or ())) else []
+    check_output(given.output, [*stdin, *(file for file in files if not file.is_dir())])
+    if not given.output.is_file():
+        return
+    with suppress(OSError), open_regular(str(given.output), follow=True) as old:
+        if sniff(read_up_to(old, HEAD_BYTES), given.output.name):
+            raise OutputError(f"cannot write {given.output}: it is an image; name another file")
 
 
 def _load(given: SimpleNamespace, stack: ExitStack) -> _Loaded:

@@ -24,6 +24,7 @@ from nsfwscan.sources.selection import (
     parse_ignore_file,
     skipped,
 )
+from nsfwscan.util.files import is_temporary
 
 IGNORE_FILE = ".nsfwscanignore"
 _IGNORE_FILE_BYTES = 1 << 16
@@ -284,7 +285,10 @@ def _file(path: str, kind: _Type, *, follow: bool) -> Found:
 
 
 def _list(path: str) -> list[tuple[str, _Type]]:
-    """List a folder in the order of names, with each entry's type. Links are not followed."""
+    """List a folder in the order of names, with each entry's type. Links are not followed.
+
+    The folder in which this very process writes its report is left out.
+    """
 
     def type_of(entry: os.DirEntry[str]) -> _Type:
         try:
@@ -297,7 +301,8 @@ def _list(path: str) -> list[tuple[str, _Type]]:
             return "file"  # opening it reports the problem
 
     with os.scandir(path) as entries:
-        return sorted((entry.name, type_of(entry)) for entry in entries)
+        seen = (entry for entry in entries if not is_temporary(entry.name))
+        return sorted((entry.name, type_of(entry)) for entry in seen)
 
 
 def _read_ignore_file(path: str) -> tuple[list[str], Problem | None]:

@@ -151,7 +151,7 @@ def test_an_unwritable_output_is_reported_before_the_scan(
 ) -> None:
     done = run("photos", "-m", model, "-o", "gone/report.json")
     assert done.returncode == 2
-    assert done.stderr == ("nsfwscan: cannot write gone/report.json: No such file or directory\n")
+    assert done.stderr == "nsfwscan: cannot write gone/report.json: there is no folder gone\n"
 
 
 def test_lists_of_files_are_scanned(run: Run, photos: Path, model: Path) -> None:

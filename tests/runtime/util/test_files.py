@@ -1,11 +1,33 @@
 import os
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from nsfwscan import OutputError
-from nsfwscan.util.files import atomic_write
+from nsfwscan.util.files import atomic_path, atomic_write, check_output, check_outputs, is_temporary
+
+posix = pytest.mark.skipif(os.name == "nt", reason="needs links, modes and limits of POSIX")
+
+
+def write(target: Path, content: str) -> None:
+    with atomic_write(target) as out:
+        out.write(content)
+
+
+@contextmanager
+def disk_full_at(size: int) -> Iterator[None]:
+    """Make the system refuse to write more to any file, as on a full disk."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_file_is_complete_or_unchanged(target: Path) -> None:
@@ -44,7 +66,7 @@ def test_a_device_or_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="needs symbolic links")
+@posix
 def test_a_symbolic_link_is_preserved(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("before")
     (tmp_path / "link").symlink_to("real")
@@ -54,10 +76,159 @@ def test_a_symbolic_link_is_preserved(tmp_path: Path) -> None:
     assert (tmp_path / "real").read_text() == "all"
 
 
-@pytest.mark.parametrize("name", ["gone/report", ".", ""])
-def test_an_unwritable_target_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(OutputError, match=r"cannot write .*: "), atomic_write(tmp_path / name):
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+def test_the_mode_of_the_old_file_is_kept(target: Path, mode: int) -> None:
+    target.chmod(mode)
+    before = target.stat()
+    with atomic_path(target) as temporary:
+        temporary.write_text("new")
+        assert temporary.parent.stat().st_mode & 0o777 == 0o700
+    assert target.stat().st_mode & 0o7777 == mode
+    assert target.stat().st_ino != before.st_ino
+    assert target.stat().st_mtime_ns > before.st_mtime_ns
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root")
+def test_the_owner_of_the_old_file_is_kept(target: Path) -> None:
+    os.chown(target, 65534, 65533)
+    write(target, "new")
+    assert (target.stat().st_uid, target.stat().st_gid) == (65534, 65533)
+
+
+@posix
+@pytest.mark.parametrize("content", ["", "new", "as long as the old content, and longer"])
+def test_a_hard_link_is_preserved(tmp_path: Path, content: str) -> None:
+    (tmp_path / "one").write_text("before")
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+    write(tmp_path / "two", content)
+    assert (tmp_path / "one").samefile(tmp_path / "two")
+    assert (tmp_path / "one").read_text() == content
+
+
+@posix
+def test_a_writable_file_in_a_folder_that_is_not_is_written_in_place(
+    open_folder: Path, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    file = open_folder / "report"
+    file.write_text("before")
+    file.chmod(0o666)
+    open_folder.chmod(0o555)
+    with unprivileged():
+        check_output(file)
+        write(file, "new")
+        with pytest.raises(OutputError, match=r"cannot write .*: Permission denied"):
+            check_output(open_folder / "other")
+    assert file.read_text() == "new"
+    assert file.stat().st_mode & 0o777 == 0o666
+    open_folder.chmod(0o755)
+
+
+@posix
+def test_a_read_only_file_is_refused(
+    open_folder: Path, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    open_folder.chmod(0o777)
+    (open_folder / "report").touch(0o444)
+    with unprivileged(), pytest.raises(OutputError, match=r"cannot write .*: Permission denied"):
+        check_output(open_folder / "report")
+
+
+@posix
+def test_a_full_disk_leaves_the_old_content(target: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"cannot write .*report: File too large"),
+        disk_full_at(1000),
+    ):
+        write(target, "x" * 5000)
+    assert target.read_text() == "before"
+
+
+@posix
+def test_a_full_disk_leaves_the_old_content_of_a_file_that_cannot_be_replaced(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "report").write_text("before")
+    (tmp_path / "twin").hardlink_to(tmp_path / "report")
+
+    def write_when_the_disk_is_full_at_the_end() -> None:
+        with ExitStack() as disk, atomic_path(tmp_path / "report") as temporary:
+            temporary.write_bytes(bytes(5_000_000))
+            disk.enter_context(disk_full_at(3_000_000))
+
+    with pytest.raises(OutputError, match=r"cannot write .*: File too large"):
+        write_when_the_disk_is_full_at_the_end()
+    assert (tmp_path / "twin").read_text() == "before"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("gone/report", "there is no folder"), (".", "it is a folder"), ("", "it is a folder")],
+)
+def test_an_unwritable_target_is_named(tmp_path: Path, name: str, why: str) -> None:
+    with (
+        pytest.raises(OutputError, match=rf"cannot write .*: {why}"),
+        atomic_write(tmp_path / name),
+    ):
         pass
+    with pytest.raises(OutputError, match=rf"cannot write .*: {why}"):
+        check_output(tmp_path / name)
+
+
+@posix
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OutputError, match=r"cannot write .*loop: "):
+        check_output(tmp_path / "loop")
+
+
+def test_a_check_changes_nothing(target: Path) -> None:
+    before = target.stat()
+    check_output(target)
+    check_output(target.with_name("new"))
+    assert target.read_text() == "before"
+    assert target.stat().st_mtime_ns == before.st_mtime_ns
+
+
+@posix
+def test_an_input_is_refused_by_any_name(tmp_path: Path) -> None:
+    read = tmp_path / "folder" / "list"
+    read.parent.mkdir()
+    read.touch()
+    (tmp_path / "soft").symlink_to(read)
+    (tmp_path / "hard").hardlink_to(read)
+    for target in (read, tmp_path / "soft", tmp_path / "hard"):
+        with pytest.raises(OutputError, match="list is an input; name another file"):
+            check_output(target, [tmp_path / "gone", read])
+    with pytest.raises(OutputError, match="folder is an input"):
+        check_output(tmp_path / "folder" / "new", [read.parent])
+    with read.open() as stream, pytest.raises(OutputError, match="is an input"):
+        check_output(read, [stream.fileno()])
+    check_output(tmp_path / "other", [read, read.parent])
+    check_output(Path(os.devnull), [Path(os.devnull)])
+    with pytest.raises(OutputError, match="does not go to standard output; name a file"):
+        check_output(Path("-"))
+
+
+@posix
+def test_the_files_of_a_folder_that_does_not_exist_are_checked_where_it_will_be(
+    open_folder: Path, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    check_outputs(open_folder / "new" / "run", ["one", "two"])
+    with unprivileged(), pytest.raises(OutputError, match=r"cannot write .*new: Permission denied"):
+        check_outputs(open_folder / "new" / "run", ["one", "two"])
+    (open_folder / "two").mkdir()
+    with pytest.raises(OutputError, match=r"cannot write .*two: it is a folder"):
+        check_outputs(open_folder, ["one", "two"])
+    assert [path.name for path in open_folder.iterdir()] == ["two"]
+
+
+def test_a_temporary_folder_is_known_while_it_exists(target: Path) -> None:
+    with atomic_path(target) as temporary:
+        temporary.touch()
+        assert is_temporary(temporary.parent.name)
+    assert not is_temporary(temporary.parent.name)
+    assert not is_temporary(".nsfwscan-12345678.tmp")
 
 
 def test_the_error_for_a_full_disk_is_one_sentence() -> None:

@@ -50,7 +50,7 @@ def test_errors_give_file_and_line(tmp_path: Path) -> None:
     path.write_text(f"objectId,value,type\n{A},1,test\n{B},2,test\n")
     with pytest.raises(LabelError, match=r"split\.csv, line 3: the value must be 0 or 1, got '2'"):
         read_split(path)
-    with pytest.raises(OutputError, match=r"cannot write .*gone/split\.csv: No such file"):
+    with pytest.raises(OutputError, match=r"cannot write .*gone/split\.csv: there is no folder"):
         write_table(tmp_path / "gone" / "split.csv", split_frame())
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nsfwscan import OutputError
 from nsfwtrain.data.tables import split_frame
 from nsfwtrain.errors import RunError
 from nsfwtrain.run import folder
@@ -41,3 +42,18 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="cannot use the run's folder"):
         folder.begin(tmp_path / "file", FACTS, SPLIT, resume=False)
+
+
+def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot write .*: Not a directory"):
+        folder.check_place(tmp_path / "file", ())
+    folder.check_place(tmp_path / "new" / "run", ())
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "run" / "scores.csv").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"scores\.csv: it is a folder"):
+        folder.check_place(tmp_path / "run", ())
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "split.csv").touch()
+    with pytest.raises(OutputError, match=r"split\.csv is an input"):
+        folder.check_place(tmp_path / "own", [tmp_path / "own" / "split.csv"])

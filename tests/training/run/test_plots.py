@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nsfwtrain.run.plots import plot_evaluation
+from nsfwtrain.run.plots import PLOTS, plot_evaluation
 
 NAMES = ("cat", "dog")
 
@@ -13,12 +13,7 @@ def test_four_plots_are_drawn_and_show_the_scores(tmp_path: Path) -> None:
     labels = np.repeat(np.array([0, 1], np.float32), 100)
     good = np.clip(labels * 0.4 + rng.uniform(0, 0.6, 200), 0, 1).astype(np.float32)
     files = plot_evaluation(labels, good, 0.5, NAMES, tmp_path)
-    assert [path.name for path in files] == [
-        "roc.png",
-        "precision-recall.png",
-        "reliability.png",
-        "confusion.png",
-    ]
+    assert tuple(path.name for path in files) == PLOTS
     for path in files:
         with Image.open(path) as image:
             assert image.size == (600, 600)

@@ -23,10 +23,11 @@ from nsfwscan.sources.filetype import (
     promised_format,
     sniff,
 )
+from nsfwscan.util.files import check_outputs
 from nsfwscan.util.parallel import available_cores, map_ahead
 from nsfwtrain.data.files import Labelled, files_of_folder
-from nsfwtrain.data.names import read_names
-from nsfwtrain.data.origins import add_origins, read_origins
+from nsfwtrain.data.names import NAMES_FILE, read_names
+from nsfwtrain.data.origins import ORIGIN_FILE, add_origins, read_origins
 from nsfwtrain.data.tables import (
     by_hash,
     is_by_hash,
@@ -84,6 +85,23 @@ def import_folder(folder: Path, store: Path, label: int, *, link: bool = False) 
         As `import_files`.
     """
     return import_files(files_of_folder(folder, label), store, link=link)
+
+
+def check_tables(store: Path, source: Path) -> None:
+    """Check that the tables of a store can be written.
+
+    Parameters
+    ----------
+    source
+        The list or folder of an import. The list cannot be one of the tables.
+
+    Raises
+    ------
+    OutputError
+        If a table cannot be written, or is the list.
+    """
+    inputs = [source] if source.is_file() else []
+    check_outputs(store, (LABEL_FILE, ORIGIN_FILE, NAMES_FILE), inputs)
 
 
 def import_files(files: Iterable[Labelled], store: Path, *, link: bool = False) -> Imported:
@@ -234,7 +252,11 @@ def _is_stored(data: bytes, path: Path) -> bool:
 
 
 def _put(data: bytes, source: Path | None, target: Path) -> None:
-    """Write or link an object atomically."""
+    """Write or link an object atomically.
+
+    An object is always replaced, and not written in place as an output would be: it may be a hard
+    link to somebody's own file.
+    """
     temporary = target.with_name(f".{target.name}.{threading.get_ident()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from nsfwscan.util.files import atomic_write
+from nsfwscan.util.files import atomic_write, check_outputs
 from nsfwtrain.data.tables import write_table
 from nsfwtrain.errors import RunError
 from nsfwtrain.report.charts import draw_charts
@@ -161,8 +161,9 @@ def write_report(folder: Path) -> list[Path]:
     compared = compare(runs)
     histories = {name: read_history(folder / name) for name in compared["run"]}
     table = as_text(compared)
-    charts = draw_charts(compared, histories, folder)
     pages = [folder / "report.md", folder / "report.html"]
+    check_outputs(folder, ("report.md", "report.html", "report.csv"))
+    charts = draw_charts(compared, histories, folder)
     for page in pages:
         with atomic_write(page) as stream:
             stream.write(render(page.name, table, charts))

@@ -78,6 +78,7 @@ def fit(
     clock = Clock()
     _check_name(out)
     split = read_usable_split(split_file)
+    folder.check_place(out, () if resume else (split_file,))  # to resume, it may read its own split
     options = _set_up_tensorflow(options, say)
     facts = _facts(variant, store, split_file, split, options, backbone)
     near = _near_duplicates(split, store, cache, options, facts["labels"], progress)

@@ -20,7 +20,7 @@ import importlib.metadata
 import json
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +29,37 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nsfwscan.dataset.labels import HELD_OUT_FILE
-from nsfwscan.util.files import atomic_write
+from nsfwscan.util.files import atomic_write, check_outputs
 from nsfwtrain.data.tables import by_hash, targets, write_table
 from nsfwtrain.errors import RunError
-from nsfwtrain.run.plots import plot_evaluation
+from nsfwtrain.run.plots import PLOTS, plot_evaluation
 from nsfwtrain.run.results import FACTS_FILE, HISTORY_FILE, SCORES_FILE
 from nsfwtrain.run.state import STATE, State, load_state
 
 SCHEMA = 1
 METRICS_FILE, SPLIT_FILE = "metrics.json", "split.csv"
 _BEGUN = "begun.json"
+_EVALUATION = (METRICS_FILE, SCORES_FILE, *PLOTS)
+_FILES = (
+    FACTS_FILE, HISTORY_FILE, HELD_OUT_FILE, SPLIT_FILE, _BEGUN, STATE, "model.h5", *_EVALUATION,
+)  # fmt: skip
 _SAME = ("variant", "split_sha256", "backbone_fingerprint")
 _MAY_CHANGE = {"epochs", "patience", "skip_bad"}
 _PACKAGES = (
     "nsfwscan", "tensorflow", "tf-keras", "tensorflow-hub", "numpy", "scipy", "scikit-learn",
     "pillow",
 )  # fmt: skip
+
+
+def check_place(out: Path, inputs: Iterable[Path]) -> None:
+    """Check that each file of a run can be written, and is none of the files that it reads.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written, or is an input.
+    """
+    check_outputs(out, _FILES, inputs)
 
 
 def begin(out: Path, facts: dict[str, Any], split: pd.DataFrame, *, resume: bool) -> State | None:
@@ -127,6 +142,8 @@ def begin_evaluation(out: Path, subject: Mapping[str, str]) -> None:
     ------
     RunError
         If the folder holds an evaluation of something else, or a run, or cannot be used.
+    OutputError
+        If a file of the evaluation cannot be written.
     """
     path = out / METRICS_FILE
     try:
@@ -140,6 +157,7 @@ def begin_evaluation(out: Path, subject: Mapping[str, str]) -> None:
                 f"{out} holds the evaluation of another {name.partition('_')[0]}; choose another "
                 "folder with --out"
             )
+    check_outputs(out, _EVALUATION)
 
 
 def save_evaluation(

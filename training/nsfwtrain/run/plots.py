@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-from nsfwscan.util.files import atomic_path
+from nsfwscan.util.files import atomic_path, check_outputs
 from nsfwtrain.run.metrics import reliability
 
 Scores = NDArray[np.float32]
@@ -18,6 +18,9 @@ Scores = NDArray[np.float32]
 OPEN_FRAME: dict[Any, Any] = {"axes.spines.top": False, "axes.spines.right": False}
 _BLUE, _GREY = "#1f5fa8", "#999999"
 _BINS = 10
+
+PLOTS = ("roc.png", "precision-recall.png", "reliability.png", "confusion.png")
+"""The files of `plot_evaluation`."""
 
 
 def plot_evaluation(
@@ -46,12 +49,15 @@ def plot_evaluation(
 def save_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
     """Write each figure to ``<name>.png``, atomically; return the files.
 
+    If one of them cannot be written, none is.
+
     Raises
     ------
     OutputError
         If a file cannot be written.
     """
     files = [folder / f"{name}.png" for name in figures]
+    check_outputs(folder, [file.name for file in files])
     for file, figure in zip(files, figures.values(), strict=True):
         with atomic_path(file) as temporary:
             figure.savefig(temporary, format="png", dpi=120)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nsfwscan.util.files import atomic_path
 from nsfwtrain.errors import RunError
 from nsfwtrain.model.head import Weights
 
@@ -73,20 +74,21 @@ class State:
 
 
 def save_state(out: Path, state: State) -> None:
-    """Write a state atomically."""
+    """Write a state atomically.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
     arrays = {"head_0": state.head[0], "head_1": state.head[1]}
     if state.best is not None:
         arrays |= {"best_0": state.best[0], "best_1": state.best[1]}
     arrays |= {f"optimizer_{i}": value for i, value in enumerate(state.optimizer)}
     arrays["seconds"] = np.array(json.dumps(state.seconds))
     arrays["history"] = state.history.to_numpy(np.float64)
-    temporary = out / f".{STATE}"
-    try:
-        with temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
-        temporary.replace(out / STATE)
-    except OSError as error:
-        raise RunError(f"cannot write {out / STATE}: {error.strerror}") from error
+    with atomic_path(out / STATE) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
 
 
 def load_state(out: Path) -> State | None:
