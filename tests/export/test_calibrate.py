@@ -12,6 +12,7 @@ from nsfwexport import calibrate
 from nsfwexport.calibrate import OperatingPoint, Share, Target
 from nsfwexport.errors import CalibrationError
 from nsfwscan import Classifier, Manifest, Preprocess
+from nsfwscan.errors import LabelError
 
 SCORES = hnp.arrays(np.float32, 40, elements=st.floats(0, 0.875, width=16))
 LABELS = np.arange(40) % 2
@@ -110,16 +111,22 @@ def test_listed_images_are_scored_and_must_have_a_score(tmp_path: Path) -> None:
         ("a,b\n", "the first line must be path,label, got a,b"),
         ("path,label\nx.png,2\n", "line 2: expected a path and 0 or 1, got 'x.png,2'"),
         ("path,label\nx.png\n", "line 2: expected a path and 0 or 1"),
-        ("path,label\n\n,1\n", "line 3: expected a path and 0 or 1"),
+        ("path,label\n\n ,1\n", "line 3: expected a path and 0 or 1"),
         ("path,label\nx.png,1\n./x.png,0\n", r"line 3: \./x\.png is already on line 2"),
     ],
 )
 def test_an_invalid_list_is_an_error(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "list.csv").write_text(text)
-    with pytest.raises(CalibrationError, match=message):
+    with pytest.raises(LabelError, match=message):
         calibrate.read_list(tmp_path / "list.csv")
-    with pytest.raises(CalibrationError, match="cannot read"):
+    with pytest.raises(LabelError, match="cannot read"):
         calibrate.read_list(tmp_path / "gone.csv")
+
+
+def test_a_list_is_read_as_people_save_it(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(b"path;label\r\na b.png ;1 \r\n;\r\n\r\nc.png;0.0\r\n\r\n")
+    expected = [(str(tmp_path / "a b.png "), 1), (str(tmp_path / "c.png"), 0)]
+    assert calibrate.read_list(tmp_path / "list.csv") == expected
 
 
 def test_a_folder_is_refused_and_a_tiny_recall_flags_one_image(tmp_path: Path) -> None:
