@@ -23,12 +23,13 @@ from nsfwscan.dataset.labels import (
     rows,
 )
 from nsfwscan.dataset.objects import object_path
+from nsfwscan.decision import flags, score_of
 from nsfwscan.errors import LabelError
 from nsfwscan.util.files import atomic_path
 
 Target = Literal["fpr", "recall"]
-Labelled = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""Labels, 0 or 1, and scores in [0, 1], both (N,)."""
+Labelled = tuple[NDArray[np.int64], NDArray[np.floating]]
+"""Labels, 0 or 1, and probabilities or their scores, both (N,)."""
 
 _HEADER = ["path", "label"]
 _ROUNDING = 1e-9  # 0.07 * 100 is slightly more than 7
@@ -88,16 +89,16 @@ class OperatingPoint:
 
 
 def choose(
-    labels: NDArray[np.int64], scores: NDArray[np.float32], target: Target, value: float
+    labels: NDArray[np.int64], probabilities: NDArray[np.floating], target: Target, value: float
 ) -> OperatingPoint:
-    """Choose a threshold.
+    """Choose a threshold, and count what a scan with it flags.
 
     Parameters
     ----------
     labels
         int (N,), 0 or 1. Both occur.
-    scores
-        float32 (N,) in [0, 1].
+    probabilities
+        (N,) in [0, 1]. Their scores decide, so scores give the same.
     target
         ``fpr`` chooses the lowest threshold that flags at most `value` of label 0. ``recall``
         chooses the highest that flags at least `value` of label 1.
@@ -109,7 +110,8 @@ def choose(
     CalibrationError
         If no threshold in [0, 1] meets the target.
     """
-    zeros, ones = (np.sort(scores[labels == i].astype(np.float64)) for i in (0, 1))
+    scores = np.array([score_of(probability) for probability in probabilities.tolist()])
+    zeros, ones = (np.sort(scores[labels == i]) for i in (0, 1))
     if target == "fpr":
         allowed = int(np.floor(value * len(zeros) + _ROUNDING))
         blocker = float(zeros[len(zeros) - allowed - 1])  # the highest score to leave unflagged
@@ -125,8 +127,8 @@ def choose(
         threshold = _between(float(np.max(scores, where=scores < lowest, initial=0.0)), lowest)
     return OperatingPoint(
         threshold=threshold,
-        fpr=Share(int(np.sum(zeros >= threshold)), len(zeros)),
-        recall=Share(int(np.sum(ones >= threshold)), len(ones)),
+        fpr=Share(sum(flags(zeros.tolist(), threshold)), len(zeros)),
+        recall=Share(sum(flags(ones.tolist(), threshold)), len(ones)),
     )
 
 
@@ -266,6 +268,7 @@ def held_out(manifest: Manifest, run: Path) -> Labelled:
     scored = read_held_out(path)
     labels = [label.value for label, _ in scored]
     _check_labels(labels, f"in {path}")
+    # The file has the digits of float32 numbers, as a model returns them.
     return np.array(labels, np.int64), np.array([score for _, score in scored], np.float32)
 
 
@@ -345,5 +348,5 @@ def score(classifier: Classifier, images: Sequence[tuple[str, int]]) -> Labelled
     _check_labels(labels.values(), "among them")
     return (
         np.array([labels[path] for path in found], np.int64),
-        np.array(list(found.values()), np.float32),
+        np.array(list(found.values()), np.float64),
     )

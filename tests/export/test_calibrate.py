@@ -14,13 +14,13 @@ from nsfwexport.errors import CalibrationError
 from nsfwscan import Classifier, Manifest, Preprocess
 from nsfwscan.errors import LabelError
 
-SCORES = hnp.arrays(np.float32, 40, elements=st.floats(0, 0.875, width=16))
+SCORES = hnp.arrays(np.float64, 40, elements=st.integers(0, 35).map(lambda n: n * 25_001 / 1e6))
 LABELS = np.arange(40) % 2
 
 
 @given(SCORES, st.floats(0.01, 0.99))
 def test_the_lowest_threshold_within_a_false_positive_rate_is_chosen(
-    scores: np.ndarray[Any, np.dtype[np.float32]], value: float
+    scores: np.ndarray[Any, np.dtype[np.float64]], value: float
 ) -> None:
     point = calibrate.choose(LABELS, scores, "fpr", value)
     zeros = scores[LABELS == 0]
@@ -32,13 +32,34 @@ def test_the_lowest_threshold_within_a_false_positive_rate_is_chosen(
 
 @given(SCORES, st.floats(0.01, 0.99))
 def test_the_highest_threshold_that_reaches_a_recall_is_chosen(
-    scores: np.ndarray[Any, np.dtype[np.float32]], value: float
+    scores: np.ndarray[Any, np.dtype[np.float64]], value: float
 ) -> None:
     point = calibrate.choose(LABELS, scores, "recall", value)
     ones = scores[LABELS == 1]
     assert np.mean(ones >= point.threshold) == point.recall.value >= value - 1e-9
     lowest = min(s for s in ones if s >= point.threshold)
     assert np.mean(ones > lowest) < value
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_threshold_is_chosen_among_the_scores_of_a_scan(dtype: type[np.floating[Any]]) -> None:
+    """As float32, 0.7 is less than the threshold 0.7, which then seems to leave it unflagged."""
+    labels, scores = np.array([0, 0, 1]), np.array([0.1, 0.7, 0.704], dtype)
+    point = calibrate.choose(labels, scores, "fpr", 0.4)
+    assert (point.threshold, point.fpr.count, point.recall.count) == (0.702, 0, 1)
+    point = calibrate.choose(labels, scores, "recall", 0.9)
+    assert (point.threshold, point.fpr.count, point.recall.count) == (0.702, 0, 1)
+
+
+@given(hnp.arrays(np.float32, 40, elements=st.floats(0, 0.875, width=32)), st.floats(0.01, 0.99))
+def test_the_counts_are_those_of_a_scan(
+    probabilities: np.ndarray[Any, np.dtype[np.float32]], value: float
+) -> None:
+    point = calibrate.choose(LABELS, probabilities, "fpr", value)
+    flagged = np.array([round(float(p), 6) >= point.threshold for p in probabilities])
+    assert point.fpr.count == flagged[LABELS == 0].sum()
+    assert point.recall.count == flagged[LABELS == 1].sum()
+    assert point.fpr.value <= value + 1e-9
 
 
 def test_thresholds_are_short_numbers() -> None:

@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from nsfwscan.cache.store import Score
+from nsfwscan.decision import score_of
 from nsfwscan.decoding.pixels import DecodedImage, Pixels
 from nsfwscan.errors import ImageError, Reason
 from nsfwscan.inference.tensors import Probabilities
-
-_DECIMALS = 6
-"""Decimals of a score in a record."""
 
 
 def score_images(
@@ -48,4 +46,4 @@ def _score(image: DecodedImage, value: float) -> Score | ImageError:
     if math.isnan(value):
         return ImageError(Reason.UNSCORED, "the model returned no number for it")
     # Round before the comparison with the threshold, so that a record is consistent.
-    return Score(round(value, _DECIMALS), image.width, image.height, image.frames, image.views)
+    return Score(score_of(value), image.width, image.height, image.frames, image.views)
