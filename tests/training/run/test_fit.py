@@ -179,6 +179,8 @@ def test_out_of_memory_only_halves_the_batch(
     halved = [line for line in said if "memory" in line]
     assert halved[-1] == "out of memory: the batch size is now 2"
     size = 4 if mode == "features" else 2  # features mode halves only the backbone's batch
+    facts = read_facts(tmp_path / "halved")
+    assert (facts["options"]["batch_size"], facts["batch_sizes"]) == (4, [size])
     run(hungry, tmp_path / "small", cache=cache, mode=mode, batch_size=size)
     assert scores(tmp_path / "halved") == pytest.approx(scores(tmp_path / "small"), abs=1e-6)
 

@@ -92,7 +92,7 @@ def fit(
     model = build_model(variant.image_size, layer, state.head)
     forward = model.layers[-1] if options.mode == "features" else model
     if isinstance(options.recipe, Study):
-        size = BatchSize(options.recipe.batch_size, say)
+        size = BatchSize(min([options.recipe.batch_size, *state.batch_sizes]), say)
         learned = _train(
             model, forward, state, data, options.recipe, options, size, clock, out, say, progress
         )
@@ -266,7 +266,11 @@ def _train(
     folder.save_held_out(out, validation.assign(score=scores))
     prevalence = 0.5 if recipe.balanced else share("train", targets(data.parts["train"]))
     epochs = len(state.history)
-    return {"epochs": epochs, "prevalence": prevalence, "interrupted": interrupted}
+    sizes = list(dict.fromkeys(state.batch_sizes))
+    return {
+        "epochs": epochs, "batch_sizes": sizes, "prevalence": prevalence,
+        "interrupted": interrupted,
+    }  # fmt: skip
 
 
 def _evaluate_and_save(

@@ -48,6 +48,9 @@ class State:
         A row for each epoch, see `HISTORY`.
     seconds
         Duration of each stage before the training.
+    batch_sizes
+        The batch size of each epoch, which is smaller than asked for once memory has run out.
+        Version 0.1.0 did not save it.
     """
 
     head: Weights
@@ -55,6 +58,7 @@ class State:
     best: Weights | None = None
     history: pd.DataFrame = field(default_factory=history_frame)
     seconds: dict[str, float] = field(default_factory=dict)
+    batch_sizes: list[int] = field(default_factory=list)
 
     @property
     def best_loss(self) -> float:
@@ -79,6 +83,7 @@ def save_state(out: Path, state: State) -> None:
         arrays |= {"best_0": state.best[0], "best_1": state.best[1]}
     arrays |= {f"optimizer_{i}": value for i, value in enumerate(state.optimizer)}
     arrays["seconds"] = np.array(json.dumps(state.seconds))
+    arrays["batch_sizes"] = np.array(state.batch_sizes, np.int64)
     arrays["history"] = state.history.to_numpy(np.float64)
     temporary = out / f".{STATE}"
     try:
@@ -110,6 +115,7 @@ def load_state(out: Path) -> State | None:
                 best=best,
                 history=history_frame(arrays["history"]),
                 seconds=json.loads(str(arrays["seconds"])),
+                batch_sizes=arrays["batch_sizes"].tolist() if "batch_sizes" in arrays else [],
             )
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is not valid ({error}); train again in another folder") from error
