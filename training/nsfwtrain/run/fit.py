@@ -41,6 +41,7 @@ from nsfwtrain.run import folder
 from nsfwtrain.run.clock import Clock
 from nsfwtrain.run.converged import compared_rows, solve_head
 from nsfwtrain.run.features import compile_features, forward_batch, open_cache
+from nsfwtrain.run.lock import held
 from nsfwtrain.run.loop import score
 from nsfwtrain.run.metrics import evaluate
 from nsfwtrain.run.options import Converged, Options, Study
@@ -85,31 +86,44 @@ def fit(
         layer = load_backbone(facts["backbone"], variant.feature_dim)
         facts["backbone_fingerprint"] = fingerprint(facts["backbone"])
     untrained = State(initial_head(variant.feature_dim, options.seed))
-    state = folder.begin(out, facts, split, resume=resume) or untrained
-    preprocess = Preprocess(size=variant.image_size)
-    arrays = open_cache(cache, variant, options, facts["backbone_fingerprint"], preprocess)
-    data, bad = _prepare(split, store, arrays, preprocess, layer, options, clock, say, progress)
-    model = build_model(variant.image_size, layer, state.head)
-    forward = model.layers[-1] if options.mode == "features" else model
-    if isinstance(options.recipe, Study):
-        size = BatchSize(min([options.recipe.batch_size, *state.batch_sizes]), say)
-        learned = _train(
-            model, forward, state, data, options.recipe, options, size, clock, out, say, progress
-        )
-    else:
-        size = BatchSize(variant.batch_size, say)
-        learned = _solve(model, data, options.recipe, near, clock, out, say)
-    facts |= learned
-    metrics = _evaluate_and_save(model, forward, data, size, clock, out, facts, store)
-    facts |= {
-        "counts": _counts(pd.concat([part.assign(type=name) for name, part in data.parts.items()])),
-        "metrics": metrics,
-        "left_out": bad,
-        "parameters": model.count_params(),
-        "preprocess": vars(preprocess),
-        "seconds": clock.seconds,
-    }
-    folder.finish(out, facts)
+    with held(out):
+        state = folder.begin(out, facts, split, resume=resume) or untrained
+        preprocess = Preprocess(size=variant.image_size)
+        arrays = open_cache(cache, variant, options, facts["backbone_fingerprint"], preprocess)
+        data, bad = _prepare(split, store, arrays, preprocess, layer, options, clock, say, progress)
+        model = build_model(variant.image_size, layer, state.head)
+        forward = model.layers[-1] if options.mode == "features" else model
+        if isinstance(options.recipe, Study):
+            size = BatchSize(min([options.recipe.batch_size, *state.batch_sizes]), say)
+            learned = _train(
+                model,
+                forward,
+                state,
+                data,
+                options.recipe,
+                options,
+                size,
+                clock,
+                out,
+                say,
+                progress,
+            )
+        else:
+            size = BatchSize(variant.batch_size, say)
+            learned = _solve(model, data, options.recipe, near, clock, out, say)
+        facts |= learned
+        metrics = _evaluate_and_save(model, forward, data, size, clock, out, facts, store)
+        facts |= {
+            "counts": _counts(
+                pd.concat([part.assign(type=name) for name, part in data.parts.items()])
+            ),
+            "metrics": metrics,
+            "left_out": bad,
+            "parameters": model.count_params(),
+            "preprocess": vars(preprocess),
+            "seconds": clock.seconds,
+        }
+        folder.finish(out, facts)
     return facts
 
 
