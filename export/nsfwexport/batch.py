@@ -1,15 +1,15 @@
 """Convert many runs, each in its own process so that its memory is freed."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 from nsfwexport import modelfile
 from nsfwexport.errors import ConversionError
 from nsfwexport.tables import aligned
+from nsfwscan.cli.child import started
 from nsfwscan.util.escape import printable
 
 _MEGABYTE = 1_000_000
@@ -71,15 +71,13 @@ def convert_all(runs: Path, out: Path, arguments: Sequence[str]) -> list[Row]:
 
 
 def _convert(run: Path, file: Path, arguments: Sequence[str]) -> Row:
-    command = [sys.executable, "-m", "nsfwexport", "convert", "-o", str(file)]
-    started = time.perf_counter()
-    done = subprocess.run(  # noqa: S603 - a command of this package
-        [*command, *arguments, "--", str(run)],
-        check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
-    )  # fmt: skip
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    command = ["convert", "-o", str(file), *arguments, "--", str(run)]
+    begun = time.perf_counter()
+    with started("nsfwexport", command, stdout=DEVNULL, stderr=PIPE, errors="replace") as child:
+        _, said = child.communicate()
+    seconds = time.perf_counter() - begun
+    if child.returncode:
+        lines = said.strip().splitlines() or [f"exit code {child.returncode}"]
         errors = [line for line in lines if line.startswith(("nsfwexport: ", "Error: "))]
         why = (errors or lines)[0].removeprefix("nsfwexport: ")
         return Row(name=run.name, seconds=seconds, error=why)
