@@ -183,8 +183,7 @@ def test_a_report_says_what_the_runs_do_not_have_in_common(folder: Path) -> None
     change(folder, "b2", split_sha256="b" * 64, epochs=3, batch_sizes=[64, 32])
     write_report(folder, said.append)
     assert said == [
-        "The runs differ in more than the variant: split, epochs. "
-        + "Compare rows that have these in common.",
+        "The runs differ in more than the variant: split, epochs. Compare rows that share these.",
         "Differences are given only for rows with the split of the first row.",
     ]
     for page in ("report.md", "report.html"):
@@ -195,6 +194,18 @@ def test_a_report_says_what_the_runs_do_not_have_in_common(folder: Path) -> None
     assert table["split"].tolist() == ["a" * 8, "b" * 8]
     assert table["loss difference"].tolist() == ["+0.0000", ""]
     assert table["accuracy difference"].tolist() == ["+0.0000", ""]
+
+
+def test_the_time_of_a_run_that_found_its_images_in_the_cache_is_not_given(folder: Path) -> None:
+    change(folder, "b0", images={"prepared": 2000, "cached": 0})
+    change(folder, "b2", images={"prepared": 0, "cached": 2000})
+    runs = finished_variants(read_runs(folder))
+    table = as_text(compare(runs))
+    assert table["time"].tolist() == ["0:01:00", ""]
+    assert table["time ratio"].tolist() == ["1.00", ""]
+    assert notes(runs) == [
+        "The times of runs that found images in the cache are not given: b2 (2,000 images)."
+    ]
 
 
 def test_other_options_are_differences_too(folder: Path) -> None:

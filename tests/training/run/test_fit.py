@@ -311,8 +311,12 @@ def test_facts_are_json(collection: Collection, tmp_path: Path, cache: Path) -> 
 @pytest.mark.slow
 def test_seconds_of_a_resumed_run_cover_all_epochs(collection: Collection, tmp_path: Path) -> None:
     first = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=2)
+    assert first["images"] == {"prepared": 240, "cached": 0}
     again = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=4, resume=True)
     assert again["seconds"]["data"] >= first["seconds"]["data"]
+    assert again["images"] == first["images"]
+    other = run(collection, tmp_path / "other", cache=tmp_path / "cache", epochs=1)
+    assert other["images"] == {"prepared": 0, "cached": 240}
     assert again["seconds"]["training"] >= read_history(tmp_path / "run")["seconds"].sum()
 
 
@@ -338,6 +342,7 @@ def test_counts_cover_only_the_usable_images(collection: Collection, tmp_path: P
     facts = run(own, tmp_path / "run", cache=tmp_path / "cache", epochs=1, skip_bad=True)
     assert sum(facts["counts"].values()) == 239
     assert list(facts["left_out"]) == [first]
+    assert facts["images"] == {"prepared": 239, "cached": 0}
 
 
 @pytest.mark.slow

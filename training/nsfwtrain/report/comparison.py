@@ -107,13 +107,14 @@ def compare(runs: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         A row for each run. Differences and ratios are relative to the first row; differences are
         missing where the split is another one, since its test images are others. Times are the
-        seconds of preparing the images and of training.
+        seconds of preparing the images and of training; missing if another run prepared some.
     """
     variants = _VARIANTS.loc[runs["variant"]].set_index(runs.index)
     loss, accuracy = runs["metrics.loss"], runs["metrics.accuracy"]
     split = _column(runs, "split_sha256").fillna("")
     same = split == split.iloc[0]
     seconds = runs["seconds.data"] + runs["seconds.training"]
+    seconds = seconds.where(~(_column(runs, "images.cached") > 0))
     return pd.DataFrame(
         {
             "run": runs.index,
@@ -154,10 +155,13 @@ def notes(runs: pd.DataFrame) -> list[str]:
     if differing:
         said.append(
             f"The runs differ in more than the variant: {', '.join(differing)}. Compare rows that "
-            "have these in common."
+            "share these."
         )
     if "split" in differing:
         said.append("Differences are given only for rows with the split of the first row.")
+    if len(warm := (cached := _column(runs, "images.cached")).index[cached > 0]):
+        which = ", ".join(f"{run} ({cached[run]:,.0f} images)" for run in warm)
+        said.append(f"The times of runs that found images in the cache are not given: {which}.")
     return said
 
 

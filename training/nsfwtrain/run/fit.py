@@ -90,7 +90,11 @@ def fit(
         state = folder.begin(out, facts, split, resume=resume) or untrained
         preprocess = Preprocess(size=variant.image_size)
         arrays = open_cache(cache, variant, options, facts["backbone_fingerprint"], preprocess)
-        data, bad = _prepare(split, store, arrays, preprocess, layer, options, clock, say, progress)
+        missing = examples.missing(split, arrays)
+        data, bad = _prepare(
+            split, store, arrays, missing, preprocess, layer, options, clock, say, progress
+        )
+        state.prepared += len(missing) - len(bad)
         model = build_model(variant.image_size, layer, state.head)
         forward = model.layers[-1] if options.mode == "features" else model
         if isinstance(options.recipe, Study):
@@ -113,12 +117,14 @@ def fit(
             learned = _solve(model, data, options.recipe, near, clock, out, say)
         facts |= learned
         metrics = _evaluate_and_save(model, forward, data, size, clock, out, facts, store)
+        usable = sum(map(len, data.parts.values()))
         facts |= {
             "counts": _counts(
                 pd.concat([part.assign(type=name) for name, part in data.parts.items()])
             ),
             "metrics": metrics,
             "left_out": bad,
+            "images": {"prepared": state.prepared, "cached": usable - state.prepared},
             "parameters": model.count_params(),
             "preprocess": vars(preprocess),
             "seconds": clock.seconds,
@@ -202,6 +208,7 @@ def _prepare(
     split: pd.DataFrame,
     store: Path,
     arrays: ArrayCache,
+    missing: Sequence[str],
     preprocess: Preprocess,
     layer: Any,
     options: Options,
@@ -209,9 +216,15 @@ def _prepare(
     say: Say,
     progress: examples.Progress,
 ) -> tuple[Data, dict[str, str]]:
-    """Fill the cache; return the examples, and the reason for each image that was left out."""
+    """Fill the cache; return the examples, and the reason for each image that was left out.
+
+    Parameters
+    ----------
+    missing
+        The object IDs that are not in the cache.
+    """
     compute: Callable[[Any], Any] = np.asarray
-    if (missing := examples.missing(split, arrays)) and options.mode == "features":
+    if missing and options.mode == "features":
         with clock.stage("compilation"):
             compute = compile_features(preprocess.size, layer, say)
     with clock.stage("data"):
