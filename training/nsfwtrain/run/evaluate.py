@@ -21,7 +21,7 @@ from nsfwtrain.run.folder import SPLIT_FILE, begin_evaluation, save_evaluation
 from nsfwtrain.run.lock import held
 from nsfwtrain.run.loop import score
 from nsfwtrain.run.metrics import evaluate
-from nsfwtrain.run.results import read_facts
+from nsfwtrain.run.results import FACTS_FILE, read_facts
 from nsfwtrain.run.weights import assumed_prevalence, for_equal_frequencies
 
 _BATCH = 32
@@ -56,7 +56,9 @@ def evaluate_run(
     facts = read_facts(run)
     try:
         preprocess = Preprocess.from_facts(facts["preprocess"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except ValueError as error:
+        raise RunError(f"{run / FACTS_FILE}: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{run}: run.json does not say how images are prepared") from error
     split = read_split(split_file)
     subject = {
