@@ -50,7 +50,7 @@ class Epochs:
         if len(state.history) >= epochs:
             self._say(f"the run has {len(state.history)} epochs already: nothing to train")
         with (
-            closing(Log(self._out)) as log,
+            closing(Log(self._out, state)) as log,
             self._progress("training", epochs * self._examples) as self._advance,
         ):
             try:
