@@ -1,15 +1,16 @@
 """Convert many runs, each in its own process so that its memory is freed."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 from nsfwexport import modelfile
 from nsfwexport.errors import ConversionError
+from nsfwexport.runs import read_facts
 from nsfwexport.tables import aligned
+from nsfwscan.cli.child import started
 from nsfwscan.util.escape import printable
 
 _MEGABYTE = 1_000_000
@@ -44,7 +45,9 @@ class Row:
 
 
 def convert_all(runs: Path, out: Path, arguments: Sequence[str]) -> list[Row]:
-    """Convert every finished run of a folder; a failed run does not stop the others.
+    """Convert every finished run of a folder; a run that fails does not stop the others.
+
+    An interrupted run is one that fails: `convert` alone takes it, if that is wanted.
 
     Parameters
     ----------
@@ -71,15 +74,15 @@ def convert_all(runs: Path, out: Path, arguments: Sequence[str]) -> list[Row]:
 
 
 def _convert(run: Path, file: Path, arguments: Sequence[str]) -> Row:
-    command = [sys.executable, "-m", "nsfwexport", "convert", "-o", str(file)]
-    started = time.perf_counter()
-    done = subprocess.run(  # noqa: S603 - a command of this package
-        [*command, *arguments, "--", str(run)],
-        check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
-    )  # fmt: skip
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    if (why := _refusal(run)) is not None:
+        return Row(name=run.name, seconds=0, error=why)
+    command = ["convert", "-o", str(file), *arguments, "--", str(run)]
+    begun = time.perf_counter()
+    with started("nsfwexport", command, stdout=DEVNULL, stderr=PIPE, errors="replace") as child:
+        _, said = child.communicate()
+    seconds = time.perf_counter() - begun
+    if child.returncode:
+        lines = said.strip().splitlines() or [f"exit code {child.returncode}"]
         errors = [line for line in lines if line.startswith(("nsfwexport: ", "Error: "))]
         why = (errors or lines)[0].removeprefix("nsfwexport: ")
         return Row(name=run.name, seconds=seconds, error=why)
@@ -90,6 +93,20 @@ def _convert(run: Path, file: Path, arguments: Sequence[str]) -> Row:
         megabytes=file.stat().st_size / _MEGABYTE,
         largest=max(c["probability"]["largest"] for c in comparisons),
         flips=sum(c["flips"] for c in comparisons),
+    )
+
+
+def _refusal(run: Path) -> str | None:
+    """Return why a run is not converted, or None."""
+    try:
+        interrupted = (read_facts(run) or {}).get("interrupted")
+    except ConversionError as error:
+        return str(error)
+    if not interrupted:
+        return None
+    return (
+        "the run was interrupted; continue it with nsfwtrain fit --resume, or convert it as it is "
+        "with nsfwexport convert"
     )
 
 

@@ -1,6 +1,5 @@
 """Choose a model's threshold for a purpose, on labelled images outside its training data."""
 
-import csv
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +14,22 @@ from nsfwexport import modelfile
 from nsfwexport.errors import CalibrationError
 from nsfwexport.runs import read_facts
 from nsfwscan import Classifier, Manifest, Selection, scan
-from nsfwscan.dataset.labels import HELD_OUT_FILE, Part, read_held_out, read_split
+from nsfwscan.dataset.labels import (
+    HELD_OUT_FILE,
+    Part,
+    number_of,
+    read_held_out,
+    read_split,
+    rows,
+)
 from nsfwscan.dataset.objects import object_path
+from nsfwscan.decision import flags, score_of
+from nsfwscan.errors import LabelError
 from nsfwscan.util.files import atomic_path
 
 Target = Literal["fpr", "recall"]
-Labelled = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""Labels, 0 or 1, and scores in [0, 1], both (N,)."""
+Labelled = tuple[NDArray[np.int64], NDArray[np.floating]]
+"""Labels, 0 or 1, and probabilities or their scores, both (N,)."""
 
 _HEADER = ["path", "label"]
 _ROUNDING = 1e-9  # 0.07 * 100 is slightly more than 7
@@ -81,16 +89,16 @@ class OperatingPoint:
 
 
 def choose(
-    labels: NDArray[np.int64], scores: NDArray[np.float32], target: Target, value: float
+    labels: NDArray[np.int64], probabilities: NDArray[np.floating], target: Target, value: float
 ) -> OperatingPoint:
-    """Choose a threshold.
+    """Choose a threshold, and count what a scan with it flags.
 
     Parameters
     ----------
     labels
         int (N,), 0 or 1. Both occur.
-    scores
-        float32 (N,) in [0, 1].
+    probabilities
+        (N,) in [0, 1]. Their scores decide, so scores give the same.
     target
         ``fpr`` chooses the lowest threshold that flags at most `value` of label 0. ``recall``
         chooses the highest that flags at least `value` of label 1.
@@ -102,7 +110,8 @@ def choose(
     CalibrationError
         If no threshold in [0, 1] meets the target.
     """
-    zeros, ones = (np.sort(scores[labels == i].astype(np.float64)) for i in (0, 1))
+    scores = np.array([score_of(probability) for probability in probabilities.tolist()])
+    zeros, ones = (np.sort(scores[labels == i]) for i in (0, 1))
     if target == "fpr":
         allowed = int(np.floor(value * len(zeros) + _ROUNDING))
         blocker = float(zeros[len(zeros) - allowed - 1])  # the highest score to leave unflagged
@@ -118,8 +127,8 @@ def choose(
         threshold = _between(float(np.max(scores, where=scores < lowest, initial=0.0)), lowest)
     return OperatingPoint(
         threshold=threshold,
-        fpr=Share(int(np.sum(zeros >= threshold)), len(zeros)),
-        recall=Share(int(np.sum(ones >= threshold)), len(ones)),
+        fpr=Share(sum(flags(zeros.tolist(), threshold)), len(zeros)),
+        recall=Share(sum(flags(ones.tolist(), threshold)), len(ones)),
     )
 
 
@@ -175,38 +184,25 @@ def read_list(path: Path) -> list[tuple[str, int]]:
 
     Raises
     ------
-    CalibrationError
+    LabelError
         If it cannot be read or understood. The message names the line.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            header = next(reader, [])
-            if header != _HEADER:
-                raise CalibrationError(
-                    f"{path}: the first line must be {','.join(_HEADER)}, got {','.join(header)}"
-                )
-            rows: dict[str, int] = {}
-            lines: dict[str, int] = {}
-            for cells in reader:
-                if not cells:
-                    continue  # an empty line
-                if len(cells) != 2 or not cells[0] or cells[1] not in {"0", "1"}:
-                    raise CalibrationError(
-                        f"{path}, line {reader.line_num}: expected a path and 0 or 1, got "
-                        f"{','.join(cells)!r}"
-                    )
-                image = os.path.normpath(path.parent / cells[0])
-                first = lines.setdefault(image, reader.line_num)
-                if first != reader.line_num:
-                    raise CalibrationError(
-                        f"{path}, line {reader.line_num}: {cells[0]} is already on line "
-                        f"{first}; delete one of the two lines"
-                    )
-                rows[image] = int(cells[1])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CalibrationError(f"cannot read {path}: {error}") from error
-    return list(rows.items())
+    images: dict[str, int] = {}
+    lines: dict[str, int] = {}
+    for line, row in rows(path, _HEADER):
+        value = number_of(row[1].strip()) if len(row) == len(_HEADER) else None
+        if value is None or not row[0].strip():
+            got = ",".join(row)[:100]
+            raise LabelError(f"{path}, line {line}: expected a path and 0 or 1, got {got!r}")
+        image = os.path.normpath(path.parent / row[0])
+        first = lines.setdefault(image, line)
+        if first != line:
+            raise LabelError(
+                f"{path}, line {line}: {row[0]} is already on line {first}; delete one of the two "
+                "lines"
+            )
+        images[image] = value
+    return list(images.items())
 
 
 def from_split(store: Path, split: Path, part: Part = "validation") -> list[tuple[str, int]]:
@@ -269,10 +265,11 @@ def held_out(manifest: Manifest, run: Path) -> Labelled:
     training = manifest.training
     if not training or any(facts.get(name) != value for name, value in training.items()):
         raise CalibrationError(f"the model is not that of {run}; convert this run again")
-    rows = read_held_out(path)
-    labels = [label.value for label, _ in rows]
+    scored = read_held_out(path)
+    labels = [label.value for label, _ in scored]
     _check_labels(labels, f"in {path}")
-    return np.array(labels, np.int64), np.array([score for _, score in rows], np.float32)
+    # The file has the digits of float32 numbers, as a model returns them.
+    return np.array(labels, np.int64), np.array([score for _, score in scored], np.float32)
 
 
 def _check_labels(labels: Collection[int], where: str) -> None:
@@ -351,5 +348,5 @@ def score(classifier: Classifier, images: Sequence[tuple[str, int]]) -> Labelled
     _check_labels(labels.values(), "among them")
     return (
         np.array([labels[path] for path in found], np.int64),
-        np.array(list(found.values()), np.float32),
+        np.array(list(found.values()), np.float64),
     )

@@ -277,7 +277,7 @@ def calibrate(
             listed = calibration.from_split(cast("Path", store), cast("Path", split), part.value)
             labelled, where = calibration.score(Classifier.load(model), listed), f"the {part} part"
         old, point, notes = calibration.calibrate(model, labelled, target, value, where)
-        typer.echo(f"threshold            {point.threshold:g} (was {old:g})")
+        typer.echo(f"threshold            {point.threshold} (was {old})")
         typer.echo(f"false-positive rate  {point.fpr}")
         typer.echo(f"recall               {point.recall}")
         for share in prevalence or ():

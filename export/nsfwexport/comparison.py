@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from operator import ne
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from nsfwexport.errors import ParityError
 from nsfwexport.reference import Features, Scores
 from nsfwexport.weights import TOLERANCE as WEIGHT_TOLERANCE
 from nsfwexport.weights import WeightComparison
+from nsfwscan.decision import flags
 
 _LEAST = 1e-6  # probabilities are clipped to [1e-6, 1 - 1e-6] before the logit
 _TINY = float(np.finfo(np.float32).tiny)
@@ -78,7 +80,7 @@ class Comparison:
     probability, logit
         Differences of the probabilities and of their logits.
     flips
-        Number of decisions that differ at the model's threshold.
+        Number of decisions of a scan that differ at the model's threshold.
     worst
         The images that differ most: path, expected score, score.
     features
@@ -266,7 +268,7 @@ def compare(
         images=len(paths),
         probability=_difference(apart),
         logit=_difference(np.abs(_logit(a) - _logit(b))),
-        flips=int(np.sum((a >= threshold) != (b >= threshold))),
+        flips=sum(map(ne, flags(a.tolist(), threshold), flags(b.tolist(), threshold))),
         worst=tuple((paths[i], float(a[i]), float(b[i])) for i in order),
         features=None if features is None else _difference(relative_errors(*features)),
     )

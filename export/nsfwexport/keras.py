@@ -166,7 +166,9 @@ def sentence(error: BaseException) -> str:
 def _preprocess(facts: dict[str, Any], folder: Path) -> Preprocess:
     try:
         return Preprocess.from_facts(facts["preprocess"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except ValueError as error:
+        raise ConversionError(f"{folder / 'run.json'}: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
         raise ConversionError(f"{folder}: run.json holds no valid preprocessing") from error
 
 

@@ -7,8 +7,9 @@ from typing import Any
 from nsfwexport.errors import ConversionError
 
 _TRAINING_FACTS = (
-    "split_sha256", "counts", "options", "epochs", "metrics", "backbone", "backbone_fingerprint",
-    "parameters", "versions", "device", "head", "prevalence", "estimate",
+    "split_sha256", "counts", "options", "epochs", "batch_sizes", "interrupted", "metrics",
+    "backbone", "backbone_fingerprint", "parameters", "versions", "device", "head", "prevalence",
+    "estimate",
 )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def text_report(report: Report) -> str:
     low, high = report.score_range
     name, on = printable(report.reference), " on generated images" * report.generated
     lines = [
-        f"compared with {name}{on}: scores {low:.3f} to {high:.3f}, threshold {report.threshold:g}",
+        f"compared with {name}{on}: scores {low:.3f} to {high:.3f}, threshold {report.threshold}",
         aligned(_rows(report)),
     ]
     if (weights := report.weights) is not None:

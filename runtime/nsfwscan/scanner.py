@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from nsfwscan.cache.store import Cache, CacheKey
+from nsfwscan.decision import is_flagged
 from nsfwscan.decoding.parameters import REVISION, Preprocess
 from nsfwscan.inference.classifier import Classifier
 from nsfwscan.limits import ScanOptions
@@ -230,7 +231,7 @@ def _record(outcome: Outcome, classifier: Classifier, threshold: float) -> Recor
     value = None if score is None else score.value
     return Record(
         path=outcome.location,
-        status="error" if value is None else "flagged" if value >= threshold else "safe",
+        status="error" if value is None else "flagged" if is_flagged(value, threshold) else "safe",
         score=value,
         threshold=threshold,
         reason=None if error is None else error.reason,

@@ -12,14 +12,15 @@ from nsfwexport import calibrate
 from nsfwexport.calibrate import OperatingPoint, Share, Target
 from nsfwexport.errors import CalibrationError
 from nsfwscan import Classifier, Manifest, Preprocess
+from nsfwscan.errors import LabelError
 
-SCORES = hnp.arrays(np.float32, 40, elements=st.floats(0, 0.875, width=16))
+SCORES = hnp.arrays(np.float64, 40, elements=st.integers(0, 35).map(lambda n: n * 25_001 / 1e6))
 LABELS = np.arange(40) % 2
 
 
 @given(SCORES, st.floats(0.01, 0.99))
 def test_the_lowest_threshold_within_a_false_positive_rate_is_chosen(
-    scores: np.ndarray[Any, np.dtype[np.float32]], value: float
+    scores: np.ndarray[Any, np.dtype[np.float64]], value: float
 ) -> None:
     point = calibrate.choose(LABELS, scores, "fpr", value)
     zeros = scores[LABELS == 0]
@@ -31,13 +32,34 @@ def test_the_lowest_threshold_within_a_false_positive_rate_is_chosen(
 
 @given(SCORES, st.floats(0.01, 0.99))
 def test_the_highest_threshold_that_reaches_a_recall_is_chosen(
-    scores: np.ndarray[Any, np.dtype[np.float32]], value: float
+    scores: np.ndarray[Any, np.dtype[np.float64]], value: float
 ) -> None:
     point = calibrate.choose(LABELS, scores, "recall", value)
     ones = scores[LABELS == 1]
     assert np.mean(ones >= point.threshold) == point.recall.value >= value - 1e-9
     lowest = min(s for s in ones if s >= point.threshold)
     assert np.mean(ones > lowest) < value
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_threshold_is_chosen_among_the_scores_of_a_scan(dtype: type[np.floating[Any]]) -> None:
+    """As float32, 0.7 is less than the threshold 0.7, which then seems to leave it unflagged."""
+    labels, scores = np.array([0, 0, 1]), np.array([0.1, 0.7, 0.704], dtype)
+    point = calibrate.choose(labels, scores, "fpr", 0.4)
+    assert (point.threshold, point.fpr.count, point.recall.count) == (0.702, 0, 1)
+    point = calibrate.choose(labels, scores, "recall", 0.9)
+    assert (point.threshold, point.fpr.count, point.recall.count) == (0.702, 0, 1)
+
+
+@given(hnp.arrays(np.float32, 40, elements=st.floats(0, 0.875, width=32)), st.floats(0.01, 0.99))
+def test_the_counts_are_those_of_a_scan(
+    probabilities: np.ndarray[Any, np.dtype[np.float32]], value: float
+) -> None:
+    point = calibrate.choose(LABELS, probabilities, "fpr", value)
+    flagged = np.array([round(float(p), 6) >= point.threshold for p in probabilities])
+    assert point.fpr.count == flagged[LABELS == 0].sum()
+    assert point.recall.count == flagged[LABELS == 1].sum()
+    assert point.fpr.value <= value + 1e-9
 
 
 def test_thresholds_are_short_numbers() -> None:
@@ -110,16 +132,22 @@ def test_listed_images_are_scored_and_must_have_a_score(tmp_path: Path) -> None:
         ("a,b\n", "the first line must be path,label, got a,b"),
         ("path,label\nx.png,2\n", "line 2: expected a path and 0 or 1, got 'x.png,2'"),
         ("path,label\nx.png\n", "line 2: expected a path and 0 or 1"),
-        ("path,label\n\n,1\n", "line 3: expected a path and 0 or 1"),
+        ("path,label\n\n ,1\n", "line 3: expected a path and 0 or 1"),
         ("path,label\nx.png,1\n./x.png,0\n", r"line 3: \./x\.png is already on line 2"),
     ],
 )
 def test_an_invalid_list_is_an_error(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "list.csv").write_text(text)
-    with pytest.raises(CalibrationError, match=message):
+    with pytest.raises(LabelError, match=message):
         calibrate.read_list(tmp_path / "list.csv")
-    with pytest.raises(CalibrationError, match="cannot read"):
+    with pytest.raises(LabelError, match="cannot read"):
         calibrate.read_list(tmp_path / "gone.csv")
+
+
+def test_a_list_is_read_as_people_save_it(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(b"path;label\r\na b.png ;1 \r\n;\r\n\r\nc.png;0.0\r\n\r\n")
+    expected = [(str(tmp_path / "a b.png "), 1), (str(tmp_path / "c.png"), 0)]
+    assert calibrate.read_list(tmp_path / "list.csv") == expected
 
 
 def test_a_folder_is_refused_and_a_tiny_recall_flags_one_image(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Run
 from documents import ROOT, all_blocks
 from export.conftest import Trained
 from helpers import lacking, mean_model
+from PIL import Image
 
 from nsfwscan import Manifest, Preprocess
 from nsfwscan.dataset.labels import read_held_out
@@ -119,6 +121,24 @@ def test_a_threshold_is_chosen_on_images_that_the_model_has_not_learned_from(
         )
     done = run("calibrate", "m.onnx", *collection, "--part", "test", *target, program="nsfwexport")
     assert done.returncode == 0
+
+
+def test_a_scan_flags_what_the_calibration_counted(run: Run, tmp_path: Path) -> None:
+    """The second image has the score 0.7; as a float32 that is less than the threshold 0.7."""
+    mean_model(tmp_path / "m.onnx", Manifest(name="m", preprocess=Preprocess(size=8)))
+    for name, levels in {"a": (26, 26), "b": (178, 179), "c": (179, 179)}.items():
+        pixels = np.full((8, 8, 3), levels[0], np.uint8)
+        pixels[:4] = levels[1]
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "l.csv").write_text("path,label\na.png,0\nb.png,0\nc.png,1\n\n")
+    target = ["--labels", "l.csv", "--target-fpr", "0.4"]
+    done = run("calibrate", "m.onnx", *target, program="nsfwexport")
+    assert done.returncode == 0
+    assert "threshold            0.701 (was 0.5)" in done.stdout
+    assert "; 0 of 2)" in done.stdout
+    assert "; 1 of 1)" in done.stdout
+    records = run("-m", "m.onnx", "-f", "csv", "a.png", "b.png", "c.png").stdout.splitlines()[1:]
+    assert [line.split(",")[2] for line in records] == ['"safe"', '"safe"', '"flagged"']
 
 
 def test_only_the_run_of_a_model_has_its_held_out_images(

@@ -33,6 +33,10 @@ def test_an_invalid_run_is_an_error(trained: Trained, tmp_path: Path) -> None:
         ("[]", r"run\.json is not a JSON object"),
         ('{"metrics": NaN}', r"cannot read .*run\.json: it holds NaN, which is not valid JSON"),
         (json.dumps(facts | {"preprocess": None}), r"run\.json holds no valid preprocessing"),
+        (
+            json.dumps(facts | {"preprocess": {"size": 224, "crop": 0.9}}),
+            r"run/run\.json: preprocessing has no field crop; a newer version",
+        ),
         (json.dumps(facts | {"preprocess": {"size": 240}}), "of 240 pixels, the model takes 224"),
     ):
         (run / "run.json").write_text(broken)

@@ -279,9 +279,16 @@ def test_differences_match_their_definitions(
     apart = np.abs(a.astype(float) - b.astype(float))
     assert found.probability.largest == apart.max()
     assert found.probability.mean == pytest.approx(apart.mean())
-    assert found.flips == sum((x >= 0.5) != (y >= 0.5) for x, y in zip(a, b, strict=True))
+    flagged = ([round(float(x), 6) >= 0.5 for x in scores] for scores in (a, b))
+    assert found.flips == sum(x != y for x, y in zip(*flagged, strict=True))
     assert found.holds == (apart.max() <= 1e-4 and found.flips == 0)
     assert abs(found.worst[0][1] - found.worst[0][2]) == apart.max()
+
+
+def test_decisions_are_those_of_a_scan() -> None:
+    """A scan rounds 0.4999998 to 0.5."""
+    a, b = np.array([[0.4999998, 0.4999998], [0.5, 0.4999994]], np.float32)
+    assert compare("files", "cpu", Tolerance(1, 1), 0.5, NAMES[:2], a, b).flips == 1
 
 
 def test_relative_errors_are_those_of_the_norm() -> None:

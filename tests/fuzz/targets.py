@@ -32,7 +32,7 @@ from nsfwscan.cli.config import read_config
 from nsfwscan.dataset.labels import read_labels, read_split
 from nsfwscan.decoding import icc
 from nsfwscan.decoding.colour import transform_of
-from nsfwscan.errors import CacheError, ConfigError, LabelError, ManifestError
+from nsfwscan.errors import CacheError, ConfigError, InputError, LabelError, ManifestError
 from nsfwscan.inference.manifest import BUILT_IN, parse_manifest
 from nsfwscan.sources.filetype import HEAD_BYTES, Kind, kind_of, sniff
 from nsfwscan.sources.selection import Ignore, parse_ignore_file
@@ -81,7 +81,9 @@ def list_of_files(data: bytes) -> bool:
     """Read a list with both separators; with NUL bytes, the names stay the same byte for byte."""
     found = [os.fsencode(path) for path in read_list(io.BytesIO(data), null=True)]
     assert found == [name for name in data.split(b"\0") if name]
-    return all(read_list(io.BytesIO(data), null=False))
+    with suppress(InputError):  # NUL bytes, or UTF-16
+        assert all(read_list(io.BytesIO(data), null=False))
+    return True
 
 
 def first_bytes(data: bytes) -> bool:

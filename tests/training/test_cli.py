@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from PIL import Image
 
 from nsfwtrain.data.split import split
 from nsfwtrain.data.tables import by_hash, label_frame, read_split, write_table
+from nsfwtrain.run.lock import held
 from nsfwtrain.variants import VARIANTS
 
 
@@ -162,6 +164,31 @@ def test_a_model_is_trained_from_the_command_line(
     assert again.stderr.startswith("nsfwtrain: run holds a run already; continue it with --resume")
     unknown = run("fit", "b9", *arguments[2:], program="nsfwtrain")
     assert unknown.stderr.startswith("nsfwtrain: there is no variant 'b9'; there are b0, b1")
+
+
+@pytest.mark.slow
+def test_two_commands_do_not_share_a_folder(
+    run: Run, tmp_path: Path, collection: Collection
+) -> None:
+    arguments = [
+        "fit", "b0", "--store", collection.store, "--split", collection.split, "--out", "run",
+        "--backbone", collection.backbone, "--cache", tmp_path / "cache",
+    ]  # fmt: skip
+    with held(tmp_path / "run"):
+        done = run(*arguments, program="nsfwtrain")
+    assert done.returncode == 2
+    assert re.fullmatch(
+        rf"nsfwtrain: run is in use by process {os.getpid()} on \S+; wait for its end, or choose "
+        "another folder\n",
+        done.stderr,
+    )
+    assert not (tmp_path / "run" / "begun.json").exists()
+    assert run(*arguments, program="nsfwtrain").returncode == 0
+    with held(tmp_path / "evaluation"):
+        evaluate = ["evaluate", "run", *arguments[2:6], "--out", "evaluation", "--cache", "cache"]
+        done = run(*evaluate, program="nsfwtrain")
+    assert done.returncode == 2
+    assert done.stderr.startswith("nsfwtrain: evaluation is in use by process ")
 
 
 @pytest.mark.parametrize(

@@ -364,13 +364,13 @@ def sweep(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of a sweep.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of runs.")],
 ) -> None:
-    """Compare the finished runs of a sweep in Markdown, HTML, CSV and charts."""
+    """Compare the finished runs of a folder in Markdown, HTML, CSV and charts."""
     with _errors(), silent_libraries():
         from nsfwtrain.report.comparison import write_report
 
-        for path in write_report(folder):
+        for path in write_report(folder, say=_warn):
             typer.echo(printable(str(path)))
 
 

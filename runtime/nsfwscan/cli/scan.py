@@ -142,10 +142,10 @@ def _check_output(given: SimpleNamespace) -> None:
     from nsfwscan.util.files import check_output
 
     named = (given.model, given.manifest, given.cache, given.files_from, *(given.paths or ()))
-    files = [Path(name) for name in named if name is not None and name != _STDIN]
+    files = [Path(name) for name in named if name is not None and str(name) != _STDIN]
     options_file = given.context.meta.get(OPTIONS_FILE)
     files += [] if options_file is None else [options_file]
-    stdin = [0] if _STDIN in (given.files_from, *(given.paths or ())) else []
+    stdin = [0] if _STDIN in map(str, (given.files_from, *(given.paths or ()))) else []
     check_output(given.output, [*stdin, *(file for file in files if not file.is_dir())])
     if not given.output.is_file():
         return

@@ -1,7 +1,8 @@
 """Label files, which give each object the label 0 or 1; a scan flags label 1.
 
 ``label.csv`` has the header ``objectId,value``; ``split_label.csv`` has ``objectId,value,type``;
-``held_out.csv`` of a training run has ``objectId,value,score``.
+``held_out.csv`` of a training run has ``objectId,value,score``. All are read as spreadsheets and
+pandas save them: with commas, ``;`` or tabs, blank rows, spaces around cells, and 1.0 for 1.
 """
 
 import csv
@@ -27,6 +28,12 @@ _HELD_OUT_HEADER = [*LABEL_HEADER, "score"]
 
 HELD_OUT_FILE = "held_out.csv"
 """In a run's folder: scores of images by heads that have not learned from them."""
+
+_NUMBERS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+"""pandas writes 0.0 and 1.0 if the column once had a missing value."""
+
+_DELIMITERS = ",;\t"
+_SHOWN = 100  # characters of a bad row in a message: one open quote makes the rest of a file a cell
 
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}\.[a-z0-9]+")
 
@@ -57,13 +64,17 @@ def is_object_id(text: str) -> bool:
     return _OBJECT_ID.fullmatch(text) is not None
 
 
-def cells(path: Path, delimiters: str = ",") -> Iterator[tuple[int, list[str]]]:
+def number_of(text: str) -> int | None:
+    """Return the label that a number stands for: 0 or 1, or None for any other text."""
+    return _NUMBERS.get(text)
+
+
+def cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the line number and the cells of each row of a CSV file, from the header on.
 
-    Parameters
-    ----------
-    delimiters
-        Characters that may separate cells. The one that is most frequent in the first line does.
+    The cells are separated by commas, ``;`` or tabs, whichever is most frequent in the header. Rows
+    whose cells are all empty or spaces are left out, as a spreadsheet may save them below a table.
+    The line is the one on which the row begins.
 
     Raises
     ------
@@ -72,11 +83,14 @@ def cells(path: Path, delimiters: str = ",") -> Iterator[tuple[int, list[str]]]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            delimiter = max(delimiters, key=stream.readline().count)
+            header = next(filter(str.strip, stream), "")
             stream.seek(0)
-            reader = csv.reader(stream, delimiter=delimiter)
+            reader = csv.reader(stream, delimiter=max(_DELIMITERS, key=header.count))
+            line = 1
             for row in reader:
-                yield reader.line_num, row
+                if any(map(str.strip, row)):
+                    yield line, row
+                line = reader.line_num + 1
     except OSError as error:
         raise LabelError(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -84,7 +98,7 @@ def cells(path: Path, delimiters: str = ",") -> Iterator[tuple[int, list[str]]]:
 
 
 def rows(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line number and the cells of each row below a header.
+    """Yield the line number and the cells of each row below a header, as `cells` does.
 
     Raises
     ------
@@ -93,10 +107,9 @@ def rows(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """
     table = cells(path)
     _, found = next(table, (1, []))
-    if found != list(header):
-        raise LabelError(
-            f"{path}: the first line must be {','.join(header)}, got {','.join(found)}"
-        )
+    if [cell.strip() for cell in found] != list(header):
+        got = ",".join(found)[:_SHOWN]
+        raise LabelError(f"{path}: the first line must be {','.join(header)}, got {got}")
     yield from table
 
 
@@ -154,8 +167,9 @@ def _labels(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Label, lis
     for number, cells in rows(path, header):
         where = f"{path}, line {number}"
         if len(cells) != len(header):
-            raise LabelError(f"{where}: expected {', '.join(header)}, got {','.join(cells)!r}")
-        object_id, value, *others = cells
+            got = ",".join(cells)[:_SHOWN]
+            raise LabelError(f"{where}: expected {', '.join(header)}, got {got!r}")
+        object_id, text, *others = (cell.strip() for cell in cells)
         first = lines.setdefault(object_id.partition(".")[0], number)
         if first != number:
             raise LabelError(
@@ -165,6 +179,7 @@ def _labels(path: Path, header: Sequence[str]) -> Iterator[tuple[str, Label, lis
             raise LabelError(
                 f"{where}: {object_id!r} is not an object ID (40 lower-case hex digits and .ext)"
             )
-        if value not in {"0", "1"}:
-            raise LabelError(f"{where}: the value must be 0 or 1, got {value!r}")
-        yield where, Label(object_id, int(value)), others
+        value = number_of(text)
+        if value is None:
+            raise LabelError(f"{where}: the value must be 0 or 1, got {text!r}")
+        yield where, Label(object_id, value), others

@@ -72,20 +72,23 @@ class Preprocess:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "Preprocess":
-        """Read the stored parameters of a run. Fields of other versions are ignored.
+        """Read the stored parameters of a run.
 
         Facts without a revision are of a run before there were revisions, which is revision 1.
 
         Raises
         ------
         TypeError, ValueError
-            If a required field is missing or a value is out of range.
+            If a field is unknown, a required one is missing, or a value is out of range.
         """
         values = {"jpeg_draft_margin" if k == "draft_margin" else k: v for k, v in facts.items()}
         values.setdefault("revision", 1)
-        return cls(
-            **{field.name: values[field.name] for field in fields(cls) if field.name in values}
-        )
+        if unknown := sorted(values.keys() - {field.name for field in fields(cls)}):
+            raise ValueError(
+                f"preprocessing has no field {', '.join(unknown)}; a newer version of nsfwscan may "
+                "have it"
+            )
+        return cls(**values)
 
     @property
     def target(self) -> int:

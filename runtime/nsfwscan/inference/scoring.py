@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from nsfwscan.cache.store import Score
+from nsfwscan.decision import score_of
 from nsfwscan.decoding.pixels import DecodedImage, Pixels
 from nsfwscan.errors import ImageError, Reason
 from nsfwscan.inference.tensors import Probabilities
-
-_DECIMALS = 6
-"""Decimals of a score in a record."""
 
 
 def score_images(
@@ -51,4 +49,4 @@ def _score(image: DecodedImage, value: float) -> Score | ImageError:
         detail = f"the model returned {value:g}, not a probability; its manifest may be wrong"
         return ImageError(Reason.UNSCORED, detail)
     # Round before the comparison with the threshold, so that a record is consistent.
-    return Score(round(value, _DECIMALS), image.width, image.height, image.frames, image.views)
+    return Score(score_of(value), image.width, image.height, image.frames, image.views)

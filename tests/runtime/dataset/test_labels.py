@@ -61,6 +61,8 @@ def test_held_out_scores_are_read(tmp_path: Path) -> None:
         ("id,label\n", "first line must be objectId,value, got id,label"),
         (f"objectId,value\n{GOOD},2\n", "line 2: the value must be 0 or 1, got '2'"),
         (f"objectId,value\n{GOOD},\n", "line 2: the value must be 0 or 1, got ''"),
+        (f"objectId,value\n{GOOD},0.5\n", "line 2: the value must be 0 or 1, got '0.5'"),
+        (f"objectId,value\n\n{GOOD},1,\n", "line 3: expected objectId, value, got"),
         (f"objectId,value\n{GOOD},1\n{GOOD}\n", "line 3: expected objectId, value, got"),
         (f"objectId,value\n{GOOD.upper()},1\n", "line 2: .* is not an object ID"),
         ("objectId,value\nphoto.jpg,1\n", r"line 2: 'photo\.jpg' is not an object ID"),
@@ -74,6 +76,47 @@ def test_the_error_for_an_invalid_label_file_gives_the_line(
     (tmp_path / "label.csv").write_text(text)
     with pytest.raises(LabelError, match=message):
         read_labels(tmp_path / "label.csv")
+
+
+OTHER = object_id(2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"objectId,value\n{GOOD},1\n{OTHER},0\n\n",
+        f"objectId,value\n{GOOD},1\n\n{OTHER},0",
+        f"\nobjectId,value\n{GOOD},1\n  \n,\n{OTHER},0\n\t\n",
+        f"objectId,value \n{GOOD},1 \n{OTHER} , 0\n",
+        f"objectId,value\r\n{GOOD},1\r\n{OTHER},0\r\n\r\n",
+        f"objectId,value\r{GOOD},1\r{OTHER},0\r",
+        f'"objectId","value"\n"{GOOD}","1"\n"{OTHER}" ,"0" \n',
+        f"\ufeffobjectId;value\n{GOOD};1\n{OTHER};0\n;\n",
+        f"objectId\tvalue\n{GOOD}\t1.0\n{OTHER}\t0.0\n",
+    ],
+)
+def test_label_files_are_read_as_people_save_them(tmp_path: Path, text: str) -> None:
+    (tmp_path / "label.csv").write_bytes(text.encode())
+    assert read_labels(tmp_path / "label.csv") == [Label(GOOD, 1), Label(OTHER, 0)]
+
+
+def test_blank_rows_count_as_lines_of_a_split_and_of_scores(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(f"objectId,value,type\n\n{GOOD},1,test \n,,\n")
+    assert read_split(path) == [Assigned(Label(GOOD, 1), "test")]
+    path.write_text(f"objectId,value,type\n\n{GOOD},1,dev\n")
+    with pytest.raises(LabelError, match=r"s\.csv, line 3: the type must be one of"):
+        read_split(path)
+    path.write_text(f"objectId,value,score\n\n{GOOD},1, 0.25 \n\n")
+    assert read_held_out(path) == [(Label(GOOD, 1), 0.25)]
+
+
+def test_an_open_quote_is_an_error_of_the_line_on_which_it_begins(tmp_path: Path) -> None:
+    rest = "".join(f"{object_id(i)},0\n" for i in range(100))
+    (tmp_path / "label.csv").write_text(f'objectId,value\n{OTHER},0\n"{GOOD},1\n{rest}')
+    with pytest.raises(LabelError, match=r"line 3: expected objectId, value, got") as caught:
+        read_labels(tmp_path / "label.csv")
+    assert len(str(caught.value)) < 300
 
 
 def test_an_unknown_split_type_is_refused(tmp_path: Path) -> None:

@@ -30,6 +30,11 @@ def test_the_target_is_the_size_before_the_crop() -> None:
 
 
 def test_stored_parameters_can_have_former_names() -> None:
-    assert Preprocess.from_facts({"size": 8, "draft_margin": None, "new": 1}) == Preprocess(
+    assert Preprocess.from_facts({"size": 8, "draft_margin": None}) == Preprocess(
         size=8, jpeg_draft_margin=None, revision=1
     )
+
+
+def test_unknown_parameters_are_refused() -> None:
+    with pytest.raises(ValueError, match="has no field crop, gamma; a newer version"):
+        Preprocess.from_facts({"size": 8, "gamma": 2.2, "crop": 0.9})

@@ -68,6 +68,15 @@ def test_lists_may_have_any_separator_and_begin_with_a_byte_order_mark(
     assert labels(list(found), tmp_path) == {"a, b.png": 1, "č.png": 0}
 
 
+def test_blank_rows_of_a_list_are_left_out_and_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b.png")
+    text = "\npath,label\na.png, 1 \n  \n,\n\nb.png,0\n\n"
+    found = files_of_list(listed(tmp_path / "list.csv", text), None)
+    assert labels(list(found), tmp_path) == {"a.png": 1, "b.png": 0}
+    with pytest.raises(LabelError, match=r"list\.csv, line 7: the label must be"):
+        files_of_list(listed(tmp_path / "list.csv", text.replace("b.png,0", "b.png,x")), None)
+
+
 def test_columns_may_be_chosen(tmp_path: Path) -> None:
     touch(tmp_path, "a.png")
     path = listed(tmp_path / "list.csv", "path,file,label,who\nx,a.png,3,1\n")

@@ -7,7 +7,14 @@ import pytest
 from PIL import Image
 
 from nsfwtrain.errors import RunError
-from nsfwtrain.report.comparison import as_text, compare, finished_variants, render, write_report
+from nsfwtrain.report.comparison import (
+    as_text,
+    compare,
+    finished_variants,
+    notes,
+    render,
+    write_report,
+)
 from nsfwtrain.run.results import read_runs
 
 
@@ -150,8 +157,62 @@ def test_the_error_for_a_missing_number_names_the_fact(
 def test_interrupted_runs_are_not_compared(folder: Path) -> None:
     for name in ("b0", "b2"):
         (folder / name / "run.json").unlink()
-    with pytest.raises(RunError, match="holds no finished run; make some with nsfwtrain sweep"):
+    with pytest.raises(
+        RunError, match=r"holds no finished run; continue the .* \(b6\) with .* --res"
+    ):
         write_report(folder)
+
+
+def change(folder: Path, name: str, **facts: object) -> None:
+    path = folder / name / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+
+
+def test_runs_may_have_any_name(folder: Path) -> None:
+    (folder / "b2").rename(folder / "my second try")
+    assert compare(finished_variants(read_runs(folder)))["run"].tolist() == ["b0", "my second try"]
+
+
+def test_a_report_says_what_the_runs_do_not_have_in_common(folder: Path) -> None:
+    same = {"split_sha256": "a" * 64, "epochs": 10, "labels": ["cat", "dog"]}
+    for name in ("b0", "b2"):
+        change(folder, name, **same)
+    said: list[str] = []
+    write_report(folder, said.append)
+    assert said == []
+    change(folder, "b2", split_sha256="b" * 64, epochs=3, batch_sizes=[64, 32])
+    write_report(folder, said.append)
+    assert said == [
+        "The runs differ in more than the variant: split, epochs. Compare rows that share these.",
+        "Differences are given only for rows with the split of the first row.",
+    ]
+    for page in ("report.md", "report.html"):
+        assert all(sentence in (folder / page).read_text() for sentence in said)
+    table = as_text(compare(finished_variants(read_runs(folder))))
+    assert table["epochs"].tolist() == ["10", "3"]
+    assert table["batch"].tolist() == ["64", "64, 32"]
+    assert table["split"].tolist() == ["a" * 8, "b" * 8]
+    assert table["loss difference"].tolist() == ["+0.0000", ""]
+    assert table["accuracy difference"].tolist() == ["+0.0000", ""]
+
+
+def test_the_time_of_a_run_that_found_its_images_in_the_cache_is_not_given(folder: Path) -> None:
+    change(folder, "b0", images={"prepared": 2000, "cached": 0})
+    change(folder, "b2", images={"prepared": 0, "cached": 2000})
+    runs = finished_variants(read_runs(folder))
+    table = as_text(compare(runs))
+    assert table["time"].tolist() == ["0:01:00", ""]
+    assert table["time ratio"].tolist() == ["1.00", ""]
+    assert notes(runs) == [
+        "The times of runs that found images in the cache are not given: b2 (2,000 images)."
+    ]
+
+
+def test_other_options_are_differences_too(folder: Path) -> None:
+    change(folder, "b2", options={"recipe": "converged", "prevalence": 0.1, "seed": 1})
+    change(folder, "b0", options={"recipe": "converged", "prevalence": "balanced", "seed": 1})
+    (sentence,) = notes(finished_variants(read_runs(folder)))
+    assert sentence.startswith("The runs differ in more than the variant: prevalence. ")
 
 
 def test_the_page_escapes_its_text(folder: Path) -> None:

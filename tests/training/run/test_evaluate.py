@@ -93,3 +93,7 @@ def test_an_invalid_run_is_an_error(run: Path, collection: Collection, tmp_path:
     (tmp_path / "run" / "run.json").write_text("{}")
     with pytest.raises(RunError, match=r"run\.json does not say how images are prepared"):
         evaluate_run(tmp_path / "run", collection.store, collection.split, cache=tmp_path)
+    facts = {"preprocess": {"size": 224, "crop": 0.9}}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(RunError, match=r"run/run\.json: preprocessing has no field crop; a newer"):
+        evaluate_run(tmp_path / "run", collection.store, collection.split, cache=tmp_path)

@@ -179,6 +179,8 @@ def test_out_of_memory_only_halves_the_batch(
     halved = [line for line in said if "memory" in line]
     assert halved[-1] == "out of memory: the batch size is now 2"
     size = 4 if mode == "features" else 2  # features mode halves only the backbone's batch
+    facts = read_facts(tmp_path / "halved")
+    assert (facts["options"]["batch_size"], facts["batch_sizes"]) == (4, [size])
     run(hungry, tmp_path / "small", cache=cache, mode=mode, batch_size=size)
     assert scores(tmp_path / "halved") == pytest.approx(scores(tmp_path / "small"), abs=1e-6)
 
@@ -309,8 +311,12 @@ def test_facts_are_json(collection: Collection, tmp_path: Path, cache: Path) -> 
 @pytest.mark.slow
 def test_seconds_of_a_resumed_run_cover_all_epochs(collection: Collection, tmp_path: Path) -> None:
     first = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=2)
+    assert first["images"] == {"prepared": 240, "cached": 0}
     again = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=4, resume=True)
     assert again["seconds"]["data"] >= first["seconds"]["data"]
+    assert again["images"] == first["images"]
+    other = run(collection, tmp_path / "other", cache=tmp_path / "cache", epochs=1)
+    assert other["images"] == {"prepared": 0, "cached": 240}
     assert again["seconds"]["training"] >= read_history(tmp_path / "run")["seconds"].sum()
 
 
@@ -336,6 +342,7 @@ def test_counts_cover_only_the_usable_images(collection: Collection, tmp_path: P
     facts = run(own, tmp_path / "run", cache=tmp_path / "cache", epochs=1, skip_bad=True)
     assert sum(facts["counts"].values()) == 239
     assert list(facts["left_out"]) == [first]
+    assert facts["images"] == {"prepared": 239, "cached": 0}
 
 
 @pytest.mark.slow

@@ -69,6 +69,13 @@ def test_class_weights_shift_scores_towards_a_label() -> None:
     assert skewed.head()[1][0] > even.head()[1][0]
 
 
+def test_the_accuracy_counts_as_a_scan_does() -> None:
+    """A scan rounds 0.4999998 to 0.5 and flags it."""
+    even = Trainer(lambda x: x, [], learning_rate=0.01)
+    inputs = np.array([[0.4999998], [0.4999994], [0.25]], np.float32)
+    assert even.evaluate(iter([(inputs, np.array([1, 1, 0], np.float32))]))[1] == 2 / 3
+
+
 def test_scores_are_the_forward_pass_of_every_example() -> None:
     def forward(inputs: Any) -> Any:
         return tf.reduce_mean(inputs, axis=1, keepdims=True)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwtrain.run.metrics import calibration_error, evaluate, wilson_interval
+from nsfwtrain.run.metrics import calibration_error, evaluate, predicted, wilson_interval
 
 
 def test_the_metrics_of_a_small_example() -> None:
@@ -15,6 +15,17 @@ def test_the_metrics_of_a_small_example() -> None:
     assert found["roc_auc"] == 0.75
     assert found["loss"] == pytest.approx(-np.log([0.9, 0.4, 0.4, 0.9]).mean(), abs=1e-6)
     assert found["images"] == 4
+
+
+def test_predictions_are_those_of_a_scan() -> None:
+    """A scan rounds the second score to 0.5 and flags it, and the first to 0.499999."""
+    scores = np.array([0.4999994, 0.4999998, 0.9], np.float32)
+    assert predicted(scores).tolist() == [False, True, True]
+    assert predicted(scores.reshape(3, 1)).shape == (3, 1)
+    found = evaluate(np.array([0, 0, 1], np.float32), scores)
+    assert found["confusion"] == [[1, 1], [0, 1]]
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["precision"] == 0.5
 
 
 def test_the_interval_matches_published_values() -> None:

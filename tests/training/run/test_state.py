@@ -16,17 +16,30 @@ def head(value: float) -> Weights:
 
 def test_a_state_is_read_as_written(tmp_path: Path) -> None:
     history = history_frame([(1, 0.5, 0.75, 0.6, 0.5, 1.5)])
-    state = State(head(0), [np.ones(3), np.array(7)], head(1), history, {"data": 1.5})
+    state = State(head(0), [np.ones(3), np.array(7)], head(1), history, {"data": 1.5}, [4], 240)
     states.save_state(tmp_path, state)
     again = states.load_state(tmp_path)
     assert again is not None
     pd.testing.assert_frame_equal(again.history, history)
     assert again.seconds == {"data": 1.5}
+    assert (again.batch_sizes, again.prepared) == ([4], 240)
     assert again.history.dtypes["epoch"] == "int64"
     assert again.best is not None
     assert np.array_equal(again.head[0], state.head[0])
     assert np.array_equal(again.best[0], head(1)[0])
     assert [value.tolist() for value in again.optimizer] == [[1, 1, 1], 7]
+
+
+def test_a_state_of_version_0_1_0_is_read(tmp_path: Path) -> None:
+    states.save_state(tmp_path, State(head(0), batch_sizes=[4], prepared=240))
+    with np.load(tmp_path / "state.npz") as arrays:
+        earlier = {
+            name: arrays[name] for name in arrays.files if name not in {"batch_sizes", "prepared"}
+        }
+    np.savez(tmp_path / "state.npz", **earlier)
+    again = states.load_state(tmp_path)
+    assert again is not None
+    assert (again.batch_sizes, again.prepared) == ([], 0)
 
 
 def test_a_missing_state_is_none_and_a_broken_state_is_an_error(tmp_path: Path) -> None:

@@ -75,7 +75,12 @@ def test_a_sweep_trains_missing_runs_and_survives_a_failure(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("send", "number", "code"), [(os.killpg, signal.SIGINT, 130), (os.kill, signal.SIGTERM, 143)]
+    ("send", "number", "code"),
+    [
+        (os.killpg, signal.SIGINT, 130),
+        (os.kill, signal.SIGTERM, 143),
+        (os.kill, signal.SIGKILL, -9),
+    ],
 )
 def test_an_interrupted_sweep_lets_its_run_save(
     collection: Collection,
@@ -84,7 +89,7 @@ def test_an_interrupted_sweep_lets_its_run_save(
     number: int,
     code: int,
 ) -> None:
-    """Ctrl-C reaches the sweep and the training, SIGTERM only the sweep."""
+    """Ctrl-C reaches the sweep and the training, the others only the sweep."""
     command = [
         sys.executable, "-m", "nsfwtrain", "sweep", "--recipe", "study", "--variants", "b0",
         "--out", "runs", "--backbone", collection.backbone, "--store", collection.store,

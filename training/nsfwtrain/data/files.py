@@ -129,7 +129,7 @@ def files_of_list(
         has no path, an unknown label, or another label than an earlier row of the same file. The
         message gives the line.
     """
-    table = cells(path, ",;\t")
+    table = cells(path)
     _, header = next(table, (1, []))
     of_path = _column(path, header, path_column, PATH_COLUMNS, "--path-column")
     of_label = _column(path, header, label_column, LABEL_COLUMNS, "--label-column")
@@ -137,8 +137,6 @@ def files_of_list(
     files: list[tuple[str, int]] = []
     for number, row in table:
         where = f"{path}, line {number}"
-        if not row:
-            continue  # an empty line
         if len(row) != len(header):
             raise LabelError(f"{where}: expected {len(header)} cells as in line 1, got {len(row)}")
         if not row[of_path].strip():

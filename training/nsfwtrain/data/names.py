@@ -6,7 +6,7 @@ The file is ``{"labels": ["safe", "indecent"]}``. A store without it has the nam
 import json
 from pathlib import Path
 
-from nsfwscan.dataset.labels import DEFAULT_NAMES, LABELS
+from nsfwscan.dataset.labels import DEFAULT_NAMES, LABELS, number_of
 from nsfwscan.errors import LabelError, StoreError
 from nsfwscan.util.escape import UNPRINTABLE, to_json
 from nsfwscan.util.files import atomic_write
@@ -17,8 +17,6 @@ Names = tuple[str, str]
 """The names of label 0 and label 1."""
 
 _LONGEST = 60  # characters
-_NUMBERS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
-"""pandas writes 0.0 and 1.0 if the column once had a missing value."""
 
 
 def parse_names(text: str) -> Names:
@@ -47,7 +45,7 @@ def check_names(names: list[str], where: str) -> Names:
             f"got {','.join(names)!r}"
         )
     for name in names:
-        if not 1 <= len(name) <= _LONGEST or name in _NUMBERS or name != name.strip():
+        if not 1 <= len(name) <= _LONGEST or number_of(name) is not None or name != name.strip():
             raise LabelError(
                 f"{where}: a name is a word of 1 to {_LONGEST} characters, not 0 or 1, got {name!r}"
             )
@@ -129,8 +127,8 @@ def value_of(word: str, names: Names) -> int | None:
 
     Case matters only for names that differ in nothing else. An unknown word gives None.
     """
-    if word in _NUMBERS:
-        return _NUMBERS[word]
+    if (number := number_of(word)) is not None:
+        return number
     for spelling in (str, str.casefold):
         words = list(map(spelling, names))
         if words.count(spelling(word)) == 1:

@@ -50,7 +50,7 @@ class Epochs:
         if len(state.history) >= epochs:
             self._say(f"the run has {len(state.history)} epochs already: nothing to train")
         with (
-            closing(Log(self._out)) as log,
+            closing(Log(self._out, state)) as log,
             self._progress("training", epochs * self._examples) as self._advance,
         ):
             try:
@@ -79,6 +79,7 @@ class Epochs:
         state, started = self._state, time.perf_counter()
         number = len(state.history) + 1
         (loss, accuracy), (val_loss, val_accuracy) = self._batch_size.run(self._pass)
+        state.batch_sizes.append(self._batch_size.size)
         seconds = time.perf_counter() - started
         if not math.isfinite(loss + val_loss):
             raise RunError(

@@ -18,9 +18,10 @@ from nsfwtrain.model.backbone import fingerprint
 from nsfwtrain.model.classifier import load_model
 from nsfwtrain.model.memory import BatchSize
 from nsfwtrain.run.folder import SPLIT_FILE, begin_evaluation, save_evaluation
+from nsfwtrain.run.lock import held
 from nsfwtrain.run.loop import score
 from nsfwtrain.run.metrics import evaluate
-from nsfwtrain.run.results import read_facts
+from nsfwtrain.run.results import FACTS_FILE, read_facts
 from nsfwtrain.run.weights import assumed_prevalence, for_equal_frequencies
 
 _BATCH = 32
@@ -55,7 +56,9 @@ def evaluate_run(
     facts = read_facts(run)
     try:
         preprocess = Preprocess.from_facts(facts["preprocess"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except ValueError as error:
+        raise RunError(f"{run / FACTS_FILE}: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{run}: run.json does not say how images are prepared") from error
     split = read_split(split_file)
     subject = {
@@ -63,23 +66,24 @@ def evaluate_run(
         "split_sha256": hashlib.sha256(split_file.read_bytes()).hexdigest(),
     }
     folder = out or run / "evaluations" / subject["split_sha256"][:12]
-    begin_evaluation(folder, subject)
-    model = load_model(run)
-    split = split[split["type"] == "test"]
-    arrays = examples.pixels_cache(cache, preprocess)
-    examples.fill(
-        arrays, store, examples.missing(split, arrays), preprocess, np.asarray,
-        skip_bad=skip_bad, progress=progress,
-    )  # fmt: skip
-    data = examples.collect(split, arrays, parts=("test",))
-    test = data.parts["test"]
-    _warn_of_training_images(run, facts, test, say)
-    scores = BatchSize(_BATCH, say).run(lambda size: score(model, data.batches("test", size)))
-    balanced = for_equal_frequencies(scores, assumed_prevalence(facts))
-    metrics = evaluate(targets(test), balanced)
-    rows = test.assign(score=scores, path=origins_of(test, store))
-    names = facts.get("labels", DEFAULT_NAMES)
-    save_evaluation(folder, rows, balanced, metrics | subject, names)
+    with held(folder):
+        begin_evaluation(folder, subject)
+        model = load_model(run)
+        split = split[split["type"] == "test"]
+        arrays = examples.pixels_cache(cache, preprocess)
+        examples.fill(
+            arrays, store, examples.missing(split, arrays), preprocess, np.asarray,
+            skip_bad=skip_bad, progress=progress,
+        )  # fmt: skip
+        data = examples.collect(split, arrays, parts=("test",))
+        test = data.parts["test"]
+        _warn_of_training_images(run, facts, test, say)
+        scores = BatchSize(_BATCH, say).run(lambda size: score(model, data.batches("test", size)))
+        balanced = for_equal_frequencies(scores, assumed_prevalence(facts))
+        metrics = evaluate(targets(test), balanced)
+        rows = test.assign(score=scores, path=origins_of(test, store))
+        names = facts.get("labels", DEFAULT_NAMES)
+        save_evaluation(folder, rows, balanced, metrics | subject, names)
     return folder, metrics
 
 

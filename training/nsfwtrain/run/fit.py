@@ -41,6 +41,7 @@ from nsfwtrain.run import folder
 from nsfwtrain.run.clock import Clock
 from nsfwtrain.run.converged import compared_rows, solve_head
 from nsfwtrain.run.features import compile_features, forward_batch, open_cache
+from nsfwtrain.run.lock import held
 from nsfwtrain.run.loop import score
 from nsfwtrain.run.metrics import evaluate
 from nsfwtrain.run.options import Converged, Options, Study
@@ -86,31 +87,50 @@ def fit(
         layer = load_backbone(facts["backbone"], variant.feature_dim)
         facts["backbone_fingerprint"] = fingerprint(facts["backbone"])
     untrained = State(initial_head(variant.feature_dim, options.seed))
-    state = folder.begin(out, facts, split, resume=resume) or untrained
-    preprocess = Preprocess(size=variant.image_size)
-    arrays = open_cache(cache, variant, options, facts["backbone_fingerprint"], preprocess)
-    data, bad = _prepare(split, store, arrays, preprocess, layer, options, clock, say, progress)
-    model = build_model(variant.image_size, layer, state.head)
-    forward = model.layers[-1] if options.mode == "features" else model
-    if isinstance(options.recipe, Study):
-        size = BatchSize(options.recipe.batch_size, say)
-        learned = _train(
-            model, forward, state, data, options.recipe, options, size, clock, out, say, progress
+    with held(out):
+        state = folder.begin(out, facts, split, resume=resume) or untrained
+        preprocess = Preprocess(size=variant.image_size)
+        arrays = open_cache(cache, variant, options, facts["backbone_fingerprint"], preprocess)
+        missing = examples.missing(split, arrays)
+        data, bad = _prepare(
+            split, store, arrays, missing, preprocess, layer, options, clock, say, progress
         )
-    else:
-        size = BatchSize(variant.batch_size, say)
-        learned = _solve(model, data, options.recipe, near, clock, out, say)
-    facts |= learned
-    metrics = _evaluate_and_save(model, forward, data, size, clock, out, facts, store)
-    facts |= {
-        "counts": _counts(pd.concat([part.assign(type=name) for name, part in data.parts.items()])),
-        "metrics": metrics,
-        "left_out": bad,
-        "parameters": model.count_params(),
-        "preprocess": vars(preprocess),
-        "seconds": clock.seconds,
-    }
-    folder.finish(out, facts)
+        state.prepared += len(missing) - len(bad)
+        model = build_model(variant.image_size, layer, state.head)
+        forward = model.layers[-1] if options.mode == "features" else model
+        if isinstance(options.recipe, Study):
+            size = BatchSize(min([options.recipe.batch_size, *state.batch_sizes]), say)
+            learned = _train(
+                model,
+                forward,
+                state,
+                data,
+                options.recipe,
+                options,
+                size,
+                clock,
+                out,
+                say,
+                progress,
+            )
+        else:
+            size = BatchSize(variant.batch_size, say)
+            learned = _solve(model, data, options.recipe, near, clock, out, say)
+        facts |= learned
+        metrics = _evaluate_and_save(model, forward, data, size, clock, out, facts, store)
+        usable = sum(map(len, data.parts.values()))
+        facts |= {
+            "counts": _counts(
+                pd.concat([part.assign(type=name) for name, part in data.parts.items()])
+            ),
+            "metrics": metrics,
+            "left_out": bad,
+            "images": {"prepared": state.prepared, "cached": usable - state.prepared},
+            "parameters": model.count_params(),
+            "preprocess": vars(preprocess),
+            "seconds": clock.seconds,
+        }
+        folder.finish(out, facts)
     return facts
 
 
@@ -189,6 +209,7 @@ def _prepare(
     split: pd.DataFrame,
     store: Path,
     arrays: ArrayCache,
+    missing: Sequence[str],
     preprocess: Preprocess,
     layer: Any,
     options: Options,
@@ -196,9 +217,15 @@ def _prepare(
     say: Say,
     progress: examples.Progress,
 ) -> tuple[Data, dict[str, str]]:
-    """Fill the cache; return the examples, and the reason for each image that was left out."""
+    """Fill the cache; return the examples, and the reason for each image that was left out.
+
+    Parameters
+    ----------
+    missing
+        The object IDs that are not in the cache.
+    """
     compute: Callable[[Any], Any] = np.asarray
-    if (missing := examples.missing(split, arrays)) and options.mode == "features":
+    if missing and options.mode == "features":
         with clock.stage("compilation"):
             compute = compile_features(preprocess.size, layer, say)
     with clock.stage("data"):
@@ -267,7 +294,11 @@ def _train(
     folder.save_held_out(out, validation.assign(score=scores))
     prevalence = 0.5 if recipe.balanced else share("train", targets(data.parts["train"]))
     epochs = len(state.history)
-    return {"epochs": epochs, "prevalence": prevalence, "interrupted": interrupted}
+    sizes = list(dict.fromkeys(state.batch_sizes))
+    return {
+        "epochs": epochs, "batch_sizes": sizes, "prevalence": prevalence,
+        "interrupted": interrupted,
+    }  # fmt: skip
 
 
 def _evaluate_and_save(

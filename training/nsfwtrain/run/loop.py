@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from nsfwtrain.data.examples import Batches
 from nsfwtrain.model.head import Weights
 from nsfwtrain.model.keras import tf, tf_keras
-from nsfwtrain.run.metrics import EPSILON, THRESHOLD
+from nsfwtrain.run.metrics import EPSILON, predicted
 from nsfwtrain.run.state import State
 
 
@@ -45,22 +45,21 @@ class Trainer:
             probability = tf.cast(forward(inputs)[:, 0], tf.float32)
             clipped = tf.clip_by_value(probability, EPSILON, 1 - EPSILON)
             cross = labels * tf.math.log(clipped) + (1 - labels) * tf.math.log(1 - clipped)
-            right = tf.cast((probability >= THRESHOLD) == (labels >= 0.5), tf.float32)
-            return -cross, right
+            return -cross, probability
 
         def step(inputs: Any, labels: Any) -> tuple[Any, Any]:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(variables)
-                loss, right = losses(inputs, labels)
+                loss, probability = losses(inputs, labels)
                 weighted = loss * tf.gather(weights, tf.cast(labels, tf.int32))
                 mean = tf.reduce_mean(weighted)
             gradients = tape.gradient(mean, variables)
             self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            return tf.reduce_sum(loss), tf.reduce_sum(right)
+            return tf.reduce_sum(loss), probability
 
         def score(inputs: Any, labels: Any) -> tuple[Any, Any]:
-            loss, right = losses(inputs, labels)
-            return tf.reduce_sum(loss), tf.reduce_sum(right)
+            loss, probability = losses(inputs, labels)
+            return tf.reduce_sum(loss), probability
 
         self._step = tf.function(step, reduce_retracing=True)
         self._score = tf.function(score, reduce_retracing=True)
@@ -97,10 +96,10 @@ def score(forward: Callable[[Any], Any], batches: Batches) -> NDArray[np.float32
 
 
 def _mean(batches: Batches, work: Callable[[Any, Any], tuple[Any, Any]]) -> tuple[float, float]:
-    count, loss, right = 0, 0.0, 0.0
+    count, loss, right = 0, 0.0, 0
     for inputs, labels in batches:
-        batch_loss, batch_right = work(tf.constant(inputs), tf.constant(labels))
+        batch_loss, probability = work(tf.constant(inputs), tf.constant(labels))
         count += len(labels)
         loss += float(batch_loss)
-        right += float(batch_right)
+        right += int(np.sum(predicted(probability.numpy()) == (labels >= 0.5)))
     return loss / count, right / count

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, norm, sem
 from sklearn import metrics as sk
 
+from nsfwscan.decision import flags
+
 EPSILON = 1e-7
 """Probabilities are clipped to [EPSILON, 1 - EPSILON] before the logarithm, as in tf_keras."""
 
@@ -15,6 +17,11 @@ THRESHOLD = 0.5
 """The lowest score that predicts label 1."""
 
 _BINS = 15
+
+
+def predicted(scores: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return whether each score predicts label 1: whether a scan with `THRESHOLD` flags it."""
+    return np.array(flags(scores.ravel().tolist(), THRESHOLD), bool).reshape(scores.shape)
 
 
 def wilson_interval(successes: int, total: int) -> tuple[float, float]:
@@ -68,12 +75,11 @@ def evaluate(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[s
         ``precision``, ``recall``, ``f1``, ``roc_auc``, ``average_precision``,
         ``calibration_error`` and ``confusion`` (rows are the labels, columns the predictions).
     """
-    predicted = scores >= THRESHOLD
-    actual = labels >= 0.5
+    found, actual = predicted(scores), labels >= 0.5
     clipped = np.clip(scores.astype(np.float64), EPSILON, 1 - EPSILON)
-    low, high = wilson_interval(int((predicted == actual).sum()), len(labels))
+    low, high = wilson_interval(int((found == actual).sum()), len(labels))
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
-        actual, predicted, average="binary", zero_division=0
+        actual, found, average="binary", zero_division=0
     )
     losses = -np.log(np.where(actual, clipped, 1 - clipped))
     loss, spread = float(losses.mean()), float(norm.ppf(0.975) * sem(losses))
@@ -83,7 +89,7 @@ def evaluate(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[s
         "loss": loss,
         "loss_95_low": max(0.0, loss - spread),
         "loss_95_high": loss + spread,
-        "accuracy": float(sk.accuracy_score(actual, predicted)),
+        "accuracy": float(sk.accuracy_score(actual, found)),
         "accuracy_95_low": low,
         "accuracy_95_high": high,
         "precision": float(precision),
@@ -92,5 +98,5 @@ def evaluate(labels: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[s
         "roc_auc": float(sk.roc_auc_score(actual, scores)),
         "average_precision": float(sk.average_precision_score(actual, scores)),
         "calibration_error": calibration_error(labels, scores),
-        "confusion": sk.confusion_matrix(actual, predicted, labels=[False, True]).tolist(),
+        "confusion": sk.confusion_matrix(actual, found, labels=[False, True]).tolist(),
     }

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
+from nsfwscan.decision import flags
 from nsfwscan.util.files import atomic_path, check_outputs
 from nsfwtrain.run.metrics import reliability
 
@@ -36,7 +37,7 @@ def plot_evaluation(
         "roc": lambda axes: _roc(axes, truth, scores),
         "precision-recall": lambda axes: _precision_recall(axes, truth, scores),
         "reliability": lambda axes: _reliability(axes, truth, scores, names[1]),
-        "confusion": lambda axes: _confusion(axes, truth, scores >= threshold, threshold, names),
+        "confusion": lambda axes: _confusion(axes, truth, scores, threshold, names),
     }
     figures = {}
     with mpl.rc_context({"font.size": 11, **OPEN_FRAME}):
@@ -101,10 +102,11 @@ def _reliability(axes: Any, truth: NDArray[np.bool_], scores: Scores, name: str)
 def _confusion(
     axes: Any,
     truth: NDArray[np.bool_],
-    predicted: NDArray[np.bool_],
+    scores: Scores,
     threshold: float,
     names: Sequence[str],
 ) -> None:
+    predicted = flags(scores.tolist(), threshold)
     table = sk.confusion_matrix(truth, predicted, labels=[False, True])
     axes.imshow(table, cmap="Blues", vmin=0)
     for row in range(2):
@@ -115,7 +117,7 @@ def _confusion(
                 color="white" if dark else "black",
             )  # fmt: skip
     axes.set(
-        title=f"Confusion at threshold {threshold:g}", xlabel="predicted", ylabel="label",
+        title=f"Confusion at threshold {threshold}", xlabel="predicted", ylabel="label",
         xticks=[0, 1], yticks=[0, 1], xticklabels=names,
     )  # fmt: skip
     axes.set_yticks([0, 1], names, rotation=90, va="center")

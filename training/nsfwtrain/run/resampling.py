@@ -9,8 +9,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from nsfwtrain.model import logistic
 from nsfwtrain.model.logistic import Array, Block
-from nsfwtrain.run.metrics import wilson_interval
-from nsfwtrain.run.weights import label_weights
+from nsfwtrain.run.metrics import predicted, wilson_interval
+from nsfwtrain.run.weights import label_weights, scores_of
 
 FOLDS, REPEATS = 5, 5
 
@@ -110,7 +110,7 @@ def estimate(
         lambda: [block], strength, logistic.Axes.of(inputs), start=start, tolerance=_TOLERANCE
     )
     margins = scale * (inputs @ solution.coefficients)
-    right = (margins >= 0) == block.positive[:, np.newaxis]
+    right = predicted(scores_of(margins, 0.5)) == block.positive[:, np.newaxis]
     accuracy = np.average(right, axis=1, weights=held_out)
     losses = np.average(logistic.cross_entropy(margins, block.positive), axis=1, weights=held_out)
     groups = np.unique(groups, return_inverse=True)[1]

@@ -49,6 +49,11 @@ class State:
         A row for each epoch, see `HISTORY`.
     seconds
         Duration of each stage before the training.
+    prepared
+        How many images this run decoded itself, instead of finding them in the cache.
+    batch_sizes
+        The batch size of each epoch, which is smaller than asked for once memory has run out.
+        Version 0.1.0 saved neither this nor `prepared`.
     """
 
     head: Weights
@@ -56,6 +61,8 @@ class State:
     best: Weights | None = None
     history: pd.DataFrame = field(default_factory=history_frame)
     seconds: dict[str, float] = field(default_factory=dict)
+    batch_sizes: list[int] = field(default_factory=list)
+    prepared: int = 0
 
     @property
     def best_loss(self) -> float:
@@ -86,6 +93,8 @@ def save_state(out: Path, state: State) -> None:
         arrays |= {"best_0": state.best[0], "best_1": state.best[1]}
     arrays |= {f"optimizer_{i}": value for i, value in enumerate(state.optimizer)}
     arrays["seconds"] = np.array(json.dumps(state.seconds))
+    arrays["batch_sizes"] = np.array(state.batch_sizes, np.int64)
+    arrays["prepared"] = np.array(state.prepared)
     arrays["history"] = state.history.to_numpy(np.float64)
     with atomic_path(out / STATE) as temporary, temporary.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
@@ -112,6 +121,8 @@ def load_state(out: Path) -> State | None:
                 best=best,
                 history=history_frame(arrays["history"]),
                 seconds=json.loads(str(arrays["seconds"])),
+                prepared=int(arrays["prepared"]) if "prepared" in arrays else 0,
+                batch_sizes=arrays["batch_sizes"].tolist() if "batch_sizes" in arrays else [],
             )
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is not valid ({error}); train again in another folder") from error

@@ -1,14 +1,11 @@
 """Train several variants one after another, each in its own process."""
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from nsfwscan.cli.termination import Terminated
+from nsfwscan.cli.child import started
 from nsfwscan.util.files import atomic_write
 from nsfwtrain.errors import RunError, VariantError
 from nsfwtrain.run.options import Converged
@@ -89,19 +86,12 @@ def sweep(
             outcomes[name] = "done before"
             continue
         say(f"{name}:")
-        command = [sys.executable, "-m", "nsfwtrain", "fit", row.name, "--out", str(run)]
-        command += ["--recipe", recipe]
+        command = ["fit", row.name, "--out", str(run), "--recipe", recipe]
         if backbone is not None:
             command += ["--backbone", backbone.replace("{variant}", row.name)]
         # The end of the process frees its memory. --resume continues a run that was killed.
-        child = subprocess.Popen([*command, "--resume", *arguments])  # noqa: S603 - our command
-        try:
+        with started("nsfwtrain", [*command, "--resume", *arguments]) as child:
             failed = child.wait()
-        except KeyboardInterrupt as end:
-            if isinstance(end, Terminated) and end.number != signal.SIGINT:
-                child.terminate()  # only this process got the signal; both get Ctrl-C
-            child.wait()  # until it has saved its state
-            raise
         outcomes[name] = "failed" if failed else "done"
     return outcomes
 
