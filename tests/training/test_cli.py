@@ -136,14 +136,18 @@ def test_an_import_without_images_says_so(run: Run, tmp_path: Path) -> None:
     assert "skipped: 1 text file\n" in done.stdout
 
 
+def fit_arguments(collection: Collection, cache: Path) -> list[str | Path]:
+    return [
+        "fit", "b0", "--store", collection.store, "--split", collection.split, "--out", "run",
+        "--backbone", collection.backbone, "--cache", cache,
+    ]  # fmt: skip
+
+
 @pytest.mark.slow
 def test_a_model_is_trained_from_the_command_line(
     run: Run, tmp_path: Path, collection: Collection
 ) -> None:
-    arguments = [
-        "fit", "b0", "--store", collection.store, "--split", collection.split, "--out", "run",
-        "--backbone", collection.backbone, "--cache", tmp_path / "cache",
-    ]  # fmt: skip
+    arguments = fit_arguments(collection, tmp_path / "cache")
     done = run(*arguments, program="nsfwtrain")
     assert (done.returncode, done.stderr) == (0, "")
     head, test, cross, verdict, place = done.stdout.splitlines()
@@ -170,10 +174,7 @@ def test_a_model_is_trained_from_the_command_line(
 def test_two_commands_do_not_share_a_folder(
     run: Run, tmp_path: Path, collection: Collection
 ) -> None:
-    arguments = [
-        "fit", "b0", "--store", collection.store, "--split", collection.split, "--out", "run",
-        "--backbone", collection.backbone, "--cache", tmp_path / "cache",
-    ]  # fmt: skip
+    arguments = fit_arguments(collection, tmp_path / "cache")
     with held(tmp_path / "run"):
         done = run(*arguments, program="nsfwtrain")
     assert done.returncode == 2

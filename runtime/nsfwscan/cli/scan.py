@@ -355,8 +355,8 @@ def _finish(given: SimpleNamespace, loaded: _Loaded, report: "Report", finished:
         loaded.say(f"nsfwscan: {printable(str(cache.failure))}; the scan went on without it")
     if not given.quiet and (_streams(given) or given.output is not None):
         loaded.say(finished.summary.line())
-    if not finished.summary.records and finished.failure is None:
-        loaded.say(f"nsfwscan: {finished.summary.nothing()}")
+    if nothing := finished.summary.nothing():
+        loaded.say(f"nsfwscan: {nothing}")
 
 
 def _settings(given: SimpleNamespace, classifier: "Classifier", run: "Scan") -> Iterator[str]:

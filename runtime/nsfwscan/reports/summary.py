@@ -94,7 +94,12 @@ class Summary:
         return ExitCode.FLAGGED if self.flagged and not exit_zero else ExitCode.SAFE
 
     def nothing(self) -> str:
-        """Say that there were no images, and what may be the reason."""
+        """Say that there were no images, and what may be the reason; empty if there were.
+
+        It is empty too if the scan did not come to its end.
+        """
+        if self.records or self.interrupted or self.failed:
+            return ""
         if not self.skipped:
             return "no images: there are no files"
         hints = [hint for kind, hint in _HINTS.items() if self.skipped[kind]]

@@ -97,6 +97,8 @@ def test_an_image_that_the_caller_has_opened_is_shown(loaded: bool) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_walked(data: bytes) -> None:
-    with_disposals(gif((CORNER, 0, TO_BACKGROUND))[:-1] + data)
-    with_disposals(b"GIF89a" + data + b"!\xf9\4\x08")
+def test_methods_are_added_once_to_any_bytes(data: bytes) -> None:
+    for whole in (gif((CORNER, 0, TO_BACKGROUND))[:-1] + data, b"GIF89a" + data + b"!\xf9\4\x08"):
+        once = with_disposals(whole)
+        assert len(once) >= len(whole)
+        assert with_disposals(once) == once

@@ -42,6 +42,8 @@ def test_the_summary_of_an_interrupted_scan_says_so() -> None:
 
 def test_a_scan_without_images_says_what_may_be_the_reason() -> None:
     assert Summary().nothing() == "no images: there are no files"
+    for ended in (Summary(safe=1), Summary(interrupted=True), Summary(failed=True)):
+        assert ended.nothing() == ""
     skipped = Counter({Kind.LINK: 2, Kind.UNSELECTED_FILE: 1, Kind.TEXT: 1})
     assert Summary(skipped=skipped).nothing() == (
         "no images: skipped 2 symbolic links, 1 unselected file, 1 text file; "
