@@ -28,6 +28,7 @@ from threadpoolctl import threadpool_limits
 
 from nsfwscan import Preprocess
 from nsfwscan.dataset.labels import Part
+from nsfwscan.reports.progress import no_progress
 from nsfwtrain.data import examples
 from nsfwtrain.data.examples import Data
 from nsfwtrain.data.similarity import groups, hashes_of
@@ -139,7 +140,7 @@ def _study(data: Data, variant: Variant) -> Scores:
         head, _ = train_head(
             dense, dense.trainable_variables, State(initial_head(variant.feature_dim, 0)), data,
             Study(batch_size=variant.batch_size), 0, size,
-            out=Path(out), say=lambda _line: None, progress=examples.no_progress,
+            out=Path(out), say=lambda _line: None, progress=no_progress,
         )  # fmt: skip
     dense.set_weights(list(head))
     test = data.arrays.get(sha1s(data.parts["test"]).tolist())

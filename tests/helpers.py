@@ -2,7 +2,9 @@
 
 import io
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,6 +14,7 @@ from PIL import Image
 
 from nsfwscan import Manifest
 from nsfwscan.inference.manifest import METADATA_KEY
+from nsfwscan.reports.about import About
 
 PHOTOS = Path(skimage.__file__).parent / "data"
 RGB_PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
@@ -50,6 +53,17 @@ def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format_, **options)
     return buffer.getvalue()
+
+
+def animation(format_: str, *, total: int, red: int) -> bytes:
+    """Encode an animation of blue frames, each second one green, of which one is red."""
+    colours = [(0, 0, 255), (0, 255, 0)] * total
+    colours[red] = (255, 0, 0)
+    first, *others = (Image.new("RGB", (48, 32), colour) for colour in colours[:total])
+    options: dict[str, object] = {} if format_ == "TIFF" else {"duration": 100}
+    if format_ == "WEBP":
+        options["lossless"] = True
+    return encoded(first, format_, save_all=True, append_images=others, **options)
 
 
 def lacking(package: str, *absent: str) -> str:
@@ -109,6 +123,16 @@ def mean_model(
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return path
+
+
+def make_about(**changes: Any) -> About:
+    """Return what a report says about its scan."""
+    fields: dict[str, Any] = {
+        "version": "1.2.3", "model": "redness", "sha256": "86" * 32, "label": "indecent",
+        "device": "cpu", "threshold": 0.5, "sources": ("photos",),
+        "started": datetime(2026, 11, 28, 2, 4, tzinfo=UTC), "settings": {"frames": "32"},
+    }  # fmt: skip
+    return About(**(fields | changes))
 
 
 def graph_model(path: Path, *nodes: onnx.NodeProto, dtype: int, shape: list[int | str]) -> Path:

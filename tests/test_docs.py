@@ -20,6 +20,7 @@ from helpers import PHOTOS, mean_model
 from screenshot import COMMAND, TARGET, make_photos
 
 from nsfwscan import Preprocess, __version__
+from nsfwscan.inference.cascade import Cascade
 from nsfwscan.inference.manifest import Manifest, parse_manifest
 from nsfwscan.record import FIELDS
 
@@ -91,6 +92,7 @@ PYTHON = [
 @pytest.mark.parametrize(
     ("path", "code"), PYTHON, ids=[f"{path.name}-{i}" for i, (path, _) in enumerate(PYTHON)]
 )
+@pytest.mark.slow
 def test_python_examples_of_readme_and_guide_run(demo: Path, path: Path, code: str) -> None:
     (demo / "more").mkdir()
     done = subprocess.run(
@@ -113,12 +115,14 @@ def test_the_options_file_of_the_guide_is_valid(run: Run, demo: Path) -> None:
     (demo / "nsfwscan.toml").write_text(toml)
     done = run("photos", cwd=demo)
     assert done.stderr.startswith("nsfwscan: options from nsfwscan.toml\n")
-    assert "flagging scores from 0.7 on" in done.stderr
+    assert "flagging as indecent from score 0.7 on" in done.stderr
 
 
-def test_the_example_manifest_is_valid() -> None:
-    (text,) = blocks(ROOT / "docs" / "models.md", "json")
+def test_the_example_manifests_are_valid() -> None:
+    text, output = blocks(ROOT / "docs" / "models.md", "json")
     assert isinstance(parse_manifest(text, "the example"), Manifest)
+    whole = json.loads(text) | {"output": json.loads(output)}
+    assert parse_manifest(json.dumps(whole), "the other").output.columns == (2, 0)
 
 
 def section(title: str) -> str:
@@ -128,13 +132,14 @@ def section(title: str) -> str:
 
 
 def test_the_reference_has_every_field_of_a_manifest() -> None:
-    manifest = Manifest(name="any", preprocess=Preprocess(size=8))
+    cascade = Cascade(model="0" * 64, band=1)
+    manifest = Manifest(name="any", preprocess=Preprocess(size=8), cascade=cascade)
     listed = re.findall(r"^\| `([a-z_.]+)` \|", section("Manifest"), re.MULTILINE)
     expected = set()
     for name, value in json.loads(manifest.to_json()).items():
-        nested = name in {"preprocess", "input", "output"}
+        nested = isinstance(value, dict) and name != "tools"
         expected |= {f"{name}.{inner}" for inner in value} if nested else {name}
-    assert set(listed) == expected
+    assert set(listed) == expected | {"cascade"}  # null, or an object
 
 
 def test_the_reference_has_every_field_of_a_record() -> None:
@@ -167,9 +172,9 @@ def test_an_options_file_may_hold_every_key_of_the_reference(run: Run, tmp_path:
         section("Options file and environment variables"), re.MULTILINE,
     )  # fmt: skip
     written = "".join(f"{key} = {values[kind]}\n" for key, _, kind in rows if kind in values)
-    (tmp_path / "nsfwscan.toml").write_text(
-        written.replace("max-memory = 1\n", "max-memory = 300000000\n")
-    )
+    for key in ("max-memory", "max-cache-size"):
+        written = written.replace(f"{key} = 1\n", f"{key} = 300000000\n")
+    (tmp_path / "nsfwscan.toml").write_text(written)
     done = run("--no-cache", tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(rows) > len(written.splitlines()) > 15
@@ -189,10 +194,22 @@ def test_the_diagram_shows_the_enforced_layers() -> None:
             assert f"runtime/nsfwscan/{folder.name}/" in text or f"{folder.name}/" in diagram
 
 
+REFERENCE = re.compile(r"`((?:runtime|export|training|tests|docs|benchmarks|locks)/[\w./-]*)`")
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
+
+
+def test_what_the_documents_are_searched_for_occurs() -> None:
+    """Else the tests below would check nothing."""
+    texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS]
+    for pattern in (REFERENCE, LINK):
+        assert sum(len(pattern.findall(text)) for text in texts) > 20
+    notes = [block.note for path in DOCUMENTS for block in all_blocks(path)]
+    assert "run by .ci/run" in notes
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_referenced_files_exist(path: Path) -> None:
-    pattern = r"`((?:runtime|export|training|tests|docs|benchmarks|locks)/[\w./-]*)`"
-    for name in re.findall(pattern, path.read_text(encoding="utf-8")):
+    for name in REFERENCE.findall(path.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), name
 
 
@@ -201,7 +218,8 @@ RUN_ELSEWHERE = re.compile(r"run by ([^\s,]+)")
 TESTED_SEPARATELY = {
     ("README.md", "python"), ("library.md", "python"), ("scanning.md", "toml"),
     ("models.md", "json"), ("report.md", "python"), ("automation.md", "yaml"),
-    ("architecture.md", "text"), ("reference.md", "text"),
+    ("architecture.md", "text"), ("reference.md", "text"), ("edge.md", "js"),
+    ("scaling.md", "yaml"),
 }  # fmt: skip
 NOT_RUN = re.compile(r"not run: \S.+")
 
@@ -240,7 +258,7 @@ def photos(tmp_path: Path) -> Path:
     ours = Manifest(name="mean", preprocess=Preprocess(size=8), threshold=0.99)
     mean_model(tmp_path / "b0.onnx", ours)
     document = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
-    (manifest,) = re.findall(r"```json\n(.*?)```", document, re.DOTALL)
+    manifest, _ = re.findall(r"```json\n(.*?)```", document, re.DOTALL)
     (tmp_path / "my-classifier.json").write_text(manifest)
     mean_model(
         tmp_path / "my-classifier.onnx", input_name="input", output_name="logits",
@@ -273,6 +291,7 @@ QUICK = [path for path in DOCUMENTS if to_run(path) and path.stem != "training"]
 
 @pytest.mark.skipif(os.name == "nt", reason="needs bash")
 @pytest.mark.parametrize("path", QUICK, ids=lambda path: path.name)
+@pytest.mark.slow
 def test_commands_exit_with_the_documented_code(photos: Path, path: Path) -> None:
     run_blocks(path, photos)
 
@@ -307,6 +326,7 @@ def test_the_python_of_the_report_guide_reads_a_report(run: Run, photos: Path) -
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.slow
 def test_the_nightly_script_prints_each_flagged_file_once(photos: Path) -> None:
     """Run the script of automation.md in the environment that cron sets up."""
     (script,) = (
@@ -376,8 +396,7 @@ def anchors(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_have_a_target(path: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", path.read_text(encoding="utf-8"))
-    for name, anchor in links:
+    for name, anchor in LINK.findall(path.read_text(encoding="utf-8")):
         target = path.parent / name if name else path
         assert target.exists(), name
         assert not anchor or anchor in anchors(target), f"{name}#{anchor}"

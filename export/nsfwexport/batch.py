@@ -11,6 +11,7 @@ from nsfwexport.errors import ConversionError
 from nsfwexport.runs import read_facts
 from nsfwexport.tables import aligned
 from nsfwscan.cli.child import started
+from nsfwscan.reports.progress import Progress, no_progress
 from nsfwscan.util.escape import printable
 
 _MEGABYTE = 1_000_000
@@ -44,7 +45,9 @@ class Row:
     error: str | None = None
 
 
-def convert_all(runs: Path, out: Path, arguments: Sequence[str]) -> list[Row]:
+def convert_all(
+    runs: Path, out: Path, arguments: Sequence[str], progress: Progress = no_progress
+) -> list[Row]:
     """Convert every finished run of a folder; a run that fails does not stop the others.
 
     An interrupted run is one that fails: `convert` alone takes it, if that is wanted.
@@ -70,7 +73,12 @@ def convert_all(runs: Path, out: Path, arguments: Sequence[str]) -> list[Row]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConversionError(f"cannot create {out}: {error.strerror}") from error
-    return [_convert(run, out / f"{run.name}.onnx", arguments) for run in found]
+    rows = []
+    with progress("converting runs", len(found)) as advance:
+        for run in found:
+            rows.append(_convert(run, out / f"{run.name}.onnx", arguments))
+            advance(len(rows))
+    return rows
 
 
 def _convert(run: Path, file: Path, arguments: Sequence[str]) -> Row:
@@ -84,7 +92,7 @@ def _convert(run: Path, file: Path, arguments: Sequence[str]) -> Row:
     if child.returncode:
         lines = said.strip().splitlines() or [f"exit code {child.returncode}"]
         errors = [line for line in lines if line.startswith(("nsfwexport: ", "Error: "))]
-        why = (errors or lines)[0].removeprefix("nsfwexport: ")
+        why = (errors or lines)[-1].removeprefix("nsfwexport: ")  # after lines of progress
         return Row(name=run.name, seconds=seconds, error=why)
     comparisons = (modelfile.read(file)[1].parity or {})["comparisons"]
     return Row(

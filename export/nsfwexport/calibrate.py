@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -12,9 +13,10 @@ from scipy.stats import binomtest
 
 from nsfwexport import modelfile
 from nsfwexport.errors import CalibrationError
-from nsfwexport.runs import read_facts
-from nsfwscan import Classifier, Manifest, Selection, scan
+from nsfwexport.runs import check_file, read_facts, training_facts
+from nsfwscan import Classifier, Manifest, scan
 from nsfwscan.dataset.labels import (
+    DEFAULT_NAMES,
     HELD_OUT_FILE,
     Part,
     number_of,
@@ -25,6 +27,8 @@ from nsfwscan.dataset.labels import (
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.decision import flags, score_of
 from nsfwscan.errors import LabelError
+from nsfwscan.inference.operating import OperatingPoint
+from nsfwscan.reports.progress import Progress, no_progress
 from nsfwscan.util.files import atomic_path
 
 Target = Literal["fpr", "recall"]
@@ -60,8 +64,8 @@ class Share:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OperatingPoint:
-    """The rates of a threshold on labelled images.
+class Choice:
+    """A threshold and its rates on labelled images.
 
     Attributes
     ----------
@@ -77,20 +81,22 @@ class OperatingPoint:
     fpr: Share
     recall: Share
 
-    def precision(self, prevalence: float) -> float:
-        """Return the share of label 1 among flagged images, by Bayes' rule.
-
-        `prevalence` is the share of label 1 among all images, in (0, 1). The labels of the sample
-        may have another ratio. The result is NaN if no image would be flagged.
-        """
-        right = self.recall.value * prevalence
-        wrong = self.fpr.value * (1 - prevalence)
-        return right / (right + wrong) if right + wrong else float("nan")
+    def point(self, measured_on: str, date: str) -> OperatingPoint:
+        """Return the operating point ``balanced`` of a manifest."""
+        return OperatingPoint(
+            threshold=self.threshold,
+            name="balanced",
+            recall=self.recall.value,
+            false_positive_rate=self.fpr.value,
+            measured_on=measured_on,
+            by="nsfwexport calibrate",
+            date=date,
+        )
 
 
 def choose(
     labels: NDArray[np.int64], probabilities: NDArray[np.floating], target: Target, value: float
-) -> OperatingPoint:
+) -> Choice:
     """Choose a threshold, and count what a scan with it flags.
 
     Parameters
@@ -125,7 +131,7 @@ def choose(
         needed = max(1, int(np.ceil(value * len(ones) - _ROUNDING)))
         lowest = float(ones[len(ones) - needed])  # the lowest score that must be flagged
         threshold = _between(float(np.max(scores, where=scores < lowest, initial=0.0)), lowest)
-    return OperatingPoint(
+    return Choice(
         threshold=threshold,
         fpr=Share(sum(flags(zeros.tolist(), threshold)), len(zeros)),
         recall=Share(sum(flags(ones.tolist(), threshold)), len(ones)),
@@ -141,7 +147,9 @@ def _between(low: float, high: float) -> float:
     return high
 
 
-def warnings(point: OperatingPoint, target: Target, value: float) -> list[str]:
+def warnings(
+    point: Choice, target: Target, value: float, labels: tuple[str, str] = DEFAULT_NAMES
+) -> list[str]:
     """Return a sentence for each way in which the sample is too small for the target."""
     share = point.fpr if target == "fpr" else point.recall
     edge = share.interval[1] if target == "fpr" else share.interval[0]
@@ -149,7 +157,7 @@ def warnings(point: OperatingPoint, target: Target, value: float) -> list[str]:
     missed = edge > value if target == "fpr" else edge < value
     found = []
     if not point.recall.count:
-        found.append("this threshold flags none of the indecent images; relax the target")
+        found.append(f"this threshold flags no image of label 1 ({labels[1]}); relax the target")
     if point.fpr.count == point.fpr.total:
         found.append("this threshold flags every image; relax the target")
     if missed:
@@ -166,7 +174,7 @@ def warnings(point: OperatingPoint, target: Target, value: float) -> list[str]:
     return found
 
 
-def describe(point: OperatingPoint, target: Target, value: float, where: str) -> str:
+def describe(point: Choice, target: Target, value: float, where: str) -> str:
     """Describe the choice of a threshold, for the manifest."""
     wanted = (
         f"a false-positive rate of at most {value:g}"
@@ -220,6 +228,12 @@ def from_split(store: Path, split: Path, part: Part = "validation") -> list[tupl
     ]
 
 
+def learned_from(manifest: Manifest) -> list[str]:
+    """Return the parts of its collection that a model has learned from; empty if unknown."""
+    training = manifest.training
+    return training.get("head", {}).get("learned_from", ["train"]) if training else []
+
+
 def check_unseen(manifest: Manifest, part: Part) -> None:
     """Check that a model has not learned from a part of its collection.
 
@@ -231,9 +245,7 @@ def check_unseen(manifest: Manifest, part: Part) -> None:
     CalibrationError
         If it has.
     """
-    training = manifest.training or {}
-    learned = training.get("head", {}).get("learned_from", ["train"])
-    if training and part in learned:
+    if part in learned_from(manifest):
         raise CalibrationError(
             f"the model has learned from the part {part} of its collection; give --run with its "
             "training run, --part with another part, or other images with --labels"
@@ -263,27 +275,36 @@ def held_out(manifest: Manifest, run: Path) -> Labelled:
             "--store and --split"
         )
     training = manifest.training
-    if not training or any(facts.get(name) != value for name, value in training.items()):
+    known = training_facts(facts)
+    if not training or any(
+        known.get(name) != value
+        for name, value in training.items()
+        if name != "backbone"  # a path in files of version 0.1.0; the fingerprint says the same
+    ):
         raise CalibrationError(f"the model is not that of {run}; convert this run again")
-    scored = read_held_out(path)
+    scored = read_held_out(check_file(run, HELD_OUT_FILE, facts))
     labels = [label.value for label, _ in scored]
-    _check_labels(labels, f"in {path}")
+    check_labels(labels, f"in {path}")
     # The file has the digits of float32 numbers, as a model returns them.
     return np.array(labels, np.int64), np.array([score for _, score in scored], np.float32)
 
 
-def _check_labels(labels: Collection[int], where: str) -> None:
+def check_labels(labels: Collection[int], where: str) -> None:
+    """Raise `CalibrationError` unless both labels occur."""
     for value in (0, 1):
         if value not in labels:
             raise CalibrationError(
-                f"there is no image of label {value} {where}; calibration needs both labels"
+                f"there is no image of label {value} {where}; both labels are needed"
             )
 
 
 def calibrate(
     model: Path, labelled: Labelled, target: Target, value: float, where: str
-) -> tuple[float, OperatingPoint, list[str]]:
+) -> tuple[float, Choice, list[str]]:
     """Choose a model file's threshold on labelled images, and write it into its manifest.
+
+    It becomes the manifest's threshold, and its operating point ``balanced``, in place of an older
+    one of this name.
 
     Parameters
     ----------
@@ -299,7 +320,7 @@ def calibrate(
     Returns
     -------
     tuple
-        The threshold before, the new operating point, and warnings.
+        The threshold before, the choice, and warnings.
 
     Raises
     ------
@@ -311,11 +332,18 @@ def calibrate(
     proto, manifest = modelfile.read(model)
     truth, scores = labelled
     point = choose(truth, scores, target, value)
-    choice = describe(point, target, value, f"{len(truth):,} images of {where}")
-    changed = replace(manifest, threshold=point.threshold, threshold_choice=choice)
+    measured_on = f"{len(truth):,} images of {where}"
+    balanced = point.point(measured_on, datetime.now(UTC).date().isoformat())
+    others = [one for one in manifest.operating_points if one.name != balanced.name]
+    changed = replace(
+        manifest,
+        threshold=point.threshold,
+        threshold_choice=describe(point, target, value, measured_on),
+        operating_points=(balanced, *others),
+    )
     with atomic_path(model) as temporary:
-        temporary.write_bytes(modelfile.embed(proto, changed))
-    notes = warnings(point, target, value)
+        temporary.write_bytes(modelfile.embed(proto, changed, proven=manifest.digest is not None))
+    notes = warnings(point, target, value, manifest.labels)
     if manifest.parity is not None and changed.threshold != manifest.parity.get("threshold"):
         notes.append(
             f"flips were counted at {manifest.parity.get('threshold')}; nsfwexport verify "
@@ -324,7 +352,11 @@ def calibrate(
     return manifest.threshold, point, notes
 
 
-def score(classifier: Classifier, images: Sequence[tuple[str, int]]) -> Labelled:
+def score(
+    classifier: Classifier,
+    images: Sequence[tuple[str, int]],
+    progress: Progress = no_progress,
+) -> Labelled:
     """Score labelled images exactly as a scan does.
 
     Raises
@@ -337,15 +369,18 @@ def score(classifier: Classifier, images: Sequence[tuple[str, int]]) -> Labelled
         if Path(path).is_dir():
             raise CalibrationError(f"{path} is a folder; list each image with its label")
     found: dict[str, float] = {}
-    for record in scan(list(labels), classifier, selection=Selection(ignore=False)):
-        if record.score is None:
-            raise CalibrationError(
-                f"{record.path} has no score ({record.detail}); repair or remove it"
-            )
-        found[record.path] = record.score
+    records = scan(list(labels), classifier)
+    with progress("scoring", len(labels)) as advance:
+        for record in records:
+            if record.score is None:
+                raise CalibrationError(
+                    f"{record.path} has no score ({record.detail}); repair or remove it"
+                )
+            found[record.path] = record.score
+            advance(len(found))
     for missing in labels.keys() - found.keys():
         raise CalibrationError(f"{missing} is not an image, or is listed twice; remove it")
-    _check_labels(labels.values(), "among them")
+    check_labels(labels.values(), "among them")
     return (
         np.array([labels[path] for path in found], np.int64),
         np.array(list(found.values()), np.float64),

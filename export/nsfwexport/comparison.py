@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nsfwexport.errors import ParityError
+from nsfwexport.modelfile import Precision
 from nsfwexport.reference import Features, Scores
 from nsfwexport.weights import TOLERANCE as WEIGHT_TOLERANCE
 from nsfwexport.weights import WeightComparison
@@ -33,11 +34,14 @@ class Tolerance:
         Largest share of images, in [0, 1], whose decision at the threshold differs.
     features
         Largest relative error of an image's feature vector; None: they are not compared.
+    mean
+        Largest mean of the absolute differences of the probabilities; 1 for any.
     """
 
     difference: float
     flips: float
     features: float | None = None
+    mean: float = 1.0
 
 
 TOLERANCES: Mapping[str, Tolerance] = {
@@ -47,8 +51,18 @@ TOLERANCES: Mapping[str, Tolerance] = {
 }
 """Tolerances of a model in single precision, by device."""
 
-HALF_TOLERANCES: Mapping[str, Tolerance] = dict.fromkeys(TOLERANCES, Tolerance(5e-3, 1e-3))
-"""Tolerances of a model in half precision, by device."""
+_USUAL = {
+    "single": TOLERANCES,
+    "half": dict.fromkeys(TOLERANCES, Tolerance(5e-3, 1e-3)),
+    "int8": dict.fromkeys(TOLERANCES, Tolerance(0.25, 0.01, mean=0.01)),
+    "int8 weights": dict.fromkeys(TOLERANCES, Tolerance(0.1, 0.01, mean=0.02)),
+}
+
+
+def usual_tolerances(precision: Precision) -> Mapping[str, Tolerance]:
+    """Return the tolerances of a model in a precision, by device."""
+    return _USUAL[precision]
+
 
 FEATURE_TOLERANCES: Mapping[str, float] = {"cpu": 1e-3, "cuda": 1e-3, "cuda-tf32": 0.1}
 """Largest relative error of a feature vector in single precision, by device."""
@@ -118,6 +132,11 @@ class Comparison:
                 f"the probabilities differ by up to {self.probability.largest:.3g} "
                 f"(allowed: {allowed.difference:g})"
             )
+        if not self.probability.mean <= allowed.mean:
+            found["mean"] = (
+                f"the probabilities differ by {self.probability.mean:.3g} on average "
+                f"(allowed: {allowed.mean:g})"
+            )
         if not self.flips / self.images <= allowed.flips:
             found["decisions"] = (
                 f"{self.flips} of {self.images} decisions differ (allowed: {allowed.flips:.1%})"
@@ -161,14 +180,14 @@ class Report:
         return self.score_range[1] - self.score_range[0] >= _SPREAD
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts for the manifest, without the paths of images."""
+        """Return the facts for the manifest, without paths of this machine."""
         comparisons = []
         for comparison in self.comparisons:
             entry = asdict(comparison)
             del entry["worst"]
             comparisons.append(entry)
         return {
-            "reference": self.reference,
+            "reference": Path(self.reference).name,
             "threshold": self.threshold,
             "score_range": list(self.score_range),
             "comparisons": comparisons,

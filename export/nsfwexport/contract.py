@@ -14,13 +14,17 @@ _STANDARD = {"", "ai.onnx"}
 def violations(model: Classifier) -> list[str]:
     """List the rules of a self-contained model file that a model breaks, one sentence each.
 
-    The file must carry its manifest. It has exactly one input, uint8 ``image`` [N, S, S, 3] in RGB
-    with any N, and exactly one output, float32 ``probability`` [N, 1].
+    The file must carry its manifest, with a digest. It has exactly one input, uint8 ``image``
+    [N, S, S, 3] in RGB with any N, and exactly one output, float32 ``probability`` [N, 1].
     """
     broken = []
     manifest, size = model.manifest, model.manifest.preprocess.size
     if model.manifest_origin != "embedded":
         broken.append(f"the manifest is not embedded in the file but {model.manifest_origin}")
+    if manifest.digest is None:
+        broken.append(
+            "the manifest states no digest, so damage would not be noticed; convert the run again"
+        )
     if manifest.input != InputSpec():
         broken.append("the manifest asks the caller to scale or reorder the RGB pixels")
     if manifest.output != OutputSpec():
@@ -44,13 +48,19 @@ def violations(model: Classifier) -> list[str]:
 def graph_violations(model: Any) -> list[str]:
     """List the rules of a portable, single-file graph that an `onnx.ModelProto` breaks."""
     broken = []
-    custom = sorted({node.domain for node in _nodes(model.graph)} - _STANDARD)
+    custom = sorted({node.domain for node in _nodes(model.graph) if not _portable(node)})
     if custom or model.functions:
         names = ", ".join(custom) or "functions of the model"
         broken.append(f"the graph uses operators outside the ONNX standard: {names}")
     if any(t.data_location == TensorProto.EXTERNAL for t in model.graph.initializer):
         broken.append("weights are stored in another file")
     return broken
+
+
+def _portable(node: Any) -> bool:
+    """Return whether a node is of the ONNX standard, or an integer operator of ONNX Runtime."""
+    integer = node.domain == "com.microsoft" and node.op_type.startswith("QLinear")
+    return integer or node.domain in _STANDARD
 
 
 def _nodes(graph: Any) -> Any:
@@ -61,8 +71,14 @@ def _nodes(graph: Any) -> Any:
                 yield from _nodes(inner)
 
 
-def require(path: Path, model: Any) -> None:
-    """Raise `ConversionError` if a model file, read as an `onnx.ModelProto`, breaks a rule."""
+def require(path: Path, model: Any, original: Classifier | None = None) -> None:
+    """Raise `ConversionError` if a model file, read as an `onnx.ModelProto`, breaks a rule.
+
+    A file made from a model may break the rules that this `original` breaks.
+    """
     broken = graph_violations(model) + violations(Classifier.load(path, device="cpu"))
+    if original is not None:
+        known = violations(original)
+        broken = [sentence for sentence in broken if sentence not in known]
     if broken:
         raise ConversionError("the converted model breaks the contract: " + "; ".join(broken))

@@ -15,6 +15,7 @@ from nsfwexport.errors import ConversionError
 from nsfwexport.keras import KerasModel, sentence, tf, tf_keras
 from nsfwexport.parity import publish
 from nsfwscan import Manifest
+from nsfwscan.reports.progress import Progress, no_progress
 
 OPSET = 18
 
@@ -32,6 +33,7 @@ def convert(
     devices: Sequence[str] = ("cpu",),
     tolerances: Mapping[str, Tolerance] | None = None,
     licence: str | None = None,
+    progress: Progress = no_progress,
 ) -> Report:
     """Convert a model, check the file, compare the scores, and only then give the file its name.
 
@@ -64,7 +66,8 @@ def convert(
     OutputError
         If the file cannot be written.
     """
-    model = _to_onnx(source, opset)
+    with progress("converting to ONNX", None):
+        model = _to_onnx(source, opset)
     manifest = modelfile.with_tools(
         Manifest(
             name=source.folder.resolve().name,
@@ -79,7 +82,7 @@ def convert(
     )
     return publish(
         model, manifest, out, source.reference(),
-        images=images, devices=devices, tolerances=tolerances,
+        images=images, devices=devices, tolerances=tolerances, progress=progress,
     )  # fmt: skip
 
 

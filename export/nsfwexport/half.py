@@ -1,20 +1,17 @@
 """Convert a model file to half precision: half the size, the same contract."""
 
-import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from nsfwexport import modelfile
 from nsfwexport.comparison import Report, Tolerance
 from nsfwexport.errors import ConversionError
+from nsfwexport.original import Original
 from nsfwexport.parity import publish
-from nsfwexport.reference import Reference
-from nsfwscan import Classifier
+from nsfwscan.reports.progress import Progress, no_progress
 
 
 def half(
@@ -24,13 +21,14 @@ def half(
     images: Sequence[Path] | None = None,
     devices: Sequence[str] = ("cpu",),
     tolerances: Mapping[str, Tolerance] | None = None,
+    progress: Progress = no_progress,
 ) -> Report:
     """Convert weights and arithmetic of a model file to float16; input and output keep their types.
 
     Parameters
     ----------
     path
-        A model file of this project, in single precision.
+        A model file in single precision.
     out
         The new file. An existing one stays if anything fails.
     images
@@ -46,32 +44,20 @@ def half(
     Raises
     ------
     ModelError
-        If the file cannot be read or carries no manifest.
+        If the file cannot be read.
     ConversionError
-        If it is already in half precision, or cannot be converted.
+        If it is not in single precision, or cannot be converted.
     ParityError
         If the scores differ by more than the tolerance.
     """
-    model, manifest = modelfile.read(path)
-    if modelfile.is_half(model):
-        raise ConversionError(f"{path} is already in half precision; convert its original")
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    smaller = _to_half(model, path)
-    manifest = modelfile.with_tools(
-        replace(
-            manifest,
-            name=f"{manifest.name}-fp16",
-            source=f"{manifest.name} (SHA-256 {sha256}), converted to half precision",
-            parity=None,
-        ),
-        "nsfwscan", "onnx", "onnxruntime",
-    )  # fmt: skip
-    whole = Classifier.load(path, device="cpu")
+    original = Original.load(path)
+    with progress("converting to half precision", None):
+        smaller = _to_half(original.model, path)
     return publish(
-        smaller, manifest, out,
-        Reference(name=str(path), preprocess=manifest.preprocess, score=whole.predict),
-        images=images, devices=devices, tolerances=tolerances,
+        smaller, original.derived("fp16", "converted to half precision"), out, original.reference,
+        images=images, devices=devices, tolerances=tolerances, original=original.classifier,
         hint="half precision is too coarse for this model, unless --max-difference allows more",
+        progress=progress,
     )  # fmt: skip
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from nsfwexport.errors import ConversionError
 from nsfwexport.reference import Features, Reference, Scores
-from nsfwexport.runs import read_facts, training_facts
+from nsfwexport.runs import check_file, read_facts, training_facts
 from nsfwexport.weights import LastLayer
 from nsfwscan import Preprocess
 from nsfwscan.dataset.labels import DEFAULT_NAMES
+from nsfwscan.dataset.runs import FACTS_FILE, MODEL_FOLDER
 from nsfwscan.decoding.pixels import Pixels
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # failures raise exceptions
@@ -125,12 +126,14 @@ def load(folder: Path, variant: str | None = None) -> KerasModel:
         If there is no model, it does not load, or it does not map pixels to one probability.
     """
     facts = read_facts(folder)
-    saved = folder if facts is None else folder / "model"
+    saved = folder if facts is None else folder / MODEL_FOLDER
     if not (saved / "saved_model.pb").is_file():
         raise ConversionError(
             f"{folder} holds neither a finished training run nor a SavedModel; pass a folder that "
             "nsfwtrain fit has written"
         )
+    if facts is not None:
+        check_file(folder, MODEL_FOLDER, facts)
     name = (facts or {}).get("variant", variant)
     if variant not in {None, name}:
         raise ConversionError(f"{folder} is a run of {name}, not of {variant}; omit --variant")
@@ -167,7 +170,7 @@ def _preprocess(facts: dict[str, Any], folder: Path) -> Preprocess:
     try:
         return Preprocess.from_facts(facts["preprocess"])
     except ValueError as error:
-        raise ConversionError(f"{folder / 'run.json'}: {error}") from error
+        raise ConversionError(f"{folder / FACTS_FILE}: {error}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise ConversionError(f"{folder}: run.json holds no valid preprocessing") from error
 

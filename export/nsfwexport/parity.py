@@ -22,20 +22,30 @@ import numpy as np
 from nsfwexport import modelfile, samples
 from nsfwexport.comparison import (
     FEATURE_TOLERANCES,
-    HALF_TOLERANCES,
-    TOLERANCES,
     Comparison,
     Report,
     Tolerance,
     compare,
+    usual_tolerances,
 )
 from nsfwexport.contract import require
 from nsfwexport.errors import ParityError
 from nsfwexport.head import Exposed, find_head
 from nsfwexport.reference import Features, Reference, Scores
 from nsfwexport.weights import compare_weights
-from nsfwscan import Classifier, ImageError, Manifest, Preprocess, Selection, decode, scan
+from nsfwscan import (
+    Classifier,
+    ImageError,
+    Manifest,
+    Preprocess,
+    Record,
+    ScanOptions,
+    Selection,
+    decode,
+    scan,
+)
 from nsfwscan.decoding.pixels import Pixels
+from nsfwscan.reports.progress import Advance, Progress, no_progress
 from nsfwscan.sources.entry import problem_of
 from nsfwscan.util.files import atomic_path
 from nsfwscan.util.parallel import available_cores, map_ahead
@@ -55,6 +65,7 @@ def verify(
     devices: Sequence[str] = ("cpu",),
     tolerances: Mapping[str, Tolerance] | None = None,
     called: Path | None = None,
+    progress: Progress = no_progress,
 ) -> Report:
     """Compare a model file with its reference.
 
@@ -86,8 +97,9 @@ def verify(
     """
     name = called or model
     graph = modelfile.read_graph(model)
-    half = modelfile.is_half(graph)
-    head = None if half or reference.with_features is None else find_head(graph)
+    precision = modelfile.precision_of(graph)
+    single = precision == "single"
+    head = None if not single or reference.with_features is None else find_head(graph)
     classifiers = {device: _load(model, device) for device in devices}
     sizes = {classifier.manifest.preprocess.size for classifier in classifiers.values()}
     if sizes != {reference.preprocess.size}:
@@ -99,33 +111,36 @@ def verify(
                 f"{reference.name} {', '.join(reference.labels or ())}; convert the run again"
             )
     predicts: dict[str, Predict] = {
-        device: partial(_without_features, classifier.predict)
+        device: partial(without_features, classifier.predict)
         if head is None
         else Exposed(graph, head, name, **_options(device)).predict
         for device, classifier in classifiers.items()
     }
-    scored = _score(reference, predicts, images, features=head is not None)
+    with progress("comparing the models", len(images)) as advance:
+        scored = score(reference, predicts, images, advance, features=head is not None)
     if not scored.paths:
         why = next((f"{path}: {why}" for path, why in scored.left_out.items()), "none given")
         raise ParityError(f"no image can be used to compare {name} with {reference.name}: {why}")
-    expected, _ = _joined(scored.reference)
+    expected, _ = joined(scored.reference)
     if not np.isfinite(expected).all():
         without = scored.paths[int(np.argmin(np.isfinite(expected)))]
         raise ParityError(
             f"{reference.name} has no finite score for {without}: its weights are invalid"
         )
     compared = None
-    if reference.weights and not half:
+    if reference.weights and single:
         both = (reference.head, head.layer) if reference.head and head else None
         compared = compare_weights(reference.weights, graph, both)
-    usual = HALF_TOLERANCES if half else TOLERANCES
+    usual = usual_tolerances(precision)
     proven = head is not None and compared is not None and compared.complete
     rounding = generated and tolerances is None and proven
     comparisons: list[Comparison] = []
     for device, classifier in classifiers.items():
-        comparisons += _compare(
-            scored, device, classifier, (tolerances or usual)[device], rounding=rounding
-        )
+        tolerance = (tolerances or usual)[device]
+        with progress(f"scanning the images on {device}", len(scored.paths)) as advance:
+            comparisons += _compare(
+                scored, device, classifier, tolerance, advance, rounding=rounding
+            )
     return Report(
         reference=reference.name,
         threshold=next(iter(classifiers.values())).manifest.threshold,
@@ -138,7 +153,13 @@ def verify(
 
 
 def _compare(
-    scored: "_Scored", device: str, classifier: Classifier, tolerance: Tolerance, *, rounding: bool
+    scored: "Scored",
+    device: str,
+    classifier: Classifier,
+    tolerance: Tolerance,
+    advance: Advance,
+    *,
+    rounding: bool,
 ) -> tuple[Comparison, Comparison]:
     """Compare the same tensors, and the files.
 
@@ -147,15 +168,15 @@ def _compare(
     the tensors.
     """
     threshold = classifier.manifest.threshold
-    expected, features = _joined(scored.reference)
-    got, computed = _joined(scored.tensors[device])
+    expected, features = joined(scored.reference)
+    got, computed = joined(scored.tensors[device])
     both = None if features is None or computed is None else (features, computed)
     of_tensors = (
         tolerance if both is None else replace(tolerance, features=FEATURE_TOLERANCES[device])
     )
     if rounding:
         of_tensors = replace(of_tensors, difference=_ANY, flips=_ANY)
-    files = _scan(classifier, scored.paths)
+    files = _scan(classifier, scored.paths, advance)
     return (
         compare("tensors", device, of_tensors, threshold, scored.paths, expected, got, both),
         compare(
@@ -174,7 +195,7 @@ Batch = tuple[Scores, Features | None]
 
 
 @dataclass
-class _Scored:
+class Scored:
     """The images that could be used, their results in batches, and the images left out."""
 
     paths: list[str] = field(default_factory=list)
@@ -183,19 +204,32 @@ class _Scored:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def _score(
+def score(
     reference: Reference,
     predicts: Mapping[str, Predict],
     images: Sequence[Path],
+    advance: Advance,
     *,
     features: bool,
-) -> _Scored:
-    """Return the results of the reference and of the model file from the same tensors."""
+) -> Scored:
+    """Return the results of a reference and of models from the same tensors.
+
+    Parameters
+    ----------
+    reference
+        The model to compare with.
+    predicts
+        The models, by any name.
+    images
+        The files. Those that cannot be decoded are left out.
+    features
+        Whether the reference returns features.
+    """
     expect = reference.with_features if features else None
-    expected: Predict = expect or partial(_without_features, reference.score)
-    scored = _Scored(tensors={device: [] for device in predicts})
+    expected: Predict = expect or partial(without_features, reference.score)
+    scored = Scored(tensors={device: [] for device in predicts})
     chunks = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
-    load = partial(_load_images, preprocess=reference.preprocess)
+    load = partial(load_images, preprocess=reference.preprocess)
     with closing(map_ahead(load, chunks, workers=available_cores(), window=4)) as loaded:
         for paths, pixels, failed in loaded:
             scored.left_out |= failed
@@ -204,14 +238,17 @@ def _score(
                 scored.reference.append(expected(pixels))
                 for device, predict in predicts.items():
                     scored.tensors[device].append(predict(pixels))
+            advance(len(scored.paths) + len(scored.left_out))
     return scored
 
 
-def _without_features(score: Callable[[Pixels], Scores], pixels: Pixels) -> Batch:
+def without_features(score: Callable[[Pixels], Scores], pixels: Pixels) -> Batch:
+    """Score pixels with a model that has no features."""
     return score(pixels), None
 
 
-def _joined(batches: Sequence[Batch]) -> Batch:
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Join the results of batches."""
     scores = np.concatenate([scores for scores, _ in batches])
     features = [found for _, found in batches if found is not None]
     return scores, np.concatenate(features) if features else None
@@ -226,9 +263,10 @@ def _load(model: Path, device: str) -> Classifier:
     return Classifier.load(model, **_options(device))
 
 
-def _load_images(
+def load_images(
     paths: Sequence[Path], preprocess: Preprocess
 ) -> tuple[list[str], Pixels | None, dict[str, str]]:
+    """Decode files; return those used, their pixels, and why the others are not used."""
     used, pixels, failed = [], [], {}
     for path in paths:
         try:
@@ -241,14 +279,26 @@ def _load_images(
     return used, np.concatenate(pixels) if pixels else None, failed
 
 
-def _scan(classifier: Classifier, paths: Sequence[str]) -> Scores:
-    """Return the scores of a scan, with NaN for an image without one."""
-    found = {
-        record.path: record.score
-        for record in scan(paths, classifier, frames=1, views=0, selection=Selection(ignore=False))
-        if record.score is not None
-    }
-    return np.array([found.get(path, np.nan) for path in paths], np.float32)
+def _scan(classifier: Classifier, paths: Sequence[str], advance: Advance) -> Scores:
+    """Return the scores of a scan of the first frames, with NaN for an image without one."""
+    records = scan_files(classifier, paths, advance, ScanOptions(frames=1, views=0))
+    scores = (records[path].score if path in records else None for path in paths)
+    return np.array([np.nan if score is None else score for score in scores], np.float32)
+
+
+def scan_files(
+    classifier: Classifier,
+    paths: Sequence[str],
+    advance: Advance,
+    options: ScanOptions | None = None,
+) -> dict[str, Record]:
+    """Scan files, also those that a scan of their folder would ignore; return records by path."""
+    found: dict[str, Record] = {}
+    selection = Selection(ignore=False)
+    for record in scan(paths, classifier, options=options, selection=selection):
+        found[record.path] = record
+        advance(len(found))
+    return found
 
 
 def publish(
@@ -260,7 +310,9 @@ def publish(
     images: Sequence[Path] | None,
     devices: Sequence[str],
     tolerances: Mapping[str, Tolerance] | None,
+    original: Classifier | None = None,
     hint: str | None = None,
+    progress: Progress = no_progress,
 ) -> Report:
     """Write a model file under a temporary name, check and compare it, then rename it.
 
@@ -276,6 +328,8 @@ def publish(
         See `verify`.
     images
         The images to compare on; None generates some.
+    original
+        The model that it was made from. The file may break the rules that this one breaks.
     hint
         See `Report.require`.
 
@@ -290,10 +344,10 @@ def publish(
     """
     with atomic_path(out) as temporary, tempfile.TemporaryDirectory() as folder:
         temporary.write_bytes(modelfile.embed(model, manifest))
-        require(temporary, model)
+        require(temporary, model, original)
         report = verify(
             temporary, reference, images or samples.make(Path(folder)), generated=not images,
-            devices=devices, tolerances=tolerances, called=out,
+            devices=devices, tolerances=tolerances, called=out, progress=progress,
         )  # fmt: skip
         report.require(out, hint)
         temporary.write_bytes(modelfile.embed(model, replace(manifest, parity=report.facts())))

@@ -13,6 +13,9 @@ from nsfwscan.dataset.objects import object_path
 from nsfwscan.sources.entry import Entry
 from nsfwscan.sources.walk import discover
 
+LEAST = 16
+"""The fewest different images from which anything is concluded about others."""
+
 _ORIENTATION_TAG = 0x0112
 
 
@@ -28,6 +31,15 @@ def in_folder(folder: Path) -> list[Path]:
     if not found:
         raise InputError(f"{folder} holds no image; choose a folder of photos")
     return found
+
+
+def require_enough(count: int, purpose: str) -> None:
+    """Raise `InputError` if so many different images are too few for a purpose: ``to ...``."""
+    if count < LEAST:
+        raise InputError(
+            f"{count} different images are too few {purpose}; give {LEAST} or more, better 200 of "
+            "both labels"
+        )
 
 
 def in_store(store: Path, split: Path, part: Part) -> list[Path]:

@@ -7,12 +7,19 @@ from dataclasses import asdict
 from typing import Any
 
 from nsfwexport.comparison import Report
+from nsfwexport.quantization.candidates import Candidate
+from nsfwexport.quantization.cascade import LEAST, MARGIN, Verdict
 from nsfwscan.util.escape import printable
+from nsfwscan.util.markdown import table
 
 _HEADINGS = (
     "compared", "device", "images", "features", "largest", "mean", "99 %", "logit largest",
     "logit mean", "logit 99 %", "flips", "holds",
 )  # fmt: skip
+_CANDIDATE_HEADINGS = (
+    "candidate", "MB", "ms", "speed", "largest", "mean", "99 %", "flips", "holds",
+)  # fmt: skip
+_CASCADE_HEADINGS = ("threshold", "differ without", "differ with", "scored again", "share")
 
 
 def _rows(report: Report) -> list[tuple[str, ...]]:
@@ -42,12 +49,6 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Format rows as a Markdown table; the first row is the heading."""
-    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def text_report(report: Report) -> str:
     """Format a report for a terminal."""
     low, high = report.score_range
@@ -64,9 +65,76 @@ def text_report(report: Report) -> str:
     return "\n".join(lines)
 
 
+def candidate_table(candidates: Sequence[Candidate]) -> str:
+    """Format the candidates of a conversion to integers, in the order in which they were tried."""
+    rows: list[tuple[str, ...]] = [_CANDIDATE_HEADINGS]
+    for candidate in candidates:
+        comparison = candidate.comparison
+        d = comparison.probability
+        rows.append(
+            (str(candidate.recipe), f"{candidate.megabytes:.1f}", f"{candidate.milliseconds:.1f}",
+             f"{candidate.speedup:.2f}",
+             *(f"{value:.2g}" for value in (d.largest, d.mean, d.p99)),
+             f"{comparison.flips} of {comparison.images}", "yes" if comparison.holds else "NO")
+        )  # fmt: skip
+    return aligned(rows)
+
+
+def _cascade_rows(verdict: Verdict) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [_CASCADE_HEADINGS]
+    for effect in verdict.effects:
+        called = f"{effect.threshold} ({', '.join(effect.names)})"
+        counts = (len(effect.differing), len(effect.remaining), effect.again)
+        share = f"{effect.again / verdict.images:.1%}"
+        rows.append((called, *(f"{count:,}" for count in counts), share))
+    return rows
+
+
+def text_cascade(verdict: Verdict) -> str:
+    """Format the verdict on a band for a terminal."""
+    return f"{_headline(verdict)}\n{aligned(_cascade_rows(verdict))}"
+
+
+def markdown_cascade(verdict: Verdict) -> str:
+    """Format the verdict on a band as a Markdown table below a sentence."""
+    return f"{_headline(verdict)}\n\n{table(*_cascade_rows(verdict))}".rstrip()
+
+
+def _headline(verdict: Verdict) -> str:
+    line = f"{verdict.images:,} images, a band of {verdict.band:g} in log-odds"
+    if not verdict.chosen:
+        return f"{line} ({verdict.needed:.2g} needed)"
+    return (
+        f"{line}: {MARGIN} times what these images need ({verdict.needed:.2g}), as a margin for "
+        f"images not seen, and at least {LEAST}"
+    )
+
+
+def json_cascade(verdict: Verdict) -> str:
+    """Format the verdict on a band as JSON."""
+    effects = [
+        {
+            "threshold": effect.threshold,
+            "names": effect.names,
+            "differ_without": len(effect.differing),
+            "differ_with": len(effect.remaining),
+            "scored_again": effect.again,
+        }
+        for effect in verdict.effects
+    ]
+    facts = {
+        "images": verdict.images,
+        "band": verdict.band,
+        "needed": verdict.needed,
+        "thresholds": effects,
+        "left_out": dict(verdict.left_out),
+    }
+    return json.dumps(facts, indent=2)
+
+
 def markdown_report(report: Report) -> str:
     """Format a report as a Markdown table."""
-    return markdown(_rows(report))
+    return table(*_rows(report)).rstrip()
 
 
 def json_report(report: Report) -> str:

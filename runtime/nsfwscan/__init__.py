@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from nsfwscan.scanner import Scan, scan
     from nsfwscan.sources.entry import Entry
     from nsfwscan.sources.selection import Selection
+    from nsfwscan.sources.shard import Shard
 
     Picture, PictureError = DecodedImage, ImageError
 
@@ -68,6 +69,7 @@ _HOMES = {
     "scanner": ("Scan", "scan"),
     "sources.entry": ("Entry",),
     "sources.selection": ("Selection",),
+    "sources.shard": ("Shard",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _FORMER = {"Picture": "DecodedImage", "PictureError": "ImageError"}
@@ -104,6 +106,7 @@ __all__ = [
     "Scan",
     "ScanOptions",
     "Selection",
+    "Shard",
     "__version__",
     "decode",
     "scan",

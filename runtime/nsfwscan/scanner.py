@@ -7,12 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
-from nsfwscan.cache.store import Cache, CacheKey
+from nsfwscan.cache.layers import CascadeCache
+from nsfwscan.cache.score import CacheKey
+from nsfwscan.cache.store import Cache
 from nsfwscan.decision import is_flagged
 from nsfwscan.decoding.parameters import REVISION, Preprocess
+from nsfwscan.errors import ModelError
 from nsfwscan.inference.classifier import Classifier
+from nsfwscan.inference.companion import cascade_of
+from nsfwscan.inference.manifest import OutputSpec
+from nsfwscan.inference.scoring import Scorer, score_images, score_twice
 from nsfwscan.limits import ScanOptions
 from nsfwscan.pipeline.batching import Plan
 from nsfwscan.pipeline.engine import Engine
@@ -21,6 +28,7 @@ from nsfwscan.record import Record
 from nsfwscan.sources.entry import Entry, Skipped
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.selection import Selection
+from nsfwscan.sources.shard import Shard, share
 from nsfwscan.sources.walk import discover
 from nsfwscan.util.escape import to_json
 from nsfwscan.util.parallel import available_cores
@@ -87,11 +95,15 @@ def scan(
     paths: Source | Iterable[Source],
     classifier: Classifier,
     *,
+    fast: Classifier | None = None,
     options: ScanOptions | None = None,
-    threshold: float | None = None,
+    threshold: float | str | None = None,
+    uncertain_below: float = 0.0,
     cache: Cache | None = None,
     rehash: bool = False,
+    classes: bool = False,
     selection: Selection | None = None,
+    shard: Shard | None = None,
     on_skipped: Callable[[Skipped], None] | None = None,
     **changes: Any,
 ) -> Scan:
@@ -103,17 +115,28 @@ def scan(
         Files, folders and entries, or one of them. An iterator is consumed as the scan proceeds.
     classifier
         The model.
+    fast
+        A fast model made from `classifier`, both on the CPU. It scores first, and `classifier`
+        scores again what may be on the other side of the threshold. None: `classifier` scores all.
     options
         Limits, frames and the division of the work; None for the defaults.
     threshold
-        Score in [0, 1] from which an image is flagged; None for the model's own.
+        Score in [0, 1] from which an image is flagged, or the name of one of the model's operating
+        points, such as ``strict``; None for the model's own.
+    uncertain_below
+        Score in [0, 1] below which a flagged image is uncertain.
     cache
         Scores of earlier scans; the scan adds its own. None keeps nothing. The caller closes it.
     rehash
         Whether to read every file, even one that is unchanged since the cache stored it. Its
         score is then used only if the bytes are the same.
+    classes
+        Whether records have the probabilities of the classes that the model's manifest names.
     selection
         Which files below folders are scanned; None for all but hidden and ignored ones.
+    shard
+        The share of what is found that is scanned; the rest is neither read nor counted. None for
+        all.
     on_skipped
         Called with each entry that is not scored because it is not an image or not selected.
     **changes
@@ -128,37 +151,67 @@ def scan(
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a number is out of range, or the model has no threshold of this name.
     TypeError
         If there is no such option.
+    ModelError
+        If the manifest names no classes, and `classes` asks for them, or if `fast` was not made
+        from `classifier`.
     """
     options = replace(options or ScanOptions(), **changes)
     manifest = classifier.manifest
-    threshold = manifest.threshold if threshold is None else threshold
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold must be in [0, 1], got {threshold}")
+    if threshold is None:
+        threshold = manifest.threshold
+    elif isinstance(threshold, str):
+        threshold = manifest.threshold_named(threshold)
+    for name, value in (("threshold", threshold), ("uncertain_below", uncertain_below)):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must be in [0, 1], got {value}")
+    if classes and not manifest.output.classes:
+        raise ModelError(
+            f"the manifest of {manifest.name} names no classes, so their probabilities cannot be "
+            "told: leave --classes out"
+        )
     preprocess = manifest.preprocess
     if options.exact:
         preprocess = replace(preprocess, jpeg_draft_margin=None)
     plan = _plan(classifier, options)
+    key_of = partial(_cache_key, preprocess=preprocess, options=options)
+    scorer: Callable[[], Scorer] = partial(_scorer, classifier, plan)
+    kept: Cache | CascadeCache | None = cache
+    if fast is not None:
+        thresholds = [threshold, max(threshold, uncertain_below)]
+        interval = cascade_of(classifier, fast).interval(thresholds)
+        scorer = partial(_cascade_scorer, fast, classifier, plan, interval)
+        kept = None if cache is None else CascadeCache(cache, key_of(fast), interval)
     engine = Engine(
-        preprocess,
-        options,
-        plan,
-        lambda: classifier.bound(plan.batch_size) if plan.pad_batches else classifier.predict,
-        cache=cache,
-        key=_cache_key(classifier, preprocess, options),
-        rehash=rehash,
+        preprocess, options, plan, scorer, cache=kept, key=key_of(classifier), rehash=rehash
     )
     skipped: Counter[Kind] = Counter()
     if isinstance(paths, (str, os.PathLike, Entry)):
         paths = [paths]
-    results = engine.run(discover(paths, selection or Selection()))
-    records = _records(results, classifier, threshold, skipped, on_skipped)
+    results = engine.run(share(discover(paths, selection or Selection()), shard))
+    names = manifest.output.classes if classes else ()
+    judge = partial(_record, classifier, threshold, uncertain_below, names)
+    records = _records(results, judge, skipped, on_skipped)
     resolved = replace(
         options, workers=plan.workers, threads=plan.threads, batch_size=plan.batch_size
     )
     return Scan(records, skipped, threshold, resolved)
+
+
+def _scorer(classifier: Classifier, plan: Plan) -> Scorer:
+    """Return the function of one thread from images to scores."""
+    predict = classifier.bound(plan.batch_size) if plan.pad_batches else classifier.predictions
+    return partial(score_images, predict=predict, batch_size=plan.batch_size)
+
+
+def _cascade_scorer(
+    fast: Classifier, original: Classifier, plan: Plan, interval: tuple[float, float]
+) -> Scorer:
+    """Return the function of one thread from images to scores of two models."""
+    first, again = _scorer(fast, plan), _scorer(original, plan)
+    return partial(score_twice, fast=first, original=again, interval=interval)
 
 
 def _plan(classifier: Classifier, options: ScanOptions) -> Plan:
@@ -197,7 +250,7 @@ def _cache_key(classifier: Classifier, preprocess: Preprocess, options: ScanOpti
         "revision": REVISION,
         "model": classifier.sha256,
         "input": asdict(manifest.input),
-        "output": asdict(manifest.output),
+        "output": _output_facts(manifest.output),
         "preprocess": parameters,
         "frames": options.frames,
         "views": options.views,
@@ -209,29 +262,48 @@ def _cache_key(classifier: Classifier, preprocess: Preprocess, options: ScanOpti
     return CacheKey(digest, classifier.sha256, scan=secrets.randbits(63))
 
 
+def _output_facts(spec: OutputSpec) -> dict[str, Any]:
+    """Return the fields of an output without those that version 0.1.0 lacked and that say nothing.
+
+    So its caches still hit.
+    """
+    facts = asdict(spec)
+    if not spec.classes:
+        for name in ("classes", "counted", "reduction"):
+            del facts[name]
+    return facts
+
+
 def _records(
     results: Generator[Result],
-    classifier: Classifier,
-    threshold: float,
+    judge: Callable[[Outcome], Record],
     skipped: Counter[Kind],
     on_skipped: Callable[[Skipped], None] | None,
 ) -> Generator[Record]:
     with closing(results):
         for result in results:
             if isinstance(result, Outcome):
-                yield _record(result, classifier, threshold)
+                yield judge(result)
             else:
                 skipped[result.kind] += 1
                 if on_skipped is not None:
                     on_skipped(result)
 
 
-def _record(outcome: Outcome, classifier: Classifier, threshold: float) -> Record:
+def _record(
+    classifier: Classifier,
+    threshold: float,
+    uncertain_below: float,
+    names: tuple[str, ...],
+    outcome: Outcome,
+) -> Record:
     score, error = outcome.score, outcome.error
     value = None if score is None else score.value
+    of_classes = None if score is None or not names else score.classes
+    flagged = value is not None and is_flagged(value, threshold)
     return Record(
         path=outcome.location,
-        status="error" if value is None else "flagged" if is_flagged(value, threshold) else "safe",
+        status="error" if value is None else "flagged" if flagged else "safe",
         score=value,
         threshold=threshold,
         reason=None if error is None else error.reason,
@@ -245,4 +317,9 @@ def _record(outcome: Outcome, classifier: Classifier, threshold: float) -> Recor
         device=classifier.device,
         cached=outcome.cached,
         views=0 if score is None else score.views,
+        frame=None if score is None else score.frame,
+        total_frames=None if score is None else score.total_frames,
+        uncertain=value is not None and flagged and not is_flagged(value, uncertain_below),
+        classes=None if of_classes is None else dict(zip(names, of_classes, strict=True)),
+        precision=None if score is None else score.precision,
     )

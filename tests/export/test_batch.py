@@ -20,7 +20,7 @@ def test_a_failed_run_does_not_stop_the_others(trained: Trained, tmp_path: Path)
     (broken,) = [row for row in convert_all(runs, tmp_path / "models", []) if row.error]
     assert broken.name == "broken"
     assert broken.error is not None
-    assert "model does not load" in broken.error
+    assert "model is damaged" in broken.error
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["b0.onnx"]
     with pytest.raises(ConversionError, match="holds no finished run"):
         convert_all(tmp_path / "models", tmp_path, [])

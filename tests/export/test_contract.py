@@ -7,14 +7,18 @@ from onnx import TensorProto
 
 from nsfwexport.contract import graph_violations, require, violations
 from nsfwexport.errors import ConversionError
-from nsfwexport.modelfile import read_graph
+from nsfwexport.modelfile import embed, read_graph
 from nsfwscan import Classifier, InputSpec, Manifest, OutputSpec, Preprocess
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
 
 
 def test_a_valid_model_breaks_no_rule(tmp_path: Path) -> None:
-    assert violations(Classifier.load(mean_model(tmp_path / "m.onnx", OURS))) == []
+    path = mean_model(tmp_path / "m.onnx", OURS)
+    (sentence,) = violations(Classifier.load(path))
+    assert sentence.startswith("the manifest states no digest")
+    path.write_bytes(embed(read_graph(path), OURS))
+    assert violations(Classifier.load(path)) == []
 
 
 @pytest.mark.parametrize(
@@ -51,13 +55,14 @@ def test_each_broken_rule_is_listed(
 
 
 def test_a_separate_manifest_breaks_the_contract(tmp_path: Path) -> None:
-    (sentence,) = violations(Classifier.load(mean_model(tmp_path / "m.onnx"), manifest=OURS))
+    sentence, *_ = violations(Classifier.load(mean_model(tmp_path / "m.onnx"), manifest=OURS))
     assert sentence == "the manifest is not embedded in the file but given"
 
 
 def test_custom_operators_and_external_weights_are_listed(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", OURS)
     model = read_graph(path)
+    path.write_bytes(embed(model, OURS))
     assert graph_violations(model) == []
     require(path, model)
     model.graph.node[0].domain = "com.example"

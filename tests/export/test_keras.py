@@ -28,6 +28,7 @@ def test_an_invalid_run_is_an_error(trained: Trained, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained.run, run)
     facts = json.loads((run / "run.json").read_text())
+    del facts["facts_sha256"]
     for broken, message in (
         ("{", r"cannot read .*run\.json"),
         ("[]", r"run\.json is not a JSON object"),
@@ -44,8 +45,10 @@ def test_an_invalid_run_is_an_error(trained: Trained, tmp_path: Path) -> None:
             keras.load(run)
     (run / "run.json").write_text(json.dumps(facts))
     (run / "model" / "saved_model.pb").write_bytes(b"broken")
-    with pytest.raises(ConversionError, match="model does not load"):
+    with pytest.raises(ConversionError, match=r"model is damaged, or is not that of .*run"):
         keras.load(run)
+    with pytest.raises(ConversionError, match="model does not load"):
+        keras.load(run / "model", "b0")
 
 
 def test_a_model_with_another_input_or_output_is_refused(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def test_another_bias_of_the_last_layer_is_refused(
 
 
 @pytest.mark.parametrize("fault", ["1 % more", "reversed", "negated", "zero", "half precision"])
+@pytest.mark.slow
 def test_another_kernel_of_the_last_layer_is_refused(
     trained: Trained, images: list[Path], tmp_path: Path, fault: str
 ) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nsfwexport.comparison import Report, Tolerance, compare
-from nsfwexport.tables import aligned, json_report, markdown, markdown_report, text_report
+from nsfwexport.tables import aligned, json_report, markdown_report, text_report
 from nsfwexport.weights import WeightComparison
 
 A, B = np.array([0.1, 0.9], np.float32), np.array([0.1, 0.4], np.float32)
@@ -20,7 +20,6 @@ REPORT = Report(
 
 def test_columns_are_aligned() -> None:
     assert aligned([("a", "bb"), ("ccc", "d")]) == "a    bb\nccc   d"
-    assert markdown([("a", "b"), ("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
 def test_reports_in_text_and_markdown() -> None:

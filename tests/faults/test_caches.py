@@ -1,8 +1,10 @@
 """Damage to a cache before and during a scan: no record is lost, no score is wrong."""
 
 import os
+import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +16,7 @@ from faults.scans import feed, many, parsed, redness, results, start
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
 
 PHOTOS = 600
+TABLES = ("file", "score")
 
 
 def hold(cache: Path) -> sqlite3.Connection:
@@ -72,7 +75,8 @@ def test_damage_to_the_cache_during_a_scan_loses_no_record(
     held = damage(cache)
     os.write(descriptor, b"".join(os.fsencode(photo) + b"\n" for photo in photos[20:]))
     os.close(descriptor)
-    rest, err = process.communicate(timeout=120)
+    out += process.stdout.read()  # communicate() would miss what readline() has buffered
+    _, err = process.communicate(timeout=120)
     if held is not None:
         held.close()
     assert process.returncode == 1
@@ -80,7 +84,7 @@ def test_damage_to_the_cache_during_a_scan_loses_no_record(
     if message is not None:
         assert message in err
         assert "the scan went on without it" in err
-    found = results(parsed(out + rest))
+    found = results(parsed(out))
     assert found == results(parsed(run(*photos, *arguments, "--no-cache").stdout))
     if damage is overwrite:
         run("cache", "clear", "--cache", cache)
@@ -138,3 +142,49 @@ def test_two_scans_share_a_cache(run: Run, tmp_path: Path, model: Path) -> None:
     assert all(record["cached"] for record in last)
     with closing(sqlite3.connect(tmp_path / "c.sqlite")) as cache:
         assert cache.execute("SELECT count(*) FROM score").fetchone() == (PHOTOS,)
+
+
+@pytest.mark.parametrize("command", ["prune", "clear"])
+@pytest.mark.slow
+def test_a_cache_is_pruned_or_cleared_beside_a_scan(
+    run: Run, tmp_path: Path, model: Path, command: str
+) -> None:
+    gone = many(tmp_path / "gone", PHOTOS)
+    arguments: list[str | Path] = ["-m", model, "-f", "jsonl", "-q", "--cache", "c.sqlite"]
+    time.sleep(2.1)  # else the files would be too young for their stamps to be stored
+    assert run(*gone, *arguments).returncode == 1
+    shutil.rmtree(tmp_path / "gone")
+    photos = many(tmp_path / "photos", PHOTOS)
+    for photo in photos:
+        photo.write_bytes(photo.read_bytes() + b"!")  # no bytes that the cache knows
+    os.mkfifo(tmp_path / "list")
+    time.sleep(2.1)
+    scan = start("--files-from", "list", *arguments, cwd=tmp_path)
+    descriptor = feed(tmp_path / "list", photos[:50])
+    assert scan.stdout is not None
+    out = "".join(scan.stdout.readline() for _ in range(20))
+    other = start("cache", command, "--cache", "c.sqlite", cwd=tmp_path)
+    while other.poll() is None and len(photos) > 100:
+        os.write(descriptor, os.fsencode(photos.pop(50)) + b"\n")
+        time.sleep(0.01)
+    os.write(descriptor, b"".join(os.fsencode(photo) + b"\n" for photo in photos[50:]))
+    os.close(descriptor)
+    out += scan.stdout.read()  # communicate() would miss what readline() has buffered
+    _, err = scan.communicate(timeout=120)
+    said, complaints = other.communicate(timeout=120)
+    assert (scan.returncode, err) == (1, "")
+    assert (other.returncode, complaints) == (0, "")
+    found = parsed(out)
+    assert len(found) == PHOTOS
+    paths = sorted(record["path"] for record in found)
+    assert results(found) == results(parsed(run(*paths, *arguments, "--no-cache").stdout))
+    again = [parsed(run(*paths, *arguments).stdout) for _ in range(2)]
+    assert results(again[0]) == results(again[1]) == results(found)
+    assert all(record["cached"] for record in again[1])
+    if command == "prune":
+        assert f"exist: {PHOTOS}; scores: {PHOTOS}\n" in said
+        assert all(record["cached"] for record in again[0])
+    with closing(sqlite3.connect(tmp_path / "c.sqlite")) as cache:
+        assert cache.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        counts = [cache.execute(f"SELECT count(*) FROM {name}").fetchone() for name in TABLES]
+    assert counts == [(PHOTOS,), (PHOTOS,)]

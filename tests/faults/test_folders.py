@@ -80,6 +80,7 @@ def test_a_tree_a_thousand_levels_deep(run: Run, tmp_path: Path, model: Path) ->
     assert {one["score"] for one in records} == {1.0}
 
 
+@pytest.mark.slow
 def test_link_cycles_do_not_stop_the_scan(run: Run, tmp_path: Path, model: Path) -> None:
     folder = tmp_path / "photos"
     many(folder, 3)

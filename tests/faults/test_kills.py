@@ -1,5 +1,6 @@
 """Kill a scan repeatedly as it progresses, then let it finish."""
 
+import json
 import random
 import time
 from pathlib import Path
@@ -48,3 +49,18 @@ def test_scores_survive_kills_at_every_stage(run: Run, tmp_path: Path) -> None:
     assert results(last) == undisturbed
     assert [one["path"] for one in last] == list(undisturbed)
     assert not {one["path"] for one in last if not one["cached"]} & reported
+
+
+def test_a_report_removes_what_a_killed_scan_left(run: Run, tmp_path: Path) -> None:
+    many(tmp_path / "photos", 300)
+    model = redness(tmp_path / "m.onnx")
+    arguments: list[str | Path] = ["photos", "-m", model, "-f", "json", "-o", "report.json", "-q"]
+    process = start(*arguments, "--no-cache", cwd=tmp_path)
+    while process.poll() is None and not list(tmp_path.glob(".nsfwscan-*.tmp/report.json")):
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    assert list(tmp_path.glob(".nsfwscan-*.tmp/report.json"))
+    run(*arguments, "--no-cache")
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "m.onnx", "report.json"}
+    assert len(json.loads((tmp_path / "report.json").read_text())) == 300

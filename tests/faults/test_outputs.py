@@ -1,7 +1,8 @@
 """Every output of the three commands: its mode and links, a bad place, a full disk, its inputs.
 
 The files of a training run, and what is made of a run, are in the last test, which takes longer. A
-cache is a file of SQLite, which never replaces it.
+cache is a file of SQLite, which never replaces it. A journal is always a new file, see
+`test_apply.py`.
 """
 
 import json
@@ -19,7 +20,10 @@ import pytest
 from faults.scans import many, redness
 from labelled import make_collection
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs mounts and privileges")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="needs mounts and privileges"),
+]
 
 Command = tuple[str, ...]
 OLD = "of yesterday\n"
@@ -28,6 +32,9 @@ IMPORT = ("nsfwtrain", "import", "more", "--store", "store", "--label", "0")
 CALIBRATE = ("nsfwexport", "calibrate", "m.onnx", "--labels", "labelled.csv", "--target-fpr", "0.5")
 HALF = ("nsfwexport", "half", "m.onnx", "--images", "photos", "--max-difference", "1")
 PHOTO = "photos/000000.png"
+ALLOW = ("nsfwscan", "allow", PHOTO, "--reason", "red")
+REVIEW = ("nsfwscan", "review", "r.jsonl")
+PAGE = (*REVIEW, "--single-file")
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ OUTPUTS = {
     "text": report(),
     "json": report("-f", "json"),
     "csv": report("-f", "csv"),
+    "html": report("-f", "html"),
+    "sarif": report("-f", "sarif"),
     "paths": report("-l"),
     "jsonl": report("-f", "jsonl", full=None),
     "split": Output(
@@ -98,6 +107,15 @@ OUTPUTS = {
     "origins": Output(IMPORT, "store/origin.csv", 1000),
     "names": Output((*IMPORT, "--labels", "good,bad"), "store/labels.json", 10),
     "calibrate": Output(CALIBRATE, "m.onnx"),
+    "allow": Output(
+        (*ALLOW, "-o", "allow.txt"), "allow.txt", 10,
+        inputs=((*ALLOW, "-o", PHOTO), (*ALLOW, "--reason", "x", "link.png", "-o", "link.png")),
+    ),
+    "review": Output((*REVIEW, "-o", "review"), "review/index.html"),
+    "page": Output(
+        (*PAGE, "-o", "out"),
+        inputs=((*PAGE, "-o", "r.jsonl"), (*PAGE, "-o", PHOTO)),
+    ),
     "half": Output(
         (*HALF, "-o", "out"), inputs=((*HALF, "-o", "m.onnx"), (*HALF, "-o", PHOTO))
     ),
@@ -112,6 +130,7 @@ CONVERT = Output(
 )
 CHECKED = OUTPUTS | {"convert": CONVERT}
 """What a command checks first needs no run for this."""
+WITH_INPUTS = {name: output for name, output in CHECKED.items() if output.inputs}
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +153,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     (folder / "store" / "labels.json").write_text('{"labels":["good","bad"]}')
     (folder / "out").write_text(OLD)
+    (folder / "allow.txt").write_text("# nothing\n")
+    for command in ((*SCAN, "-f", "jsonl", "-o", "r.jsonl"), (*REVIEW, "-o", "review")):
+        done = call(command, folder)
+        assert done.returncode == 0, done.stderr
+    (folder / "review" / "index.html").write_text(OLD)
     return folder
 
 
@@ -261,7 +285,7 @@ def test_a_full_disk_leaves_the_old_file(here: Path, output: Output) -> None:
     assert not list(here.rglob(".*.tmp"))
 
 
-@pytest.mark.parametrize("output", CHECKED.values(), ids=CHECKED)
+@pytest.mark.parametrize("output", WITH_INPUTS.values(), ids=WITH_INPUTS)
 def test_an_input_is_no_output(here: Path, output: Output) -> None:
     before = content(here)
     for command in output.inputs:
@@ -291,8 +315,8 @@ def test_a_dash_is_standard_output_or_refused(here: Path) -> None:
     done = call((*SCAN, "-f", "csv", "-o", "-"), here)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 41
-    for command in (split("-o", "-"), (*HALF, "-o", "-"), converted("-o", "-")):
-        assert refused(call(command, here), "-")
+    for command in (split(), HALF, converted(), ALLOW, PAGE, REVIEW):
+        assert refused(call((*command, "-o", "-"), here), "-")
     assert not (here / "-").exists()
 
 
@@ -338,7 +362,6 @@ def test_a_cache_keeps_its_file(here: Path) -> None:
     assert content(here) == before
 
 
-@pytest.mark.slow
 def test_the_outputs_of_a_training(tmp_path: Path) -> None:
     """Every third file is replaced, the next has a hard link, and the next is a bind mount."""
     made = make_collection(tmp_path)

@@ -27,13 +27,16 @@ from PIL import Image
 from profiles import P3, STEEP, cmyk_profile, grey_profile
 
 from nsfwscan import Preprocess, decode
-from nsfwscan.cache.store import Cache, CacheKey, Score
+from nsfwscan.cache.score import CacheKey, Score
+from nsfwscan.cache.store import Cache
 from nsfwscan.cli.config import read_config
 from nsfwscan.dataset.labels import read_labels, read_split
 from nsfwscan.decoding import icc
 from nsfwscan.decoding.colour import transform_of
 from nsfwscan.errors import CacheError, ConfigError, InputError, LabelError, ManifestError
-from nsfwscan.inference.manifest import BUILT_IN, parse_manifest
+from nsfwscan.inference.known import BUILT_IN
+from nsfwscan.inference.manifest import parse_manifest
+from nsfwscan.review.allowlist import merged, read_allow_list
 from nsfwscan.sources.filetype import HEAD_BYTES, Kind, kind_of, sniff
 from nsfwscan.sources.selection import Ignore, parse_ignore_file
 from nsfwscan.sources.walk import read_list
@@ -144,6 +147,17 @@ def labels(data: bytes) -> bool:
     return took
 
 
+def allow_list(data: bytes) -> bool:
+    """Read an allow-list; merge it with itself."""
+    path = _as_file(data, suffix=".txt")
+    with suppress(InputError):
+        held = read_allow_list(path)
+        _, added, changed = merged(path, held.values())
+        assert (added, changed) == (0, 0)
+        return True
+    return False
+
+
 @given(LAYOUTS)
 def _shows_its_image(made: Made) -> None:
     shown, data = made
@@ -164,7 +178,7 @@ TARGETS: dict[str, Target] = {
     target.__name__: target
     for target in (
         manifest, ignore_file, list_of_files, first_bytes, name, cache, options_file, labels,
-        profile, layout,
+        profile, layout, allow_list,
     )
 }  # fmt: skip
 
@@ -203,6 +217,10 @@ _CORPORA: dict[str, Callable[[], list[bytes]]] = {
     "cache": lambda: [_cache_file()],
     "options_file": lambda: [
         b'threshold = 0.7\nglob = ["*.jpg"]\nmodel = "m.onnx"\nno-cache = true\n'
+    ],
+    "allow_list": lambda: [
+        b"\xef\xbb\xbf# sha256 added until reason\r\n\n"
+        + f"{SHA256} 2026-11-28 - a statue\n{'0' * 64} 2026-11-28\t2027-06-30  x".encode()
     ],
     "labels": lambda: [b"objectId,value\n" + _ROW, b"objectId,value,type\n" + _ROW + b",train\n"],
 }  # fmt: skip

@@ -32,6 +32,7 @@ def test_every_seed_is_valid(run: Run, tmp_path: Path, model: Path) -> None:
     assert [one["detail"] for one in found] == [None] * len(seeds())
 
 
+@pytest.mark.slow
 def test_each_damaged_file_gets_one_record(run: Run, tmp_path: Path, model: Path) -> None:
     (tmp_path / "damaged").mkdir()
     made = dict(mutants(600, seed=1))

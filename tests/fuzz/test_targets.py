@@ -8,6 +8,7 @@ from fuzz.targets import TARGETS, corpus
 
 
 @pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.slow
 def test_any_input_is_accepted_or_refused(target: str) -> None:
     dice, sound = random.Random(target), corpus(target)
     assert all(TARGETS[target](data) for data in sound)

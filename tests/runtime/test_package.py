@@ -1,15 +1,27 @@
 """The package as a whole: its public names, and the cost of importing it."""
 
+import dataclasses
 import importlib
 import inspect
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 import nsfwscan
 
-SLOW = {"numpy", "PIL", "onnxruntime", "pi_heif", "tensorflow", "pandas", "scipy"}
+SLOW = {
+    "numpy",
+    "PIL",
+    "onnxruntime",
+    "pi_heif",
+    "tensorflow",
+    "pandas",
+    "scipy",
+    "jinja2",
+    "pyarrow",
+}
 
 
 def loaded_by(code: str) -> set[str]:
@@ -29,6 +41,13 @@ def test_every_public_name_loads_and_is_documented(name: str) -> None:
     value = getattr(nsfwscan, name)
     assert inspect.getdoc(value)
     assert value.__module__.startswith("nsfwscan.")
+
+
+def test_results_and_options_are_immutable() -> None:
+    values = {name: getattr(nsfwscan, name) for name in nsfwscan.__all__}
+    found: dict[str, Any] = {n: v for n, v in values.items() if dataclasses.is_dataclass(v)}
+    assert "Record" in found
+    assert [name for name in found if not found[name].__dataclass_params__.frozen] == []
 
 
 def test_scan_is_the_function_after_any_import() -> None:

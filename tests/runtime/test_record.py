@@ -3,7 +3,7 @@ from nsfwscan.record import FIELDS, Record
 
 CONTRACT = (
     "schema path status score threshold reason detail sha256 sha1 width height frames model device "
-    "cached views"
+    "cached views allowed frame total_frames uncertain classes precision"
 ).split()
 
 
@@ -23,6 +23,7 @@ def test_the_fields_and_their_order_are_stable() -> None:
 
 def test_values_are_plain_types() -> None:
     given = make_record(status="error", score=None, reason=Reason.VANISHED, frames=0).to_dict()
-    assert given["schema"] == 2
+    assert given["schema"] == 3
     assert given["reason"] == "vanished"
     assert given["cached"] is False
+    assert given["views"] == 0

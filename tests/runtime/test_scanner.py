@@ -5,28 +5,48 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Semaphore, Thread
 from threading import enumerate as enumerate_threads
-from typing import BinaryIO
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
-from helpers import RGB_PHOTOS, STORED_AS, encoded, load_photo, mean_model, turned
+from helpers import RGB_PHOTOS, STORED_AS, animation, encoded, load_photo, mean_model, turned
 from PIL import Image
 
-from nsfwscan import Classifier, Manifest, Preprocess, Record, Selection, scan
+from nsfwscan import (
+    Classifier,
+    Manifest,
+    ModelError,
+    OutputSpec,
+    Preprocess,
+    Record,
+    Selection,
+    scan,
+    scanner,
+)
 from nsfwscan.cache.store import Cache
+from nsfwscan.decoding import worker_pool
 from nsfwscan.decoding.protocol import Digests
 from nsfwscan.decoding.worker import Worker
 from nsfwscan.decoding.worker_pool import close_idle
 from nsfwscan.limits import LEAST_MEMORY, ScanOptions
+from nsfwscan.pipeline.batching import Plan
 from nsfwscan.pipeline.engine import WINDOW
+from nsfwscan.scanner import _cache_key
 from nsfwscan.sources.entry import Entry, Skipped
 from nsfwscan.sources.filetype import Kind
 
 OURS = Manifest(name="mean", preprocess=Preprocess(size=8))
+
+KEY_BEFORE_CLASSES = "6fe8413e016110a265efe76303580ff92eb78c1e30624446971656124848783c"
+KEY_OF_SECOND_COLUMN_BEFORE_CLASSES = (
+    "20a131c51c4b26a50432dd858230192a05d881f362f0caf57136bfb26408aa35"
+)
 
 
 @pytest.fixture
@@ -67,10 +87,63 @@ def test_records_have_the_order_of_the_files(tmp_path: Path, redness: Classifier
             assert record.score == (None if i == 10 else pytest.approx(i * 4 / 255, abs=1e-6))
 
 
+def test_more_workers_than_cores_are_each_started_once(
+    tmp_path: Path,
+    redness: Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    close_idle()
+    monkeypatch.setattr(worker_pool, "_cores", lambda: 1)
+    caplog.set_level("DEBUG", "nsfwscan.decoding")
+    given = Semaphore(0)
+
+    def waves() -> Iterator[Path]:
+        for i in range(4):
+            for j in range(5):
+                yield write(tmp_path / f"{i}{j}.png", 10 * i + j)
+            for _ in range(5):
+                given.acquire()  # until all workers are idle
+
+    for _ in scan(waves(), redness, workers=5):
+        given.release()
+    assert 1 <= sum("started worker" in one.message for one in caplog.records) <= 5
+
+
 def test_a_score_equal_to_the_threshold_is_flagged(tmp_path: Path, redness: Classifier) -> None:
     write(tmp_path / "a.png", 51)
     assert next(scan(tmp_path, redness, threshold=0.2)).status == "flagged"
     assert next(scan(tmp_path, redness, threshold=0.200001)).status == "safe"
+
+
+@pytest.mark.parametrize("format_", ["GIF", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("k", [1, 142, 299])
+@pytest.mark.slow
+def test_the_record_says_which_frame_scored(
+    tmp_path: Path, redness: Classifier, format_: str, k: int
+) -> None:
+    """Of 300 blue and green frames, one is red."""
+    (tmp_path / "a").write_bytes(animation(format_, total=300, red=k))
+    write(tmp_path / "b.png", 204)
+    with Cache(tmp_path / "c.sqlite") as cache:
+        first = list(scan([tmp_path / "a", tmp_path / "b.png"], redness, cache=cache))
+        again = list(scan([tmp_path / "a", tmp_path / "b.png"], redness, cache=cache))
+    (moving, still), cached = first, [replace(record, cached=False) for record in again]
+    assert (moving.status, moving.frame, moving.total_frames) == ("flagged", k, 300)
+    assert (still.frame, still.total_frames) == (None, None)
+    assert all(record.cached for record in again)
+    assert cached == first
+
+
+def test_a_part_of_a_long_frame_names_its_frame(tmp_path: Path, redness: Classifier) -> None:
+    pages = [Image.new("RGB", (60, 900), (0, 0, 99 * i)) for i in range(3)]
+    pages[1].paste((255, 0, 0), (0, 400, 60, 460))
+    pages[0].save(tmp_path / "a.png", save_all=True, append_images=pages[1:], duration=100)
+    (record,) = scan(tmp_path, redness)
+    assert record.views > 0
+    assert record.score is not None
+    assert record.score > 0.5  # in the whole it would be 60/900
+    assert (record.frame, record.total_frames) == (1, 3)
 
 
 def test_an_animation_has_the_highest_score_of_its_frames(
@@ -167,6 +240,7 @@ def test_pipes_and_dangling_links_do_not_end_a_scan(tmp_path: Path, redness: Cla
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes")
+@pytest.mark.slow
 def test_a_scan_does_not_wait_for_a_file_that_becomes_a_pipe_or_vanishes(
     tmp_path: Path, redness: Classifier
 ) -> None:
@@ -571,3 +645,70 @@ def test_a_source_that_fails_is_one_record(tmp_path: Path, redness: Classifier) 
     records = list(scan([first, Entry("archive.zip!a.jpg", open=fails), last], redness))
     assert [r.reason for r in records] == [None, "unreadable", None]
     assert [r.path for r in records] == [str(first), "archive.zip!a.jpg", str(last)]
+
+
+def key_of(output: OutputSpec) -> str:
+    manifest = replace(OURS, output=output)
+    model: Any = SimpleNamespace(manifest=manifest, sha256="ab" * 32, device="cpu", tf32=False)
+    return _cache_key(model, manifest.preprocess, ScanOptions()).digest.hex()
+
+
+def test_the_cache_key_of_a_model_without_named_classes_is_that_of_earlier_versions() -> None:
+    """Computed with the code before manifests could name classes; it changes with REVISION."""
+    assert key_of(OutputSpec()) == KEY_BEFORE_CLASSES
+    second = OutputSpec(name="y", column=1, activation="softmax")
+    assert key_of(second) == KEY_OF_SECOND_COLUMN_BEFORE_CLASSES
+
+
+def test_the_cache_key_covers_what_classes_change() -> None:
+    named = OutputSpec(classes=("a", "b", "c"))
+    specs = [
+        OutputSpec(),
+        named,
+        replace(named, classes=("a", "b", "d")),
+        replace(named, reduction="sum", counted=("a",)),
+        replace(named, reduction="sum", counted=("b",)),
+        replace(named, reduction="maximum", counted=("b",)),
+    ]
+    assert len({key_of(spec) for spec in specs}) == len(specs)
+
+
+@pytest.fixture
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
+    """Return a model with three classes, whose probabilities are the mean colours / 255."""
+    spec = OutputSpec(classes=("red", "green", "blue"), counted=("red",), reduction="maximum")
+    weights = [[1 / 255 if row == column else 0.0 for column in range(3)] for row in range(3)]
+    path = tmp_path_factory.mktemp("model") / "m.onnx"
+    mean_model(path, replace(OURS, output=spec), weights=weights, bias=(0.0, 0.0, 0.0))
+    return Classifier.load(path)
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_records_have_the_classes_of_the_frame_that_scored_on_request(
+    tmp_path: Path, colours: Classifier, monkeypatch: pytest.MonkeyPatch, *, bound: bool
+) -> None:
+    """A cached record has them, too, even if the scan that stored it was not asked for them."""
+    if bound:  # as on a GPU
+        monkeypatch.setattr(scanner, "_plan", lambda *_: Plan(1, 1, 2, pad_batches=True))
+    (tmp_path / "a").write_bytes(animation("PNG", total=9, red=5))
+    Image.new("RGB", (20, 10), (51, 102, 255)).save(tmp_path / "b.png")
+    (tmp_path / "c.png").write_bytes(b"damaged")
+    paths = [tmp_path / name for name in ("a", "b.png", "c.png")]
+    with Cache(tmp_path / "c.sqlite") as cache:
+        plain = list(scan(paths, colours, cache=cache))
+        named = list(scan(paths, colours, cache=cache, classes=True))
+        fresh = list(scan(paths, colours, classes=True))
+    assert [record.classes for record in plain] == [None, None, None]
+    assert [record.score for record in named] == [1.0, 0.2, None]
+    assert [record.classes for record in named] == [
+        {"red": 1.0, "green": 0.0, "blue": 0.0},
+        {"red": 0.2, "green": 0.4, "blue": 1.0},
+        None,
+    ]
+    assert [record.cached for record in named] == [True, True, False]
+    assert [replace(record, cached=False) for record in named] == fresh
+
+
+def test_classes_of_a_model_that_names_none_are_refused(redness: Classifier) -> None:
+    with pytest.raises(ModelError, match="the manifest of mean names no classes"):
+        scan("x", redness, classes=True)

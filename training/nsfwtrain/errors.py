@@ -11,6 +11,10 @@ class CacheError(NsfwScanError):
     """A cache cannot be read or written."""
 
 
+class FolderError(NsfwScanError):
+    """A folder cannot be used, or another process uses it."""
+
+
 class RunError(NsfwScanError):
     """A run does not exist, is not valid, or does not match the given options."""
 

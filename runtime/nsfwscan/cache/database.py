@@ -13,11 +13,17 @@ import platformdirs
 
 from nsfwscan.errors import CacheError
 
-SCHEMA = 3
+SCHEMA = 6
 _APPLICATION_ID = 0x6E736677  # "nsfw", where SQLite keeps such marks (byte 68 of the file)
 _BUSY_SECONDS = 3.0
 _SALT_BYTES = 32
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
+
+_FOLDER_TABLE = """
+CREATE TABLE folder (
+  parent BLOB, address BLOB, device BLOB NOT NULL, PRIMARY KEY (parent, address)
+) WITHOUT ROWID
+"""
 
 _TABLES = f"""
 PRAGMA user_version = {SCHEMA};
@@ -25,14 +31,17 @@ CREATE TABLE salt (salt BLOB NOT NULL);
 CREATE TABLE score (
   sha256 BLOB, key BLOB, model BLOB NOT NULL, score REAL NOT NULL, width INTEGER NOT NULL,
   height INTEGER NOT NULL, frames INTEGER NOT NULL, scan INTEGER NOT NULL,
-  views INTEGER NOT NULL DEFAULT 0,
+  views INTEGER NOT NULL DEFAULT 0, used INTEGER NOT NULL DEFAULT 0, frame INTEGER,
+  total_frames INTEGER, classes BLOB,
   PRIMARY KEY (sha256, key)
 ) WITHOUT ROWID;
 CREATE TABLE file (
-  address BLOB PRIMARY KEY, stamp BLOB NOT NULL, sha256 BLOB NOT NULL, sha1 BLOB NOT NULL
+  address BLOB PRIMARY KEY, stamp BLOB NOT NULL, sha256 BLOB NOT NULL, sha1 BLOB NOT NULL,
+  folder BLOB, used INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
+{_FOLDER_TABLE};
 """
-_SCHEMA_OBJECTS = [("table", "file"), ("table", "salt"), ("table", "score")]
+_SCHEMA_OBJECTS = [("table", name) for name in ("file", "folder", "salt", "score")]
 
 _TO_SCHEMA_2 = """
 ALTER TABLE verdict RENAME COLUMN question TO key;
@@ -43,6 +52,25 @@ ALTER TABLE place RENAME TO file
 """Version 0.1.0 wrote the same tables under other names."""
 
 _TO_SCHEMA_3 = "ALTER TABLE score ADD COLUMN views INTEGER NOT NULL DEFAULT 0"
+
+_TO_SCHEMA_4 = f"""
+ALTER TABLE score ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE file ADD COLUMN folder BLOB;
+ALTER TABLE file ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+{_FOLDER_TABLE}
+"""
+"""The next scan that finds a row fills in its folder and its day."""
+
+_TO_SCHEMA_5 = """
+ALTER TABLE score ADD COLUMN frame INTEGER;
+ALTER TABLE score ADD COLUMN total_frames INTEGER;
+DELETE FROM score WHERE frames > 1
+"""
+"""It is not known which frame of these has the score, so they are scored again."""
+
+_TO_SCHEMA_6 = "ALTER TABLE score ADD COLUMN classes BLOB"
+
+_INCREMENTAL = 2  # SQLite's number for this kind of auto_vacuum
 
 FAILURES = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite raises on a damaged file: the second where its message quotes the file."""
@@ -65,6 +93,11 @@ def default_path() -> Path:
 def files_of(path: Path) -> list[Path]:
     """Give the files that SQLite keeps for a database."""
     return [path.with_name(path.name + suffix) for suffix in _SUFFIXES]
+
+
+def size_on_disk(path: Path) -> int:
+    """Return the bytes of a cache and of the files that SQLite keeps beside it."""
+    return sum(file.stat().st_size for file in files_of(path) if file.exists())
 
 
 def open_database(path: Path) -> tuple[sqlite3.Connection, bytes]:
@@ -122,8 +155,11 @@ def _set_up_in_turn(connection: sqlite3.Connection, path: Path) -> bytes:
 
 def _set_up(connection: sqlite3.Connection, path: Path) -> bytes:
     """Create the tables of an empty database, convert those of older schemas, and give the salt."""
+    connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")  # for an empty file
     if not _is_empty(connection):
         _check_schema(connection, path)
+        if connection.execute("PRAGMA auto_vacuum").fetchone() != (_INCREMENTAL,):
+            connection.execute("VACUUM")  # which changes it in a file of an earlier version
     # With a write-ahead log and without a sync for each transaction, a crash of the machine can
     # lose the last scores, but not the file.
     connection.execute("PRAGMA journal_mode = WAL")
@@ -136,8 +172,8 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> bytes:
             salt = secrets.token_bytes(_SALT_BYTES)
             connection.execute("INSERT INTO salt VALUES (?)", [salt])
         else:
-            changes = [_TO_SCHEMA_2, _TO_SCHEMA_3][_check_schema(connection, path) - 1 :]
-            for statements in changes:
+            changes = [_TO_SCHEMA_2, _TO_SCHEMA_3, _TO_SCHEMA_4, _TO_SCHEMA_5, _TO_SCHEMA_6]
+            for statements in changes[_check_schema(connection, path) - 1 :]:
                 _execute(connection, statements)
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
         tables = connection.execute("SELECT type, name FROM sqlite_schema ORDER BY name").fetchall()

@@ -9,6 +9,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from nsfwscan.cli import cache
+from nsfwscan.cli.allow import allow
+from nsfwscan.cli.apply import apply, undo
 from nsfwscan.cli.config import OPTIONS_FILE, checked_defaults, find_config, read_config
 from nsfwscan.cli.doctor import doctor
 from nsfwscan.cli.framework import (
@@ -17,10 +19,15 @@ from nsfwscan.cli.framework import (
     errors_as_exit_codes,
     run,
 )
+from nsfwscan.cli.listing import list_files
+from nsfwscan.cli.manifest import manifest
+from nsfwscan.cli.merge import merge
 from nsfwscan.cli.model import model
+from nsfwscan.cli.review import review
 from nsfwscan.cli.scan import scan
 from nsfwscan.cli.termination import end_at_once
 from nsfwscan.errors import ModelError, NsfwScanError
+from nsfwscan.util.escape import printable
 
 app = typer.Typer(
     cls=GroupWithDefault,
@@ -28,10 +35,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (scan, model, doctor):
+for _command in (scan, merge, review, apply, undo, allow, model, manifest, doctor):
     app.command(cls=CommandWithPanels)(_command)
+app.command("list", cls=CommandWithPanels)(list_files)
 app.add_typer(
-    cache.app, name="cache", help="Show or delete the scores that earlier scans have kept."
+    cache.app, name="cache", help="Show, prune or delete the scores that earlier scans have kept."
 )
 
 
@@ -55,9 +63,11 @@ def _print_versions(wanted: bool) -> None:
         typer.echo(engine_version() or "no inference engine is installed")
         try:
             file = default_model_path()
-            typer.echo(f"{file.stem} {hashlib.sha256(read_model(file)).hexdigest()[:12]}")
+            typer.echo(
+                f"{printable(file.stem)} {hashlib.sha256(read_model(file)).hexdigest()[:12]}"
+            )
         except ModelError as error:
-            typer.echo(error)
+            typer.echo(printable(str(error)))
     raise typer.Exit
 
 
@@ -83,7 +93,7 @@ def _options(
     nsfwscan.toml in the current folder or the user's configuration folder.
     """
     del version  # its callback handles it
-    if context.invoked_subcommand in {"scan", "model", "cache", "doctor"}:
+    if context.invoked_subcommand in {"scan", "list", "model", "cache", "doctor", "allow"}:
         with errors_as_exit_codes():
             try:
                 defaults = _defaults_from_file(context)
@@ -96,12 +106,14 @@ def _options(
             path = {name: value for name, value in defaults.items() if name == "cache"}
             context.default_map = {
                 "scan": defaults,
+                "list": defaults,
                 "model": {
                     "file": defaults.get("model"),
                     "manifest": defaults.get("manifest"),
                 },
-                "cache": {"info": path, "clear": path},
+                "cache": dict.fromkeys(("info", "prune", "clear"), path),
                 "doctor": {k: v for k, v in defaults.items() if k in {"cache", "device"}},
+                "allow": {"allow_file": defaults["allow"]} if "allow" in defaults else {},
             }
 
 

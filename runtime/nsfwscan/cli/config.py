@@ -10,6 +10,8 @@ from typing import Any
 import typer
 
 from nsfwscan.errors import ConfigError
+from nsfwscan.util.encoding import not_utf8
+from nsfwscan.util.inputs import open_input
 
 FILENAME = "nsfwscan.toml"
 OPTIONS_FILE = "nsfwscan options file"
@@ -47,10 +49,11 @@ def read_config(path: Path) -> dict[str, Any]:
         If it cannot be read, is not TOML, or gives an option in both spellings.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # TOML, UTF-8 or number errors
+        with open_input(path, error=ConfigError) as stream:
+            values = tomllib.loads(stream.read().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} {not_utf8(error)}") from error
+    except (ValueError, RecursionError) as error:  # TOML or number errors
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     named = {key.replace("_", "-"): value for key, value in values.items()}
     if len(named) < len(values):

@@ -69,9 +69,9 @@ def show(findings: "Iterable[Finding]", format_: Format) -> bool:
             continue
         word, colour = _MARKS[finding.state]
         shown = typer.style(word, fg=colour) if coloured else word
-        typer.echo(f"{shown}  {finding.about}: {printable(finding.said)}")
+        typer.echo(f"{shown}  {printable(f'{finding.about}: {finding.said}')}")
         if finding.fix is not None:
-            typer.echo(f"        {finding.fix}")
+            typer.echo(f"        {printable(finding.fix)}")
     if format_ is Format.JSON:
         typer.echo(to_json({"ok": not failed, "findings": seen}, indent=2))
     return not failed

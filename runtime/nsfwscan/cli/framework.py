@@ -5,9 +5,9 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -19,7 +19,13 @@ from nsfwscan.cli.termination import BROKEN_PIPE, INTERRUPTED, USAGE_ERROR
 from nsfwscan.errors import NsfwScanError
 from nsfwscan.util.escape import printable
 
+if TYPE_CHECKING:
+    from nsfwscan.reports.progress import Progress, Total
+
 _VERSION = "--version"
+
+_EXTRAS = {"pyarrow": "parquet"}
+"""Extras of packages that several commands can need."""
 
 
 def option(names: str, panel: str, help: str, **more: Any) -> Any:  # noqa: A002 - typer's word
@@ -149,7 +155,7 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         with errors_as_exit_codes(program):
             try:
                 with termination.unwrapped():
-                    with_home(typer.main.get_command(app))(prog_name=program)
+                    code = _call(with_home(typer.main.get_command(app)), program)
             except KeyboardInterrupt:  # before or after a command that handles it
                 code = INTERRUPTED
             finally:
@@ -165,6 +171,35 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         # The interpreter's shutdown can take seconds, in which a further signal would kill it.
         termination.end_at_once(128 + signal if code == INTERRUPTED else code)
     sys.exit(code)
+
+
+def _call(command: Any, program: str) -> int | None:
+    """Run a command and return its exit code; print an error of usage with names escaped."""
+    try:
+        code: int | None = command(prog_name=program, standalone_mode=False)
+    except Exception as error:
+        usage: Any = error
+        if not hasattr(usage, "show"):  # typer does not export the class of errors of usage
+            raise
+        if usage.ctx is None or usage.message != usage.ctx.get_help():
+            usage.message = printable(usage.message)
+        usage.show()
+        sys.exit(usage.exit_code)
+    return code
+
+
+def show_progress(program: str) -> "Progress":
+    """Return what shows the progress of a program's work on standard error."""
+    from nsfwscan.reports.console import console
+    from nsfwscan.reports.progress import progress
+
+    def say(line: str) -> None:
+        _say(f"{program}: {line}")
+
+    def show(label: str, total: "Total") -> AbstractContextManager[Callable[[int], None]]:
+        return progress(console(sys.stderr, "auto") if sys.stderr.isatty() else say, label, total)
+
+    return show
 
 
 def _say(text: str) -> None:
@@ -207,13 +242,15 @@ def errors_as_exit_codes(
         _say(f"{program}: {printable(str(error))}")
         raise typer.Exit(USAGE_ERROR) from error
     except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and extra is not None:
+        if isinstance(error, ModuleNotFoundError):
             package = (error.name or "").partition(".")[0]
-            install = f'pip install "nsfwscan[{extra}]"'
-            _say(f"{program}: this needs {package}, which is not installed: {install}")
-            raise typer.Exit(USAGE_ERROR) from error
+            if (needed := _EXTRAS.get(package, extra)) is not None:
+                install = f'pip install "nsfwscan[{needed}]"'
+                _say(f"{program}: this needs {package}, which is not installed: {install}")
+                raise typer.Exit(USAGE_ERROR) from error
         if verbose:
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():
+                _say(printable(line))
         said = printable(f"{type(error).__name__}: {error}")
         hint = "" if verbose is not False else "; run again with --verbose for the details"
         _say(f"{program}: internal error, please report it: {said}{hint}")

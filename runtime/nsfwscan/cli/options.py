@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from nsfwscan.cli.framework import option
-from nsfwscan.limits import LEAST_MEMORY, LEAST_TIMEOUT
+from nsfwscan.cli.shards import shard_option
+from nsfwscan.cli.thresholds import band_of, threshold_of
+from nsfwscan.limits import LEAST_CACHE_SIZE, LEAST_MEMORY, LEAST_TIMEOUT
 
-_INPUT, _SCORING, _CACHE, _OUTPUT = "Input", "Scoring", "Cache", "Output"
+_INPUT, _SCORING, _CACHE, _REVIEW, _OUTPUT = "Input", "Scoring", "Cache", "Review", "Output"
 
 
 class Format(StrEnum):
@@ -19,6 +21,9 @@ class Format(StrEnum):
     JSONL = "jsonl"
     JSON = "json"
     CSV = "csv"
+    HTML = "html"
+    SARIF = "sarif"
+    PARQUET = "parquet"
 
 
 class Color(StrEnum):
@@ -42,10 +47,20 @@ FilesFrom = Annotated[
     option(
         "--files-from FILE",
         _INPUT,
-        "Also scan the paths listed in FILE, one per line; - is standard input.",
+        "Also scan the paths listed in FILE, one per line, or in a table (.parquet, .csv, .jsonl); "
+        "- is standard input.",
     ),
 ]
 Null = Annotated[bool, option("--null", _INPUT, "NUL bytes end the paths in that list.")]
+Shard = Annotated[
+    str | None,
+    option(
+        "--shard I/N",
+        _INPUT,
+        "Scan one of N shares of the files, I from 0; auto takes both from an array job.",
+        parser=shard_option,
+    ),
+]
 Glob = Annotated[
     list[str] | None,
     option(
@@ -92,13 +107,22 @@ MaxMemory = Annotated[
     ),
 ]
 Threshold = Annotated[
-    float | None,
+    str | None,
     option(
         "-t --threshold SCORE",
         _SCORING,
-        "Flag images with this score or a higher one; the default is the model's own.",
-        min=0.0,
-        max=1.0,
+        "Flag images with this score or a higher one: a number, or sensitive, balanced or strict. "
+        "The default is the model's own.",
+        parser=threshold_of,
+    ),
+]
+ReviewBand = Annotated[
+    str | None,
+    option(
+        "--review-band LOW:HIGH",
+        _SCORING,
+        "Flag images from LOW on, and mark those below HIGH as uncertain: to be looked at.",
+        parser=band_of,
     ),
 ]
 Model = Annotated[
@@ -106,7 +130,27 @@ Model = Annotated[
 ]
 Manifest = Annotated[
     Path | None,
-    option("--manifest FILE", _SCORING, "The JSON manifest of a model that contains none."),
+    option(
+        "--manifest FILE",
+        _SCORING,
+        "The JSON manifest of a model that contains none, or the name of a known model.",
+    ),
+]
+Fast = Annotated[
+    bool,
+    option(
+        "--fast",
+        _SCORING,
+        "On the CPU, score in 8 bits first, and again in full precision near the threshold.",
+    ),
+]
+Companion = Annotated[
+    Path | None,
+    option(
+        "--companion FILE",
+        _SCORING,
+        "As --fast, for another model: its copy in 8 bits, from nsfwexport cascade.",
+    ),
 ]
 Device = Annotated[str, option("-d --device DEVICE", _SCORING, "auto, cpu, cuda or cuda:N.")]
 Frames = Annotated[
@@ -167,10 +211,51 @@ CacheFile = Annotated[
         show_default=False,
     ),
 ]
+MaxCacheSize = Annotated[
+    int,
+    option(
+        "--max-cache-size BYTES",
+        _CACHE,
+        "Drop the scores that were used longest ago when the cache is larger.",
+        min=LEAST_CACHE_SIZE,
+    ),
+]
 NoCache = Annotated[bool, option("--no-cache", _CACHE, "Neither use nor keep earlier scores.")]
 Rehash = Annotated[bool, option("--rehash", _CACHE, "Read every file, even an unchanged one.")]
+Allow = Annotated[
+    Path | None,
+    option("--allow FILE", _REVIEW, "Take the flagged images that this list allows for safe."),
+]
+ShowAllowed = Annotated[
+    bool, option("--show-allowed", _REVIEW, "Also list the allowed images in text, html and sarif.")
+]
+Baseline = Annotated[
+    Path | None,
+    option(
+        "--baseline REPORT",
+        _REVIEW,
+        "Leave out what is flagged or an error in this earlier report (jsonl, json or parquet).",
+    ),
+]
+ReviewFolder = Annotated[
+    Path | None,
+    option(
+        "--review FOLDER", _REVIEW, "Also write the page of the review, as nsfwscan review does."
+    ),
+]
 ReportFormat = Annotated[
-    Format, option("-f --format FORMAT", _OUTPUT, "Print results as text, jsonl, json or csv.")
+    Format,
+    option(
+        "-f --format FORMAT",
+        _OUTPUT,
+        "Print results as text, jsonl, json, csv, html, sarif or parquet.",
+    ),
+]
+Classes = Annotated[
+    bool,
+    option(
+        "--classes", _OUTPUT, "Also give the probability of each class, if the model names any."
+    ),
 ]
 Output = Annotated[
     Path | None,
@@ -191,7 +276,10 @@ Verbose = Annotated[
     bool,
     option("-v --verbose", _OUTPUT, "Also print the settings, and what is skipped or left out."),
 ]
-NoProgress = Annotated[bool, option("--no-progress", _OUTPUT, "Show no progress bar.")]
+NoProgress = Annotated[
+    bool,
+    option("--no-progress", _OUTPUT, "Show no progress bar, and no lines in its place."),
+]
 ColorWhen = Annotated[
     Color,
     option("--color WHEN", _OUTPUT, "Color text: auto, always or never; auto respects NO_COLOR."),

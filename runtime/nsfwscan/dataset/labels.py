@@ -8,12 +8,14 @@ pandas save them: with commas, ``;`` or tabs, blank rows, spaces around cells, a
 import csv
 import math
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from nsfwscan.errors import LabelError
+from nsfwscan.util.encoding import not_utf8
 
 Part = Literal["train", "validation", "test"]
 
@@ -79,9 +81,13 @@ def cells(path: Path) -> Iterator[tuple[int, list[str]]]:
     Raises
     ------
     LabelError
-        If the file cannot be read, or is not CSV in UTF-8.
+        If the file cannot be read, is a pipe, or is not CSV in UTF-8.
     """
     try:
+        if not stat.S_ISREG(mode := path.stat().st_mode) and not stat.S_ISDIR(mode):
+            raise LabelError(
+                f"{path} is a pipe or a device; save the table in a file, and name that"
+            )
         with path.open(encoding="utf-8-sig", newline="") as stream:
             header = next(filter(str.strip, stream), "")
             stream.seek(0)
@@ -93,8 +99,10 @@ def cells(path: Path) -> Iterator[tuple[int, list[str]]]:
                 line = reader.line_num + 1
     except OSError as error:
         raise LabelError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise LabelError(f"{path} is not a CSV file in UTF-8: {error}") from error
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{path} {not_utf8(error)}") from error
+    except csv.Error as error:
+        raise LabelError(f"{path} is not a CSV file: {error}") from error
 
 
 def rows(path: Path, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:

@@ -37,6 +37,7 @@ def small_image(image: Image.Image, box: tuple[float, float, float, float]) -> I
 class _Kept:
     small: Image.Image
     square: Image.Image
+    frame: int
     number: int
     start: float
     shown: float  # for how long, with those that it stands for
@@ -72,12 +73,12 @@ class Distinct:
         return [kept.square for kept in self._kept]
 
     @property
-    def numbers(self) -> list[int]:
-        """The numbers of those kept, in the order in which all were added, from 0."""
-        return [kept.number for kept in self._kept]
+    def frames(self) -> list[int]:
+        """For each of them, the index of its frame."""
+        return [kept.frame for kept in self._kept]
 
     def add(
-        self, small: Image.Image, square: Callable[[], Image.Image], duration: float = 1
+        self, small: Image.Image, square: Callable[[], Image.Image], frame: int, duration: float = 1
     ) -> None:
         """Add a frame or view.
 
@@ -87,6 +88,8 @@ class Distinct:
             It, reduced by `small_image`, in mode RGB.
         square
             Makes what is scored of it.
+        frame
+            The index of the frame in its file.
         duration
             For how long it is shown, above 0; the unit does not matter.
         """
@@ -100,7 +103,7 @@ class Distinct:
                 return
         for kept in self._kept:
             kept.apart[number] = apart[kept.number]
-        self._kept.append(_Kept(small, square(), number, start, duration, apart))
+        self._kept.append(_Kept(small, square(), frame, number, start, duration, apart))
         if len(self._kept) > self._most:
             self._leave_one_out()
 

@@ -1,9 +1,9 @@
 """Choose the frames and views of an image to score."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import cast
 
 from PIL import Image
@@ -36,6 +36,8 @@ class Squares:
         Width and height in pixels, as displayed.
     frames, views
         In mode RGB, S x S.
+    frame_numbers
+        The index in the file of each frame, then of the frame of each view.
     left_out
         Number of frames and views that differ from others, but are too many to score.
     """
@@ -43,6 +45,7 @@ class Squares:
     size: tuple[int, int]
     frames: list[Image.Image]
     views: list[Image.Image]
+    frame_numbers: list[int]
     left_out: int
 
 
@@ -56,30 +59,51 @@ def distinct_squares(
 ) -> Squares:
     """Return the squares of an animation's frames, and of their views, that differ most."""
     size, has_views, chosen = None, False, _Chosen(preprocess, frames, views)
-    read = partial(_each_frame, image, preprocess, max_pixels, data)
     first = image.tell()  # of a HEIF collection, the primary image
-    for shown, source, transform in read(first):
+    others = range(int("default_image" in image.info), getattr(image, "n_frames", 1))
+    read = partial(_each_frame, image, preprocess, max_pixels, data)
+
+    def order() -> Iterator[int]:  # not a list: a file may claim 2**31 - 1 frames
+        yield first
+        yield from (index for index in others if index != first)
+
+    for index, shown, source, transform in read(order()):
         size = size or shown
         has_views |= views > 0 and is_long(source.size)
-        chosen.add_frame(source, transform, _duration(image))
+        chosen.add_frame(source, transform, index, _duration(image))
     if has_views:  # only now is it known which frames are scored
-        kept = set(chosen.frames.numbers)
-        for number, (_, source, transform) in enumerate(read(first)):
-            if number in kept:
-                chosen.add_views(source, transform)
-    left_out = chosen.frames.left_out + chosen.views.left_out
+        kept = set(chosen.frames.frames)
+        for index, _, source, transform in read(order()):
+            if index in kept:
+                chosen.add_views(source, transform, index)
     return Squares(
-        cast("tuple[int, int]", size), chosen.frames.squares, chosen.views.squares, left_out
-    )
+        cast("tuple[int, int]", size), chosen.frames.squares, chosen.views.squares,
+        [*chosen.frames.frames, *chosen.views.frames],
+        chosen.frames.left_out + chosen.views.left_out,
+    )  # fmt: skip
+
+
+def squares_of_frame(
+    image: Image.Image, preprocess: Preprocess, frame: int, max_pixels: int, data: bytes
+) -> Squares:
+    """Return the square of one frame of an animation, without views."""
+    order = range(frame + 1) if image.format == "GIF" else [frame]  # which shows earlier ones too
+    read = _each_frame(image, preprocess, max_pixels, data, order)
+    ((_, size, source, transform),) = deque(read, maxlen=1)
+    square = square_of(source, preprocess, transform, (0, 0, *source.size))
+    return Squares(size, [square], [], [frame], 0)
 
 
 def _each_frame(
-    image: Image.Image, preprocess: Preprocess, max_pixels: int, data: bytes, first: int
-) -> Iterator[tuple[tuple[int, int], Image.Image, Transform | None]]:
-    """Yield the size as displayed, source and transform of each frame, beginning with one."""
+    image: Image.Image,
+    preprocess: Preprocess,
+    max_pixels: int,
+    data: bytes,
+    order: Iterable[int],
+) -> Iterator[tuple[int, tuple[int, int], Image.Image, Transform | None]]:
+    """Yield the index, the size as displayed, source and transform of frames."""
     painted, transform = Painted(), transform_for(image, preprocess, data)
-    others = range(int("default_image" in image.info), getattr(image, "n_frames", 1))
-    for index in chain([first], (index for index in others if index != first)):
+    for index in order:
         if index != image.tell():
             image.seek(index)
             check_size(image.size, max_pixels)
@@ -88,7 +112,7 @@ def _each_frame(
             transform = transform_for(page, preprocess, b"")
         own = data if image.format == "TIFF" else b""
         shown, source = source_of(page, preprocess, transform, own, index, painted)
-        yield shown, source, transform
+        yield index, shown, source, transform
 
 
 def _duration(image: Image.Image) -> float:
@@ -100,7 +124,7 @@ def _duration(image: Image.Image) -> float:
 
 
 def squares_of_one(
-    image: Image.Image, preprocess: Preprocess, views: int, max_pixels: int, data: bytes
+    image: Image.Image, preprocess: Preprocess, frame: int, views: int, max_pixels: int, data: bytes
 ) -> Squares:
     """Return the square of an image, or of the frame that it shows, and those of its views."""
     image = page_of(image, data, max_pixels)
@@ -109,8 +133,9 @@ def squares_of_one(
     size, source = source_of(image, preprocess, transform, data if is_first else b"")
     whole = square_of(source, preprocess, transform, (0, 0, *source.size))
     chosen = _Chosen(preprocess, 1, views)
-    chosen.add_views(source, transform)
-    return Squares(size, [whole], chosen.views.squares, chosen.views.left_out)
+    chosen.add_views(source, transform, frame)
+    found = chosen.views
+    return Squares(size, [whole], found.squares, [frame, *found.frames], found.left_out)
 
 
 class _Chosen:
@@ -121,14 +146,16 @@ class _Chosen:
         self._most_views = views
         self.frames, self.views = Distinct(frames), Distinct(views)
 
-    def add_frame(self, source: Image.Image, transform: Transform | None, duration: float) -> None:
+    def add_frame(
+        self, source: Image.Image, transform: Transform | None, frame: int, duration: float
+    ) -> None:
         """Add a frame that is shown for so long."""
-        self._add(self.frames, source, transform, (0, 0, *source.size), duration)
+        self._add(self.frames, source, transform, (0, 0, *source.size), frame, duration)
 
-    def add_views(self, source: Image.Image, transform: Transform | None) -> None:
+    def add_views(self, source: Image.Image, transform: Transform | None, frame: int) -> None:
         """Add the views of a frame."""
         for box in views_of(source, self._most_views):
-            self._add(self.views, source, transform, box)
+            self._add(self.views, source, transform, box, frame)
 
     def _add(
         self,
@@ -136,8 +163,9 @@ class _Chosen:
         source: Image.Image,
         transform: Transform | None,
         box: Box,
+        frame: int,
         duration: float = 1,
     ) -> None:
         small = in_srgb(small_image(source, box), transform).convert("RGB")
         square = partial(square_of, source, self._preprocess, transform, box)
-        distinct.add(small, square, duration)
+        distinct.add(small, square, frame, duration)

@@ -10,7 +10,7 @@ REVISION = 2
 MAX_SIZE = 4096
 """Largest side in pixels of a `Preprocess`. The inputs of image classifiers are much smaller."""
 
-Interpolation = Literal["box", "bilinear", "hamming", "bicubic", "lanczos"]
+Interpolation = Literal["box", "bilinear", "hamming", "bicubic", "lanczos", "nearest"]
 Fit = Literal["stretch", "shorter-side"]
 
 
@@ -29,7 +29,7 @@ class Preprocess:
         ``stretch`` resizes both sides to `resize`. ``shorter-side`` keeps the aspect ratio and
         resizes the shorter side to `resize`.
     interpolation
-        Pillow's filter with this name. All filters use every source pixel (antialiasing).
+        Pillow's filter with this name. All but ``nearest`` use every source pixel (antialiasing).
     jpeg_draft_margin
         The JPEG decoder scales down as long as both sides keep at least this many times `resize`,
         1 or more. None: it decodes at full size.

@@ -22,6 +22,10 @@ class DecodedImage:
         Name of the original's format.
     views
         Number of parts of a long image, which follow the whole.
+    frame_numbers
+        The index in the file of each frame, then of the frame of each view.
+    total_frames
+        Number of frames in the file.
     """
 
     pixels: Pixels
@@ -29,6 +33,8 @@ class DecodedImage:
     height: int
     format: str
     views: int = 0
+    frame_numbers: tuple[int, ...] = (0,)
+    total_frames: int = 1
 
     @property
     def frames(self) -> int:

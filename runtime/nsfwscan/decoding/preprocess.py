@@ -29,7 +29,7 @@ from nsfwscan.decoding import png
 from nsfwscan.decoding.cut import is_cut
 from nsfwscan.decoding.essential import essential_parts
 from nsfwscan.decoding.failures import ends_early, image_error
-from nsfwscan.decoding.frames import distinct_squares, squares_of_one
+from nsfwscan.decoding.frames import distinct_squares, squares_of_frame, squares_of_one
 from nsfwscan.decoding.gif import with_disposals
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.squares import check_size
@@ -51,7 +51,7 @@ class DecodedFrames:
     ----------
     squares
         The frames, then the views, in mode RGB, S x S.
-    views, width, height, format
+    views, frame_numbers, total_frames, width, height, format
         As in `nsfwscan.decoding.pixels.DecodedImage`.
     left_out
         As in `nsfwscan.decoding.frames.Squares`.
@@ -59,6 +59,8 @@ class DecodedFrames:
 
     squares: list[Image.Image]
     views: int
+    frame_numbers: list[int]
+    total_frames: int
     left_out: int
     width: int
     height: int
@@ -121,13 +123,24 @@ def to_decoded_image(found: DecodedFrames) -> "DecodedImage":
     from nsfwscan.decoding.pixels import DecodedImage
 
     pixels = np.stack([np.asarray(square) for square in found.squares])
-    return DecodedImage(pixels, found.width, found.height, found.format, found.views)
+    return DecodedImage(
+        pixels, found.width, found.height, found.format, found.views,
+        tuple(found.frame_numbers), found.total_frames,
+    )  # fmt: skip
 
 
 def decode_frames(
-    data: bytes, preprocess: Preprocess, *, frames: int, views: int, max_pixels: int
+    data: bytes,
+    preprocess: Preprocess,
+    *,
+    frames: int,
+    views: int,
+    max_pixels: int,
+    frame: int | None = None,
 ) -> DecodedFrames:
     """Decode as `decode` does, but return Pillow images.
+
+    With `frame`, decode only the frame of this index in the file.
 
     Raises
     ------
@@ -148,8 +161,9 @@ def decode_frames(
             if profile is not None:
                 image.info["icc_profile"] = profile
             return image_frames(
-                image, preprocess, frames=frames, views=views, max_pixels=max_pixels, data=data
-            )
+                image, preprocess, frames=frames, views=views, max_pixels=max_pixels, data=data,
+                frame=frame,
+            )  # fmt: skip
 
     try:
         return attempt(data)
@@ -202,13 +216,15 @@ def image_frames(
     views: int,
     max_pixels: int,
     data: bytes = b"",
+    frame: int | None = None,
 ) -> DecodedFrames:
     """Convert an image that Pillow has opened to the pixels that a model takes.
 
     This loads the image and may change its frame. It may also reduce the size of a JPEG image that
     was not loaded before, unless ``preprocess.jpeg_draft_margin`` is None.
 
-    `data` are the bytes of its file; without them, colours are those of its ICC profile alone.
+    `data` are the bytes of its file; without them, colours are those of its ICC profile alone. With
+    `frame`, only the frame of this index in the file is converted.
 
     Raises
     ------
@@ -216,18 +232,22 @@ def image_frames(
         If the image is damaged or has more than `max_pixels` pixels.
     """
     plugin = "JPEG" if isinstance(image, JpegImageFile) else image.format  # or MPO
-    row = next((row for row in FORMATS if row.plugin == plugin), None)
+    row = next((row for row in decoded_formats() if row.plugin == plugin), None)
     name = image.format or "image" if row is None else row.name
     try:
         check_size(image.size, max_pixels)
-        several = getattr(image, "n_frames", 1) if row is not None and row.animated else 1
+        total = getattr(image, "n_frames", 1) if row is not None and row.animated else 1
+        several = total
         if several > 1 and "default_image" in image.info:
             image.seek(1)  # APNG: the first image is for programs without animations
             several -= 1
-        if several > 1 and frames > 1:
+        if frame is not None:
+            found = squares_of_frame(image, preprocess, frame, max_pixels, data)
+        elif several > 1 and frames > 1:
             found = distinct_squares(image, preprocess, frames, views, max_pixels, data)
         else:
-            found = squares_of_one(image, preprocess, views, max_pixels, data)
+            number = image.tell() if total > 1 else 0  # Pillow counts the layers of a PSD from 1
+            found = squares_of_one(image, preprocess, number, views, max_pixels, data)
     except ImageError:
         raise
     except Exception as error:
@@ -236,7 +256,10 @@ def image_frames(
             raise ImageError(Reason.UNSUPPORTED, detail) from error
         raise image_error(error, name) from error
     squares = [*found.frames, *found.views]
-    return DecodedFrames(squares, len(found.views), found.left_out, *found.size, name)
+    return DecodedFrames(
+        squares, len(found.views), found.frame_numbers, total, found.left_out,
+        *found.size, name,
+    )  # fmt: skip
 
 
 _HEIF_BRAND = b"mif1"

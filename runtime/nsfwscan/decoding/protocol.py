@@ -6,7 +6,6 @@ answers, because a compromised or corrupted decoder may send anything.
 """
 
 import json
-import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,15 +13,19 @@ from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.errors import Reason
 from nsfwscan.sources.entry import Stamp
 from nsfwscan.sources.filetype import FORMATS, Kind
+from nsfwscan.util.digest import is_digest
 
 ANSWER_BYTES = 1 << 16
-"""Most bytes of an answer's line, which quotes at most a few hundred characters of a message."""
+"""Most bytes of an answer's line, which quotes at most a few hundred characters of a message,
+without the numbers of frames."""
+
+FRAME_BYTES = 12
+"""Most bytes of the number of a frame in an answer's line."""
 
 READY = b'["Ready"]\n'
 """The line that a worker sends once it can take requests."""
 
 _MAX_SIDE = (1 << 31) - 1  # pixels: Pillow's own limit
-_DIGESTS = re.compile(r"[0-9a-f]{64} [0-9a-f]{40}")
 _KINDS, _REASONS = frozenset[str](Kind), frozenset[str](Reason)
 _FORMAT_NAMES = frozenset(row.name for row in FORMATS)
 
@@ -62,12 +65,13 @@ class ReadBytes:
 
 @dataclass(frozen=True, slots=True)
 class Decode:
-    """A request to decode the bytes that the worker holds."""
+    """A request to decode the bytes that the worker holds: all of them, or one frame."""
 
     preprocess: Preprocess
     frames: int
     views: int
     max_pixels: int
+    frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class ImageHeader:
         Number of frames, 1 or more, and of views.
     left_out
         As in `nsfwscan.decoding.frames.Squares`.
-    width, height, format
+    width, height, format, frame_numbers, total_frames
         As in `nsfwscan.decoding.pixels.DecodedImage`.
     """
 
@@ -122,6 +126,8 @@ class ImageHeader:
     width: int
     height: int
     format: str
+    frame_numbers: tuple[int, ...]
+    total_frames: int
 
 
 Request = ReadFile | ReadBytes | Decode
@@ -136,7 +142,10 @@ def to_line(message: Request | Answer) -> bytes:
         case Kind():
             fields = [message]
         case Decode():
-            fields = [asdict(message.preprocess), message.frames, message.views, message.max_pixels]
+            fields = [
+                asdict(message.preprocess), message.frames, message.views, message.max_pixels,
+                message.frame,
+            ]  # fmt: skip
         case _:
             fields = [getattr(message, name) for name in message.__slots__]
     return json.dumps([type(message).__name__, *fields]).encode() + b"\n"
@@ -164,7 +173,7 @@ def parse_read_answer(line: bytes) -> Digests | Kind | Failure:
     """
     match _parsed(line):
         case ["Digests", str(sha256), str(sha1), stamp]:
-            if _DIGESTS.fullmatch(f"{sha256} {sha1}"):
+            if is_digest("sha256", sha256) and is_digest("sha1", sha1):
                 return Digests(sha256, sha1, _stamp(stamp))
         case ["Kind", str(kind)] if kind in _KINDS:
             return Kind(kind)
@@ -182,12 +191,13 @@ def parse_decode_answer(line: bytes, most_frames: int, most_views: int) -> Image
         If the line is not a valid answer, or has more frames or views than were asked for.
     """
     match _parsed(line):
-        case ["ImageHeader", frames, views, left_out, width, height, str(format_)]:
+        case ["ImageHeader", frames, views, left_out, width, height, str(format_), *places]:
             sides = _is_count(width, _MAX_SIDE) and _is_count(height, _MAX_SIDE)
             squares = _is_count(frames, most_frames) and _is_count(views, most_views, least=0)
             others = _is_count(left_out, _MAX_SIDE, least=0)
             if squares and others and sides and format_ in _FORMAT_NAMES:
-                return ImageHeader(frames, views, left_out, width, height, format_)
+                numbers, total = _places(frames + views, *places)
+                return ImageHeader(frames, views, left_out, width, height, format_, numbers, total)
         case ["Failure", *fields]:
             return _failure(*fields)
     raise ProtocolError("not an answer to a request to decode")
@@ -214,6 +224,15 @@ def _stamp(numbers: object) -> Stamp | None:
         case [int(), int(), int(), int(), int()] if bool not in map(type, numbers):
             return tuple(numbers)
     raise ProtocolError("not a stamp")
+
+
+def _places(squares: int, *fields: object) -> tuple[tuple[int, ...], int]:
+    """Return the index of each square's frame in the file, and the number of frames."""
+    match fields:
+        case [list(numbers), int(total)] if _is_count(total, _MAX_SIDE) and len(numbers) == squares:
+            if all(_is_count(number, total - 1, least=0) for number in numbers):
+                return tuple(numbers), total
+    raise ProtocolError("not the places of frames")
 
 
 def _is_count(number: object, most: int, least: int = 1) -> bool:

@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Iterator
 from enum import Enum, auto
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nsfwscan.decoding.process import Process, absolute, not_started
 from nsfwscan.decoding.protocol import (
     ANSWER_BYTES,
+    FRAME_BYTES,
     READY,
     Decode,
     Digests,
@@ -130,16 +131,28 @@ class Worker:
             case Failure():
                 return Problem(entry.location, *self._failure(answer))
 
-    def decode(self, preprocess: "Preprocess", options: ScanOptions) -> "DecodedImage":
+    def decode(
+        self, preprocess: "Preprocess", options: ScanOptions, frame: int | None = None
+    ) -> "DecodedImage":
         """Decode the entry that was read last.
+
+        Parameters
+        ----------
+        preprocess
+            The parameters of decoding.
+        options
+            Only `frames`, `views` and `max_pixels` apply.
+        frame
+            The index of the only frame to decode; None for those that `options` admits.
 
         Raises
         ------
         ImageError
             If the entry cannot be decoded, or if the process ended during the request.
         """
-        line = _decode_line(preprocess, options.frames, options.views, options.max_pixels)
-        with self._exchange(line) as first:
+        limits = options.frames, options.views, options.max_pixels
+        line = _decode_line(preprocess, *limits, frame)
+        with self._exchange(line, most=options.frames + options.views) as first:
             answer = parse_decode_answer(first, options.frames, options.views)
             if isinstance(answer, ImageHeader):
                 if answer.left_out:
@@ -188,13 +201,16 @@ class Worker:
             self._state = _State.READY
 
     @contextlib.contextmanager
-    def _exchange(self, *message: bytes) -> Iterator[bytes]:
-        """Send a request and yield the answer's line. The block parses it and reads the rest."""
+    def _exchange(self, *message: bytes, most: int = 0) -> Iterator[bytes]:
+        """Send a request and yield the answer's line. The block parses it and reads the rest.
+
+        The answer has at most `most` numbers of frames.
+        """
         self._state = _State.BUSY
         try:
             with self._timed():
                 self._process.send(*message)
-                yield self._receive_line()
+                yield self._receive_line(ANSWER_BYTES + most * FRAME_BYTES)
         except ProtocolError as error:  # a decoder has overwritten memory
             raise self._ended("its answer is invalid") from error
         self._state = _State.READY
@@ -215,8 +231,8 @@ class Worker:
                 self._due = math.inf
             self._left -= time.monotonic() - started
 
-    def _receive_line(self) -> bytes:
-        line = self._process.answers.readline(ANSWER_BYTES)
+    def _receive_line(self, limit: int = ANSWER_BYTES) -> bytes:
+        line = self._process.answers.readline(limit)
         if not line.endswith(b"\n"):
             raise self._ended()
         return line
@@ -231,7 +247,10 @@ class Worker:
         stream: Any = self._process.answers
         if stream.readinto(pixels.data.cast("B")) != pixels.nbytes:
             raise self._ended()
-        return DecodedImage(pixels, header.width, header.height, header.format, header.views)
+        return DecodedImage(
+            pixels, header.width, header.height, header.format, header.views,
+            header.frame_numbers, header.total_frames,
+        )  # fmt: skip
 
     def _failure(self, failure: Failure) -> tuple[Reason, str]:
         if failure.out_of_memory:
@@ -262,6 +281,8 @@ def _user() -> tuple[int, ...]:
     return (os.geteuid(), os.getegid()) if hasattr(os, "geteuid") else ()
 
 
-@cache
-def _decode_line(preprocess: "Preprocess", frames: int, views: int, max_pixels: int) -> bytes:
-    return to_line(Decode(preprocess, frames, views, max_pixels))
+@lru_cache
+def _decode_line(
+    preprocess: "Preprocess", frames: int, views: int, max_pixels: int, frame: int | None
+) -> bytes:
+    return to_line(Decode(preprocess, frames, views, max_pixels, frame))

@@ -109,11 +109,12 @@ def _decode(data: bytes, request: Decode) -> bytes:
     try:
         found = decode_frames(
             data, request.preprocess, frames=request.frames, views=request.views,
-            max_pixels=request.max_pixels,
+            max_pixels=request.max_pixels, frame=request.frame,
         )  # fmt: skip
         header = ImageHeader(
-            found.frames, found.views, found.left_out, found.width, found.height, found.format
-        )
+            found.frames, found.views, found.left_out, found.width, found.height, found.format,
+            tuple(found.frame_numbers), found.total_frames,
+        )  # fmt: skip
         return b"".join([to_line(header), *(square.tobytes() for square in found.squares)])
     except MemoryError:
         return to_line(_out_of_memory("decode"))

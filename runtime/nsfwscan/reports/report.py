@@ -24,3 +24,20 @@ class Report(ABC):
     def close(self, summary: Summary) -> None:  # noqa: ARG002 - most formats hold records only
         """Write the end of the report."""
         self._out.flush()
+
+
+class Reports(Report):
+    """Several reports about one scan, each with an output of its own."""
+
+    def __init__(self, *reports: Report) -> None:
+        self._reports = reports
+
+    def add(self, record: Record) -> None:
+        """Pass a record to each."""
+        for report in self._reports:
+            report.add(record)
+
+    def close(self, summary: Summary) -> None:
+        """Close each."""
+        for report in self._reports:
+            report.close(summary)

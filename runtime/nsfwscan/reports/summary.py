@@ -20,7 +20,7 @@ class ExitCode(IntEnum):
 
 
 EXIT_CODES = {
-    ExitCode.SAFE: "all images are safe",
+    ExitCode.SAFE: "all images are safe, or findings of the baseline",
     ExitCode.FLAGGED: "at least one image is flagged, and there are no errors",
     ExitCode.ERROR: "wrong usage, or an image could not be scored; the other results are printed",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C; the results so far are printed",
@@ -43,7 +43,13 @@ class Summary:
     Attributes
     ----------
     safe, flagged, errors
-        Records by status.
+        Records by status, without those that are known.
+    uncertain
+        How many of the flagged ones are in the review band.
+    allowed
+        How many of the safe ones an allow-list has made safe.
+    known
+        Findings of the baseline that are found again.
     cached
         Records whose score comes from an earlier scan.
     skipped
@@ -59,34 +65,49 @@ class Summary:
     safe: int = 0
     flagged: int = 0
     errors: int = 0
+    uncertain: int = 0
+    allowed: int = 0
+    known: int = 0
     cached: int = 0
     skipped: Counter[Kind] = field(default_factory=Counter)
     seconds: float = 0.0
     interrupted: bool = False
     failed: bool = False
 
-    def add(self, record: Record) -> None:
-        """Count one record."""
-        if record.status == "safe":
+    def add(self, record: Record, *, known: bool = False) -> None:
+        """Count one record, which may be a finding of the baseline."""
+        if known:
+            self.known += 1
+        elif record.status == "safe":
             self.safe += 1
         elif record.status == "flagged":
             self.flagged += 1
+            self.uncertain += record.uncertain
         else:
             self.errors += 1
+        self.allowed += record.allowed is not None
         self.cached += record.cached
 
     @property
     def records(self) -> int:
         """The number of records."""
-        return self.safe + self.flagged + self.errors
+        return self.safe + self.flagged + self.errors + self.known
 
     @property
     def found(self) -> int:
         """The number of entries, scored and skipped."""
         return self.records + self.skipped.total()
 
+    @property
+    def rate(self) -> float:
+        """Records in a second."""
+        return self.records / self.seconds if self.seconds > 0 else 0.0
+
     def exit_code(self, *, exit_zero: bool = False) -> ExitCode:
-        """Return the exit code. With `exit_zero`, flagged images do not change it."""
+        """Return the exit code. With `exit_zero`, flagged images do not change it.
+
+        Known findings never change it.
+        """
         if self.interrupted:
             return ExitCode.INTERRUPTED
         if self.errors or self.failed:
@@ -107,15 +128,23 @@ class Summary:
         return "; ".join([f"no images: skipped {kinds}", *hints])
 
     def line(self) -> str:
-        """Describe the scan in one line. The parts add up to the number found."""
-        plural = "" if self.errors == 1 else "s"
-        parts = f"{self.safe:,} safe, {self.flagged:,} flagged, {self.errors:,} error{plural}"
-        if self.skipped:
-            kinds = ", ".join(kind.counted(count) for kind, count in self.skipped.most_common())
-            parts += f", {self.skipped.total():,} skipped ({kinds})"
-        rate = self.records / self.seconds if self.seconds > 0 else 0.0
-        took = f"{self.seconds:.1f} s, {rate:.1f} images/s"
+        """Describe the scan in one line: the counts, and the time."""
+        took = f"{self.seconds:.1f} s, {self.rate:.1f} images/s"
         if self.cached:
             took += f", {self.cached:,} from the cache"
         prefix = "Interrupted: " if self.interrupted else "Incomplete: " if self.failed else ""
-        return f"{prefix}{self.found:,} found: {parts}; {took}"
+        return f"{prefix}{self.counts()}; {took}"
+
+    def counts(self) -> str:
+        """Say how many entries of which result there are. The parts add up to the number found."""
+        plural = "" if self.errors == 1 else "s"
+        allowed = f" ({self.allowed:,} allowed)" if self.allowed else ""
+        uncertain = f" ({self.uncertain:,} uncertain)" if self.uncertain else ""
+        parts = f"{self.safe:,} safe{allowed}, {self.flagged:,} flagged{uncertain}, "
+        parts += f"{self.errors:,} error{plural}"
+        if self.known:
+            parts += f", {self.known:,} as in the baseline"
+        if self.skipped:
+            kinds = ", ".join(kind.counted(count) for kind, count in self.skipped.most_common())
+            parts += f", {self.skipped.total():,} skipped ({kinds})"
+        return f"{self.found:,} found: {parts}"

@@ -268,7 +268,8 @@ def promised_format(name: str) -> Format | None:
     return _PROMISED.get(extension_of(name))
 
 
-def _kind_by_name(name: str) -> Kind | None:
+def kind_by_name(name: str) -> Kind | None:
+    """Return the kind of file that a file name's extension stands for, or None."""
     return _KIND_BY_EXTENSION.get(extension_of(name))
 
 
@@ -285,7 +286,7 @@ def sniff(head: bytes, name: str = "") -> Format | None:
     """
     for row in FORMATS:
         if row.matches(head):
-            named_raw = row.name == "TIFF" and _kind_by_name(name) is Kind.CAMERA_RAW
+            named_raw = row.name == "TIFF" and kind_by_name(name) is Kind.CAMERA_RAW
             return None if named_raw and _is_raw_tiff(head) else row
     return None
 
@@ -315,7 +316,7 @@ def kind_of(head: bytes, name: str = "") -> Kind:
         if head.startswith(signatures):
             return kind
     is_text = _CONTROL.search(head) is None
-    by_name = _kind_by_name(name)
+    by_name = kind_by_name(name)
     if is_text and by_name in {Kind.VIDEO, Kind.AUDIO, None}:
         return Kind.TEXT  # also TypeScript
     return by_name or (Kind.ARCHIVE if head.startswith(b"PK\3\4") else Kind.OTHER)

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePath
@@ -204,3 +205,11 @@ def _too_large(location: str, most: int, size: int | None = None) -> Problem:
         Reason.TOO_LARGE,
         f"{subject} are more than the limit of {most:,} (see --max-filesize)",
     )
+
+
+def is_image(path: PurePath) -> bool:
+    """Return whether a path is that of a file that begins like an image."""
+    if os.path.isfile(path):
+        with suppress(OSError), open_regular(str(path), follow=True) as stream:
+            return sniff(read_up_to(stream, HEAD_BYTES), path.name) is not None
+    return False

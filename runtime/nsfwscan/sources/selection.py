@@ -153,7 +153,9 @@ def _alternatives(pattern: str) -> list[str]:
         else:
             if any(found[0] in "{}" for found in _BRACE.finditer(one)):
                 raise InputError(f"the glob {pattern!r} has a brace without its other one")
-            done.append(one)
+            # Only the first character of the whole glob excludes.
+            is_literal = one.startswith("!") and not pattern.startswith("!")
+            done.append(f"\\{one}" if is_literal else one)
         if len(done) + len(left) > _MOST_ALTERNATIVES:
             raise InputError(f"the braces of the glob {pattern!r} stand for too many patterns")
     return list(dict.fromkeys(done))

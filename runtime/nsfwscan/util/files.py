@@ -7,24 +7,33 @@ Every output of the three commands goes through this module:
 3. At the end, the new file takes over mode, owner and access list of the old one, and its name.
    Where a file cannot be replaced in this way, its content is: a hard link, the target of a bind
    mount, a file in a folder that is not writable, a file of somebody else.
+
+A temporary folder is locked by its process. The next process that writes into the same place
+removes those whose lock is free.
 """
 
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TextIO
 
 from nsfwscan.errors import OutputError
+from nsfwscan.util.lock import InUseError, locked
 
 _BLOCK = 1 << 20  # bytes of a write
 
 _folders = set[str]()
 """Names of the temporary folders of this process."""
+
+_NAME = re.compile(r"\.nsfwscan-\w{8}\.tmp", re.ASCII)
+_LOCK = ".nsfwscan-lock"
+"""A file in each temporary folder."""
 
 
 def is_temporary(name: str) -> bool:
@@ -71,7 +80,7 @@ def check_output(target: Path, inputs: Iterable[Path | int] = ()) -> None:
             if _is_input(final, source):
                 name = "standard input" if source == 0 else source
                 raise OutputError(f"cannot write {target}: {name} is an input; name another file")
-        with _temporary_folder(final):
+        with temporary_folder(final):
             pass
 
 
@@ -104,7 +113,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """
     with write_errors(target):
         final = _checked(target)
-        with _temporary_folder(final) as folder:
+        with temporary_folder(final) as folder:
             temporary = Path(folder, final.name)
             yield temporary
             _publish(temporary, final)
@@ -133,7 +142,7 @@ def atomic_write(
         If the target cannot be written.
     """
     with write_errors(target):
-        if stream or _is_special(target):
+        if stream or is_special(target):
             _checked(target)
             with target.open("w", encoding=encoding, errors=errors, newline="") as file:
                 yield file
@@ -173,7 +182,7 @@ def _is_input(final: Path, source: Path | int) -> bool:
     return stat.S_ISREG(read.st_mode) and final.exists() and os.path.samestat(read, final.stat())
 
 
-def _is_special(path: Path) -> bool:
+def is_special(path: Path) -> bool:
     """Return whether a path exists and is neither a regular file nor a folder."""
     try:
         mode = path.stat().st_mode
@@ -183,30 +192,55 @@ def _is_special(path: Path) -> bool:
 
 
 @contextmanager
-def _temporary_folder(final: Path) -> Iterator[str]:
-    """Create a folder for the new content, which `is_temporary` knows until the block ends.
+def temporary_folder(final: Path) -> Iterator[str]:
+    """Create a folder for new content beside a target, until the block ends.
+
+    `is_temporary` knows its name. What killed processes have left in the same place is removed
+    first.
 
     It is a new folder, because another user could create a link at a predictable name. Nobody else
     can enter it, so that the content of a private file stays private.
     """
-    with _new_folder(final) as folder:
+    with ExitStack() as stack:
+        folder = _new_folder(final, stack)
         name = os.path.basename(folder)
         _folders.add(name)
-        try:
-            yield folder
-        finally:
-            _folders.discard(name)
+        stack.callback(_folders.discard, name)
+        yield folder
 
 
-def _new_folder(final: Path) -> TemporaryDirectory[str]:
+def _new_folder(final: Path, stack: ExitStack) -> str:
     """Create a folder beside the target, or else where the system has its temporary files."""
-    affixes = ".tmp", ".nsfwscan-"
     if not final.exists():
-        return TemporaryDirectory(*affixes, final.parent)
-    if not _is_special(final):
+        return _created_in(final.parent, stack)
+    if not is_special(final):
         with suppress(OSError):
-            return TemporaryDirectory(*affixes, final.parent)
-    return TemporaryDirectory(*affixes)
+            return _created_in(final.parent, stack)
+    return _created_in(Path(gettempdir()), stack)
+
+
+def _created_in(place: Path, stack: ExitStack) -> str:
+    with suppress(OSError):  # a folder can be writable and not readable
+        for name in filter(_NAME.fullmatch, os.listdir(place)):
+            if name not in _folders:
+                _remove_left_over(place / name)
+    while True:
+        folder = stack.enter_context(TemporaryDirectory(".tmp", ".nsfwscan-", place))
+        try:
+            stack.enter_context(locked(Path(folder, _LOCK)))
+        except (InUseError, FileNotFoundError):
+            continue  # another process is removing it
+        except OSError:
+            pass  # the file system has no locks
+        return folder
+
+
+def _remove_left_over(folder: Path) -> None:
+    """Remove a temporary folder, if the process that created it has ended."""
+    with suppress(OSError, InUseError):  # it is another user's, or in use
+        if (folder / _LOCK).is_file():
+            with locked(folder / _LOCK):
+                shutil.rmtree(folder)
 
 
 def _publish(temporary: Path, final: Path) -> None:
@@ -214,15 +248,15 @@ def _publish(temporary: Path, final: Path) -> None:
     if not final.exists():
         temporary.replace(final)
         return
-    if not _is_special(final) and final.stat().st_nlink == 1:
+    if not is_special(final) and final.stat().st_nlink == 1:
         with suppress(OSError):  # the owner cannot be kept, or the name is that of a bind mount
-            _take_over(temporary, final)
+            take_over(temporary, final)
             temporary.replace(final)
             return
     _write_in_place(temporary, final)
 
 
-def _take_over(temporary: Path, final: Path) -> None:
+def take_over(temporary: Path, final: Path) -> None:
     """Give a new file the owner, the mode and the access list of the old one."""
     if hasattr(os, "chown"):
         old = final.stat()
@@ -238,7 +272,7 @@ def _write_in_place(temporary: Path, final: Path) -> None:
     old content is intact.
     """
     with temporary.open("rb", buffering=0) as new, _open_in_place(final) as out:
-        if _is_special(final):
+        if is_special(final):
             _copy(new, out)
             return
         before = out.seek(0, os.SEEK_END)

@@ -2,13 +2,15 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from caches import KEY, LATER, OLD, SCORE, SHA1, SHA256, altered, filled
+from caches import KEY, LATER, OF_ANIMATION, OLD, SCORE, SHA1, SHA256, altered, filled
 
 from nsfwscan.cache.database import clear, default_path, open_database
-from nsfwscan.cache.store import Cache, Hit
+from nsfwscan.cache.score import Hit
+from nsfwscan.cache.store import Cache
 from nsfwscan.errors import CacheError
 
 
@@ -36,7 +38,7 @@ def test_a_file_that_is_not_a_cache_is_refused_and_unchanged(tmp_path: Path) -> 
 
 def test_a_cache_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
     path = altered(filled(tmp_path / "c"), "PRAGMA user_version = 99")
-    with pytest.raises(CacheError, match=r"another version of nsfwscan \(schema 99, expected 3\)"):
+    with pytest.raises(CacheError, match=r"another version of nsfwscan \(schema 99, expected 6\)"):
         open_database(path)
     assert path.exists()
 
@@ -101,28 +103,64 @@ def test_a_scan_waits_for_another_that_creates_the_cache(tmp_path: Path) -> None
     other.close()
 
 
-_TO_SCHEMA_2 = ["ALTER TABLE score DROP COLUMN views", "PRAGMA user_version = 2"]
-_TO_SCHEMA_1 = [
-    *_TO_SCHEMA_2,
-    "ALTER TABLE score RENAME COLUMN key TO question",
-    "ALTER TABLE score RENAME TO verdict",
-    "ALTER TABLE file RENAME COLUMN address TO place",
-    "ALTER TABLE file RENAME TO place",
-    "PRAGMA user_version = 1",
-]
+_TO_SCHEMA_5 = """
+ALTER TABLE score DROP COLUMN classes;
+PRAGMA user_version = 5;
+"""
+_TO_SCHEMA_4 = f"""
+{_TO_SCHEMA_5}
+ALTER TABLE score DROP COLUMN frame;
+ALTER TABLE score DROP COLUMN total_frames;
+PRAGMA user_version = 4;
+"""
+_TO_SCHEMA_3 = f"""
+{_TO_SCHEMA_4}
+PRAGMA auto_vacuum = 0;
+ALTER TABLE score DROP COLUMN used;
+ALTER TABLE file DROP COLUMN used;
+ALTER TABLE file DROP COLUMN folder;
+DROP TABLE folder;
+PRAGMA user_version = 3;
+VACUUM;
+"""
+_TO_SCHEMA_2 = f"""
+{_TO_SCHEMA_3}
+ALTER TABLE score DROP COLUMN views;
+PRAGMA user_version = 2;
+"""
+_TO_SCHEMA_1 = f"""
+{_TO_SCHEMA_2}
+ALTER TABLE score RENAME COLUMN key TO question;
+ALTER TABLE score RENAME TO verdict;
+ALTER TABLE file RENAME COLUMN address TO place;
+ALTER TABLE file RENAME TO place;
+PRAGMA user_version = 1;
+"""
+_EARLIER = {
+    "0.1.0": _TO_SCHEMA_1,
+    "schema 2": _TO_SCHEMA_2,
+    "schema 3": _TO_SCHEMA_3,
+    "schema 4": _TO_SCHEMA_4,
+    "schema 5": _TO_SCHEMA_5,
+}
 
 
-@pytest.mark.parametrize("statements", [_TO_SCHEMA_1, _TO_SCHEMA_2], ids=["0.1.0", "schema 2"])
-def test_a_cache_of_an_earlier_version_is_still_read(tmp_path: Path, statements: list[str]) -> None:
+@pytest.mark.parametrize("statements", _EARLIER.values(), ids=_EARLIER)
+def test_a_cache_of_an_earlier_version_is_still_read(tmp_path: Path, statements: str) -> None:
     path = tmp_path / "c"
     with Cache(path) as cache:
-        cache.store([(SHA256, SCORE)], KEY)
+        cache.store([(SHA256, SCORE), ("0" * 64, OF_ANIMATION)], KEY)
         cache.remember("a.jpg", OLD, SHA256, SHA1)
-    for statement in statements:
-        altered(path, statement)
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(statements)
     hit = Hit(SCORE, SHA256, SHA1, earlier=True)
     for _ in range(2):
         with Cache(path) as cache:
             assert cache.find(SHA256, SHA1, LATER) == hit
             assert cache.find_unread("a.jpg", lambda: OLD, LATER) == hit
+            animation = cache.find("0" * 64, SHA1, LATER)
+            # Before schema 5, its frame is not known.
+            assert (animation is not None) == (statements == _TO_SCHEMA_5)
             assert cache.failure is None
+    with closing(sqlite3.connect(path)) as converted:
+        assert converted.execute("PRAGMA auto_vacuum").fetchone() == (2,)

@@ -10,10 +10,19 @@ from caches import KEY, LATER, MODEL, OLD, OTHER, SCORE, SHA1, SHA256, altered, 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.cache.store import Cache, CacheKey, Hit, Score
+from nsfwscan.cache.score import CacheKey, Hit, Score
+from nsfwscan.cache.store import Cache
 
 values = st.floats(0, 1).map(lambda value: round(value, 6))
-scores = st.builds(Score, values, *[st.integers(1, 2**31)] * 3)
+places = st.just((None, None)) | st.integers(1, 2**31).flatmap(
+    lambda total: st.tuples(st.integers(0, total - 1), st.just(total))
+)
+scores = st.builds(
+    lambda value, width, height, frames, place, classes: Score(
+        value, width, height, frames, 0, place[0], place[1], classes
+    ),
+    values, *[st.integers(1, 2**31)] * 3, places, st.none() | st.lists(values).map(tuple),
+)  # fmt: skip
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 
 
@@ -146,7 +155,13 @@ def test_a_failing_cache_is_no_longer_used(
         "UPDATE score SET score = 9e999",
         "UPDATE score SET width = x'00'",
         "UPDATE score SET frames = 0",
+        "UPDATE score SET frame = 3, total_frames = 3",
+        "UPDATE score SET frame = -1, total_frames = 3",
+        "UPDATE score SET total_frames = 3",
         "UPDATE score SET scan = 'none'",
+        "UPDATE score SET classes = 'a'",
+        "UPDATE score SET classes = x'000000'",
+        "UPDATE score SET classes = x'ffffffff'",
         "UPDATE file SET sha1 = 'short'",
     ],
 )

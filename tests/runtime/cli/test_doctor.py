@@ -46,6 +46,7 @@ def test_an_engine_that_does_not_load_is_reported_with_its_reason(run: Run, tmp_
 
 
 @pytest.mark.parametrize("package", ["numpy", "PIL", "platformdirs", "onnxruntime"])
+@pytest.mark.slow
 def test_a_broken_package_does_not_end_the_checks(run: Run, tmp_path: Path, package: str) -> None:
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / f"{package}.py").write_text("raise ZeroDivisionError('broken')\n")
@@ -57,6 +58,7 @@ def test_a_broken_package_does_not_end_the_checks(run: Run, tmp_path: Path, pack
     assert len(found) > 6
 
 
+@pytest.mark.slow
 def test_the_doctor_uses_the_options_of_a_scan(run: Run, tmp_path: Path) -> None:
     (tmp_path / "nsfwscan.toml").write_text(f'cache = "{tmp_path / "c"}"\ndevice = "cuda:99"\n')
     done = run("doctor")

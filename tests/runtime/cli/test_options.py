@@ -21,7 +21,7 @@ def test_every_option_has_a_variable_a_heading_and_a_sentence(name: str) -> None
     names = (declared.default, *declared.param_decls)  # where typer stores them
     long = next(name for name in names if str(name).startswith("--"))
     assert declared.envvar == "NSFWSCAN_" + long.removeprefix("--").replace("-", "_").upper()
-    assert declared.rich_help_panel in {"Input", "Scoring", "Cache", "Output"}
+    assert declared.rich_help_panel in {"Input", "Scoring", "Cache", "Review", "Output"}
     assert declared.help.endswith(".")
 
 

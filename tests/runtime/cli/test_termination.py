@@ -51,6 +51,7 @@ print("went on", flush=True)
 @pytest.mark.parametrize(
     ("first", "second"), [("SIGINT", "SIGINT"), ("SIGTERM", "SIGINT"), ("SIGINT", "SIGTERM")]
 )
+@pytest.mark.slow
 def test_the_first_signal_raises_and_the_second_ends(first: str, second: str) -> None:
     process = subprocess.Popen([sys.executable, "-c", LOOP], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -1,4 +1,7 @@
+import codecs
 import hashlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -128,6 +131,31 @@ def test_an_unknown_split_type_is_refused(tmp_path: Path) -> None:
 def test_unusable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match=r"cannot read .*gone\.csv: No such file"):
         read_labels(tmp_path / "gone.csv")
-    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(LabelError, match=r"binary\.csv is not a CSV file in UTF-8"):
-        read_labels(tmp_path / "binary.csv")
+    with pytest.raises(LabelError, match=r"cannot read .*: Is a directory"):
+        read_labels(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes need POSIX")
+@pytest.mark.parametrize("read", [read_labels, read_split, read_held_out])
+def test_a_pipe_is_refused_and_not_waited_for(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(LabelError, match="pipe is a pipe or a device; save the table in a file"):
+        read(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (f"objectId,value\n{GOOD},1\n".encode("utf-16"), "is in UTF-16; save it as UTF-8"),
+        (codecs.BOM_UTF16_BE + "objectId".encode("utf-16-be"), "is in UTF-16; save it as UTF-8"),
+        (b"objectId,value\n" + b"gr\xfc\xdfe.png,1\n", "is not in UTF-8; save it as UTF-8"),
+        (b"\xef\xbb\xbfobjectId\xff", "is not in UTF-8; save it as UTF-8"),
+    ],
+)
+def test_another_encoding_is_named(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "l.csv").write_bytes(data)
+    with pytest.raises(LabelError) as caught:
+        read_labels(tmp_path / "l.csv")
+    assert str(caught.value) == f"{tmp_path / 'l.csv'} {said}"

@@ -28,6 +28,7 @@ from nsfwscan.decoding.profiles import profile_of
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
 @pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.slow
 def test_a_profile_shows_its_colours_in_every_format(format_: str, space: Space) -> None:
     data = FORMATS[format_](space.image(PHOTO), space.profile)
     assert difference(data, space.shown(np.asarray(stored(data)) / 255)) < 2
@@ -75,6 +76,7 @@ def test_a_profile_of_inks_is_applied(format_: str) -> None:
 @pytest.mark.parametrize("exponent", [1.0, 1.8, 3.0, 44.0])
 @pytest.mark.parametrize("channels", ["grey", "grey and alpha", "RGB", "RGBA"])
 @pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.slow
 def test_the_gamma_of_a_png_is_applied_to_all_its_bits(
     exponent: float, channels: str, bits: int
 ) -> None:

@@ -36,6 +36,7 @@ def written(format_: str) -> bytes:
 
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("part", [0.3, 0.5, 0.9])
+@pytest.mark.slow
 def test_an_image_without_its_end_is_truncated(format_: str, part: float) -> None:
     data = written(format_)
     decode(data, Preprocess(size=32))

@@ -48,6 +48,7 @@ def test_the_transparent_colour_of_a_png_is_compared_in_all_bits(
 @pytest.mark.parametrize("kind", ["grey", "RGB", "RGBA", "white is zero"])
 @pytest.mark.parametrize("planes", ["contig", "separate"])
 @pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.slow
 def test_all_bits_of_each_page_of_a_tiff_are_used(
     kind: str, planes: Literal["contig", "separate"], orientation: int
 ) -> None:

@@ -316,10 +316,13 @@ def test_invalid_arguments_are_refused() -> None:
     data = encoded(solid("RGB", "red"), "PNG")
     with pytest.raises(ValueError, match="frames and max_pixels must be 1 or more"):
         decode(data, SMALL, frames=0)
+    with pytest.raises(ValueError, match="frames and max_pixels must be 1 or more, got 1, 0"):
+        decode(data, SMALL, max_pixels=0)
+    assert decode(encoded(Image.new("RGB", (1, 1)), "PNG"), SMALL, max_pixels=1).width == 1
     with pytest.raises(ValueError, match="views must be 0 or more, got -1"):
         decode(data, SMALL, views=-1)
-    with pytest.raises(ValueError, match="unknown interpolation or fit: nearest"):
-        Preprocess(size=8, interpolation="nearest")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unknown interpolation or fit: cubic"):
+        Preprocess(size=8, interpolation="cubic")  # type: ignore[arg-type]
 
 
 def test_large_deep_images_are_converted_in_strips() -> None:
@@ -348,7 +351,25 @@ def test_an_image_without_a_format_is_one_frame() -> None:
     assert np.array_equal(
         np.asarray(found.squares[0]), decode(encoded(photo, "PNG"), SMALL).pixels[0]
     )
-    assert (found.width, found.height) == photo.size
+    assert (found.width, found.height, found.format) == (*photo.size, "image")
+
+
+def test_only_several_frames_are_chosen_among_all() -> None:
+    shades = [solid("RGB", (40 * i,) * 3) for i in range(6)]
+    data = encoded(shades[0], "GIF", save_all=True, append_images=shades[1:], duration=50)
+    for frames, left_out in ((1, 0), (2, 4), (6, 0)):
+        with Image.open(io.BytesIO(data)) as image:
+            found = image_frames(image, SMALL, frames=frames, views=0, max_pixels=10**6)
+        assert (found.frames, found.left_out) == (frames, left_out)
+
+
+def test_the_views_of_an_open_image_come_after_its_frames() -> None:
+    tall = Image.fromarray(np.concatenate([np.asarray(load_photo("chelsea.png"))] * 4))
+    found = image_frames(tall, SMALL, frames=4, views=3, max_pixels=10**6)
+    decoded = decode(encoded(tall, "PNG"), SMALL, views=3)
+    assert (found.frames, found.views) == (decoded.frames, decoded.views) == (1, 3)
+    assert np.array_equal(np.stack([np.asarray(s) for s in found.squares]), decoded.pixels)
+    assert decode(encoded(tall, "PNG"), SMALL).views == 0
 
 
 def test_an_open_image_that_is_damaged_or_too_large_is_an_image_error() -> None:

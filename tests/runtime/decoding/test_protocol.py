@@ -23,7 +23,7 @@ from nsfwscan.sources.filetype import Kind
 
 SHA256, SHA1 = "a0" * 32, "1f" * 20
 FAILURE = Failure(Reason.TOO_LARGE, "no\nmemory \udcff", out_of_memory=True)
-HEADER = ImageHeader(3, 2, 5, 640, 480, "JPEG 2000")
+HEADER = ImageHeader(3, 2, 5, 640, 480, "JPEG 2000", (0, 7, 9, 0, 9), 10)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,7 @@ HEADER = ImageHeader(3, 2, 5, 640, 480, "JPEG 2000")
         ),
         ReadBytes(0, 1 << 30),
         Decode(Preprocess(size=8, resize=9, jpeg_draft_margin=None), 4, 2, 10**6),
+        Decode(Preprocess(size=8), 1, 0, 10**6, 143),
     ],
 )
 def test_requests_round_trip(request_: ReadFile | ReadBytes | Decode) -> None:
@@ -74,7 +75,9 @@ def test_an_invalid_read_answer_is_refused(answer: object) -> None:
         parse_read_answer(json.dumps(answer).encode())
 
 
-FIELDS = [3, 2, 5, 640, 480, "PNG"]  # frames, views, left out, width, height, format
+NUMBERS = [0, 7, 9, 0, 9]
+FIELDS = [3, 2, 5, 640, 480, "PNG", NUMBERS, 10]
+"""Frames, views, left out, width, height, format, number of the frame of each, frames in all."""
 
 
 @pytest.mark.parametrize(
@@ -82,14 +85,17 @@ FIELDS = [3, 2, 5, 640, 480, "PNG"]  # frames, views, left out, width, height, f
     [
         (0, 0), (0, 4), (0, True), (0, 1.0), (0, "1"), (1, -1), (1, 3), (1, None), (2, -1),
         (2, 1 << 31), (3, 0), (3, -1), (4, 0), (4, 1 << 31), (5, "no such format"), (5, None),
-        (5, ["PNG"]),
+        (5, ["PNG"]), (6, None), (6, 5), (6, []), (6, NUMBERS[1:]), (6, [*NUMBERS, 1]),
+        (6, [0, 7, 10, 0, 9]), (6, [0, -1, 9, 0, 9]), (6, [0, 7.0, 9, 0, 9]),
+        (6, [0, True, 9, 0, 9]), (7, 9), (7, 0), (7, None), (7, True), (7, 10.0), (7, 1 << 31),
     ],
 )  # fmt: skip
 def test_an_invalid_image_header_is_refused(place: int, value: object) -> None:
     def line(fields: list[object]) -> bytes:
         return json.dumps(["ImageHeader", *fields]).encode()
 
-    assert parse_decode_answer(line([*FIELDS]), 3, 2) == ImageHeader(3, 2, 5, 640, 480, "PNG")
+    wanted = ImageHeader(3, 2, 5, 640, 480, "PNG", tuple(NUMBERS), 10)
+    assert parse_decode_answer(line([*FIELDS]), 3, 2) == wanted
     invalid = [*FIELDS[:place], value, *FIELDS[place + 1 :]]
     for fields in (invalid, FIELDS[:place], [*FIELDS, 1]):
         with pytest.raises(ProtocolError):

@@ -36,6 +36,7 @@ def samples_of(kind: str, dtype: str) -> NDArray[Any]:
 
 @pytest.mark.parametrize("dtype", TOPS)
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_every_layout_shows_the_photo(kind: str, dtype: str) -> None:
     """Another program writes the files: planes, byte orders, compressions, predictors."""
     shown = PHOTO if "RGB" in kind else PHOTO.convert("L")

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from helpers import encoded, load_photo
@@ -46,3 +48,11 @@ def test_a_progressive_jpeg_that_is_cut_in_its_first_scan_is_truncated(exif: byt
     first = data.index(b"\xff\xda", data.rindex(b"\xff\xc2"))
     with pytest.raises(ImageError, match="image rows are missing"):
         decode(data[: first + 400], SMALL)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_tiny_jpeg_is_an_image_or_an_error_wherever_it_is_cut(progressive: bool) -> None:
+    data = encoded(Image.new("RGB", (8, 8), "teal"), "JPEG", quality=90, progressive=progressive)
+    for length in range(100, len(data)):
+        with suppress(ImageError):
+            assert decode(data[:length], SMALL).width == 8

@@ -145,6 +145,7 @@ def test_bytes_that_do_not_fit_in_memory_are_too_large(worker: Worker) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux enforces the limit")
 @pytest.mark.parametrize("earlier", [0, 1])
+@pytest.mark.slow
 def test_a_worker_with_earlier_files_needs_recycling(
     tmp_path: Path, worker: Worker, earlier: int
 ) -> None:
@@ -218,6 +219,7 @@ def test_a_worker_that_was_in_time_is_not_ended_later(tmp_path: Path, worker: Wo
     assert worker.is_reusable
 
 
+@pytest.mark.slow
 def test_suspended_time_does_not_count(tmp_path: Path, worker: Worker) -> None:
     worker.read(large(tmp_path / "a.png"), replace(OPTIONS, timeout=0.1))
     threading.Timer(0.3, worker.end_if_overdue, [60]).start()
@@ -357,7 +359,7 @@ def test_an_invalid_answer_is_a_crash(
 def test_an_unexpected_number_of_frames_is_a_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: str
 ) -> None:
-    head = f'["ImageHeader", {frames}, 0, 0, 1, 1, "PNG"]'
+    head = f'["ImageHeader", {frames}, 0, 0, 1, 1, "PNG", [0], 1]'
     digests = f'["Digests", "{"a" * 64}", "{"b" * 40}", null]'
     speaks = (
         "import sys; sys.stdin.readline()\n"

@@ -51,7 +51,7 @@ def test_an_image_is_read_and_decoded(tmp_path: Path) -> None:
     )
     assert ready + b"\n" == READY
     assert isinstance(parse_read_answer(seen), Digests)
-    assert parse_decode_answer(head, 1, 0) == ImageHeader(1, 0, 0, 600, 400, "JPEG")
+    assert parse_decode_answer(head, 1, 0) == ImageHeader(1, 0, 0, 600, 400, "JPEG", (0,), 1)
     own = decode(data, PREPROCESS)
     assert np.array_equal(np.frombuffer(pixels, np.uint8).reshape(own.pixels.shape), own.pixels)
 

@@ -9,7 +9,8 @@ import pytest
 from helpers import encoded, load_photo
 
 from nsfwscan.decoding.worker import Worker
-from nsfwscan.decoding.worker_pool import acquire, close_idle, release
+from nsfwscan.decoding.worker_pool import acquire, close_idle, keeping, release
+from nsfwscan.util.parallel import available_cores
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +30,16 @@ def test_idle_workers_are_kept_and_ended() -> None:
     close_idle()
     assert not one.is_reusable
     assert not other.is_reusable
+
+
+def test_a_scan_keeps_more_workers_than_cores_until_it_ends() -> None:
+    cores = available_cores()
+    with keeping(cores + 2):
+        workers = [Worker() for _ in range(cores + 2)]
+        for worker in workers:
+            release(worker)
+        assert all(worker.is_reusable for worker in workers)
+    assert [worker.is_reusable for worker in workers] == [False, False, *[True] * cores]
 
 
 def test_a_dead_worker_is_not_acquired_again() -> None:

@@ -2,13 +2,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from importlib.metadata import requires
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from caches import filled
 from helpers import encoded
 from PIL import Image
 
 from nsfwscan import Classifier
+from nsfwscan.cache import store
 from nsfwscan.cache.database import default_path
+from nsfwscan.decoding import preprocess, worker
 from nsfwscan.doctor import checks, samples
 from nsfwscan.doctor.checks import (
     TOLERANCE,
@@ -77,6 +81,7 @@ def test_the_gpu_score_is_compared_with_the_cpu_score(monkeypatch: pytest.Monkey
     assert found.said.endswith("0.0e+00 from the CPU's")
 
 
+@pytest.mark.slow
 def test_each_visible_gpu_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Libraries((12, 9), (9, 10, 2), devices=2)
     monkeypatch.setattr(session, "cuda_major", lambda _: 12)
@@ -114,6 +119,90 @@ def test_missing_packages_are_listed() -> None:
         ["numpy>=1.26", "no-such.package>=1; python_version>'3'", "x; extra == 'cpu'"]
     )
     assert (found.state, found.said) == (State.FAILED, "not installed: no-such.package")
+
+
+@pytest.mark.parametrize(
+    "requirements",
+    [[], [""], [" >=1"], ["numpy>=1.26", "@ file:///x"], ["; python_version > '3'"]],
+)
+def test_unreadable_requirements_are_a_finding(requirements: list[str]) -> None:
+    found = check_packages(requirements)
+    assert found.state is State.FAILED
+    assert "the metadata of nsfwscan is damaged" in found.said
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        "numpy", " numpy >= 1", "numpy[x]", "numpy(>=1)", "numpy~=1", "numpy@file:///x",
+        "numpy;python_version>'3'", "NumPy!=1",
+    ],
+)  # fmt: skip
+def test_a_requirement_in_any_spelling_is_found(requirement: str) -> None:
+    extras = ["x;extra=='a'", "y; 'a' == extra", "z ; extra == 'a' and python_version > '3'"]
+    assert check_packages([requirement, *extras]).said == "1 that every scan needs"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "about", "said"),
+    [
+        ({"nsfwscan": "Name: nsfwscan\nVersion: 1\n"}, "packages", "is damaged"),
+        ({"nsfwscan": "Name: nsfwscan\nRequires-Dist: >=2\n"}, "packages", "is damaged"),
+        ({"nsfwscan": ""}, "packages", "is damaged"),
+        ({"nsfwscan": "Name: n\nRequires-Dist: a b c\n"}, "packages", "not installed: a"),
+        ({"onnxruntime": "Name: onnxruntime\n"}, "engine", "onnxruntime of unknown version"),
+        ({"onnxruntime": ""}, "engine", "onnxruntime of unknown version"),
+        ({"onnxruntime": "\xff"}, "engine", "UnicodeDecodeError"),
+    ],
+)
+@pytest.mark.slow
+def test_damaged_metadata_is_a_finding(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    metadata: dict[str, str],
+    about: str,
+    said: str,
+) -> None:
+    for name, text in metadata.items():
+        (tmp_path / f"{name}-1.dist-info").mkdir()
+        (tmp_path / f"{name}-1.dist-info" / "METADATA").write_bytes(text.encode("latin-1"))
+    monkeypatch.syspath_prepend(tmp_path)
+    (found,) = [finding for finding in examine("cpu") if finding.about == about]
+    assert said in found.said
+
+
+def broken(*_: object, **__: object) -> NoReturn:
+    raise AttributeError("this package is broken")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "about"),
+    [
+        (checks, "installed", "engine"),
+        (checks, "requires", "packages"),
+        (session, "engine", "ONNX Runtime"),
+        (checks, "query_driver", "CUDA"),
+        (checks, "check_cuda", "CUDA"),
+        (modelfile, "default_model_path", "default model"),
+        (Classifier, "load", "inference on cpu"),
+        (samples, "sample", "PNG"),
+        (preprocess, "decoded_formats", "formats"),
+        (worker, "Worker", "decoding process"),
+        (store, "Cache", "cache"),
+    ],
+)
+@pytest.mark.slow
+def test_each_check_that_breaks_is_a_finding_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: object, name: str, about: str
+) -> None:
+    place = filled(tmp_path / "c")
+    order = ["Python", "nsfwscan", "engine", "packages", "default model", "cache"]
+    monkeypatch.setattr(module, name, broken)
+    findings = list(examine("cpu", place))
+    (found,) = [finding for finding in findings if finding.about == about]
+    assert found.state is State.FAILED
+    assert "this package is broken" in found.said
+    assert [one.about for one in findings if one.about in order] == order
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from nsfwscan import (
     scan,
 )
 from nsfwscan.inference import classifier
-from nsfwscan.inference.manifest import OPEN_NSFW_SHA256
+from nsfwscan.inference.known import OPEN_NSFW_SHA256
 from nsfwscan.inference.modelfile import default_model_path
 from nsfwscan.inference.session import open_session
 
@@ -221,6 +221,7 @@ def test_a_nan_does_not_affect_the_other_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 9])
+@pytest.mark.slow
 def test_bound_buffers_and_padded_batches_give_the_same_scores(
     open_nsfw: Classifier, count: int
 ) -> None:
@@ -229,13 +230,15 @@ def test_bound_buffers_and_padded_batches_give_the_same_scores(
     batch = np.concatenate(own * 3)[:count]
     predict = open_nsfw.bound(4)
     for _ in range(2):  # the second call uses the buffers of the first one
-        assert predict(batch) == pytest.approx(open_nsfw.predict(batch), abs=1e-6)
-        assert predict(batch[::-1]) == pytest.approx(open_nsfw.predict(batch[::-1]), abs=1e-6)
+        assert predict(batch).scores == pytest.approx(open_nsfw.predict(batch), abs=1e-6)
+        assert predict(batch[::-1]).scores == pytest.approx(
+            open_nsfw.predict(batch[::-1]), abs=1e-6
+        )
 
 
 def test_a_bound_model_keeps_its_fixed_batch_size(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", OURS, shape=(4, 8, 8, 3))
-    scores = Classifier.load(path).bound(32)(pixels(*range(0, 250, 25)))
+    scores = Classifier.load(path).bound(32)(pixels(*range(0, 250, 25))).scores
     assert scores == pytest.approx(np.arange(0, 250, 25) / 255, abs=1e-6)
 
 
@@ -245,7 +248,7 @@ def test_each_thread_has_its_own_buffers(tmp_path: Path) -> None:
 
     def work(level: int) -> None:
         predict = model.bound(3)
-        scores = np.concatenate([predict(pixels(level)) for _ in range(50)])
+        scores = np.concatenate([predict(pixels(level)).scores for _ in range(50)])
         worst[level] = float(np.abs(scores - level / 255).max())
 
     threads = [threading.Thread(target=work, args=[level]) for level in range(0, 200, 50)]
@@ -260,7 +263,7 @@ def test_the_engine_s_own_model_format_is_refused(tmp_path: Path) -> None:
     """ONNX Runtime would load its own format, a flat buffer, without the checks of ONNX."""
     path = tmp_path / "m.ort"
     path.write_bytes(b"\x18\0\0\0ORTM" + bytes(200))
-    with pytest.raises(ModelError, match=r"m\.ort is not a usable ONNX model: .*[Pp]rotobuf"):
+    with pytest.raises(ModelError, match=r"m\.ort is not a usable ONNX model: it is damaged"):
         Classifier.load(path, manifest=OURS)
 
 
@@ -295,7 +298,7 @@ def test_a_manifest_that_contradicts_the_model_is_refused(tmp_path: Path) -> Non
         (Manifest(name="m", preprocess=Preprocess(size=4)), "takes image: uint8"),
         (
             Manifest(name="m", preprocess=Preprocess(size=8), output=OutputSpec(column=7)),
-            "column 7",
+            "column is 7",
         ),
     ):
         path = mean_model(tmp_path / "m.onnx", lie)

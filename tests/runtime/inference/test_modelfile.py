@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nsfwscan import Classifier, ModelError
-from nsfwscan.inference.manifest import OPEN_NSFW_SHA256
+from nsfwscan.inference.known import OPEN_NSFW_SHA256
 from nsfwscan.inference.modelfile import MAX_BYTES, default_model_path, read_model
 
 
@@ -31,7 +31,7 @@ def test_an_unreadable_model_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX devices")
 def test_devices_folders_and_huge_files_are_not_read_as_models(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="/dev/zero is a device, not an ONNX model"):
+    with pytest.raises(ModelError, match="cannot read the model /dev/zero: it is a device"):
         read_model(Path("/dev/zero"))
     with pytest.raises(ModelError, match=r"cannot read the model .*: Is a directory"):
         read_model(tmp_path)

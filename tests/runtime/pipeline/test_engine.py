@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import enumerate as enumerate_threads
 
@@ -13,11 +14,13 @@ from helpers import mean_model
 from PIL import Image
 
 from nsfwscan import Manifest, Preprocess
-from nsfwscan.cache.store import Cache, CacheKey, Score
+from nsfwscan.cache.score import CacheKey, Score
+from nsfwscan.cache.store import Cache
 from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.decoding.worker import Worker
 from nsfwscan.errors import ModelError, Reason
-from nsfwscan.inference.tensors import Probabilities
+from nsfwscan.inference.scoring import Scorer, score_images
+from nsfwscan.inference.tensors import Predictions
 from nsfwscan.limits import ScanOptions
 from nsfwscan.pipeline.batching import Plan
 from nsfwscan.pipeline.engine import WINDOW, Engine
@@ -37,13 +40,13 @@ class Redness:
         self.calls: list[int] = []
         self.made = 0
 
-    def make(self) -> Callable[[Pixels], Probabilities]:
+    def make(self) -> Callable[[Pixels], Predictions]:
         self.made += 1
         return self
 
-    def __call__(self, pixels: Pixels) -> Probabilities:
+    def __call__(self, pixels: Pixels) -> Predictions:
         self.calls.append(len(pixels))
-        return np.asarray(pixels[..., 0].mean((1, 2)) / 255, np.float32)
+        return Predictions(np.asarray(pixels[..., 0].mean((1, 2)) / 255, np.float32))
 
 
 def plan(workers: int = 2, threads: int = 2, batch_size: int = 1, *, pad: bool = False) -> Plan:
@@ -51,16 +54,19 @@ def plan(workers: int = 2, threads: int = 2, batch_size: int = 1, *, pad: bool =
 
 
 def engine(
-    score: Callable[[], Callable[[Pixels], Probabilities]],
+    score: Callable[[], Callable[[Pixels], Predictions]],
     division: Plan,
     cache: Cache | None = None,
 ) -> Engine:
-    return Engine(PREPROCESS, OPTIONS, division, score, cache=cache, key=KEY, rehash=False)
+    def scorer() -> Scorer:
+        return partial(score_images, predict=score(), batch_size=division.batch_size)
+
+    return Engine(PREPROCESS, OPTIONS, division, scorer, cache=cache, key=KEY, rehash=False)
 
 
 def results(
     entries: Iterator[Found] | list[Found],
-    score: Callable[[], Callable[[Pixels], Probabilities]],
+    score: Callable[[], Callable[[Pixels], Predictions]],
     division: Plan,
     cache: Cache | None = None,
 ) -> list[Result]:
@@ -125,7 +131,7 @@ def test_all_frames_of_an_animation_are_scored(tmp_path: Path) -> None:
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
     (found,) = results([Entry(str(tmp_path / "a.png"), explicit=False)], Redness().make, plan())
     assert isinstance(found, Outcome)
-    assert found.score == Score(round(30 / 255, 6), 9, 9, 4)
+    assert found.score == Score(round(30 / 255, 6), 9, 9, 4, frame=3, total_frames=4)
 
 
 def test_entries_are_consumed_at_most_a_window_ahead(tmp_path: Path) -> None:
@@ -174,10 +180,10 @@ def test_an_error_of_the_list_is_raised_after_its_entries(tmp_path: Path) -> Non
 
 
 def test_a_model_failure_is_raised_at_its_image(tmp_path: Path) -> None:
-    def fails(pixels: Pixels) -> Probabilities:
+    def fails(pixels: Pixels) -> Predictions:
         if pixels[0, 0, 0, 0] == 2:
             raise ModelError("no")
-        return np.zeros(len(pixels), np.float32)
+        return Predictions(np.zeros(len(pixels), np.float32))
 
     made = engine(lambda: fails, plan())
     run = made.run(iter(images(tmp_path, 5)))
@@ -188,8 +194,8 @@ def test_a_model_failure_is_raised_at_its_image(tmp_path: Path) -> None:
 
 
 def test_a_nan_is_not_a_score_and_is_not_stored(tmp_path: Path) -> None:
-    def nothing(pixels: Pixels) -> Probabilities:
-        return np.full(len(pixels), np.nan, np.float32)
+    def nothing(pixels: Pixels) -> Predictions:
+        return Predictions(np.full(len(pixels), np.nan, np.float32))
 
     entries = images(tmp_path, 1)
     with Cache(tmp_path / "cache") as cache:
@@ -209,7 +215,7 @@ def test_closing_ends_all_work_immediately(tmp_path: Path) -> None:
     run.close()
     names = ("decode", "score", "discover", "clock")
     assert not [t for t in enumerate_threads() if t.name.startswith(names)]
-    assert not made._busy
+    assert not made._supervisor._busy
 
 
 def test_no_call_scores_more_frames_than_a_batch(tmp_path: Path) -> None:
@@ -234,7 +240,7 @@ def test_a_worker_killed_during_its_start_is_replaced(
             worker._process.kill()
         return worker
 
-    monkeypatch.setattr("nsfwscan.pipeline.engine.acquire", acquire_doomed)
+    monkeypatch.setattr("nsfwscan.pipeline.supervision.acquire", acquire_doomed)
     found = results(images(tmp_path, 3), Redness().make, plan(workers=1))
     assert [score_of(result) for result in found] == pytest.approx([0, 1 / 255, 2 / 255], abs=1e-6)
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from nsfwscan.cache.store import Cache, CacheKey, Score
+from nsfwscan.cache.score import CacheKey, Score
+from nsfwscan.cache.store import Cache
 from nsfwscan.decoding.protocol import Digests
 from nsfwscan.errors import ImageError, Reason
 from nsfwscan.pipeline.inflight import RECENT, InFlight, Outcome, Result

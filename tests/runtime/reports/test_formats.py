@@ -3,9 +3,10 @@ import io
 import json
 import os
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
+from helpers import make_about
 from runtime.test_record import make_record
 
 from nsfwscan import Reason, Record
@@ -13,7 +14,8 @@ from nsfwscan.record import FIELDS
 from nsfwscan.reports.output import Format, open_report
 from nsfwscan.reports.summary import Summary
 
-FORMATS: tuple[Format, ...] = ("text", "jsonl", "json", "csv")
+FORMATS: list[Format] = [one for one in get_args(Format) if one != "parquet"]
+"""Those that are text."""
 UGLY = os.fsdecode(b"=cmd|' /C calc'!A0\x1b[2J\xff\n,\".jpg")
 RECORDS = [
     make_record(path="low.jpg", status="flagged", score=0.6),
@@ -38,10 +40,20 @@ def written(
     out: io.StringIO | None = None,
     color: Literal["auto", "always", "never"] = "auto",
     quiet: bool = False,
+    show_allowed: bool = False,
     say: Callable[[str], None] = print,
 ) -> str:
     out = out or io.StringIO()
-    report = open_report(out, format_, paths=paths, color=color, quiet=quiet, say=say)
+    report = open_report(
+        out,
+        format_,
+        make_about(),
+        paths=paths,
+        color=color,
+        quiet=quiet,
+        show_allowed=show_allowed,
+        say=say,
+    )
     summary = Summary(seconds=1.0)
     for record in records:
         summary.add(record)
@@ -58,6 +70,14 @@ def test_text_lists_flagged_images_by_score_then_errors_then_the_summary() -> No
         "4 found: 1 safe, 2 flagged, 1 error; 1.0 s, 4.0 images/s",
     ]
     assert "found" not in written(RECORDS, "text", quiet=True)
+
+
+def test_text_lists_allowed_images_on_request() -> None:
+    allowed = make_record(path="b\n.jpg", score=0.75, allowed="a statue")
+    shown = "allowed  0.750  b\\n.jpg: a statue\n"
+    assert shown in written([*RECORDS, allowed], "text", show_allowed=True)
+    assert "statue" not in written([*RECORDS, allowed], "text")
+    assert "5 found: 2 safe (1 allowed), 2 flagged" in written([*RECORDS, allowed], "text")
 
 
 def test_text_is_coloured_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,3 +140,30 @@ def test_csv_has_one_row_per_record_for_any_name() -> None:
     rows = list(csv.reader(io.StringIO(text, newline="")))
     assert [len(row) for row in rows] == [len(FIELDS)] * (len(names) + 1)
     assert [row[1].removeprefix("'") for row in rows[1:]] == names
+
+
+CLASSES = make_record(
+    path="a.jpg",
+    status="flagged",
+    score=0.9,
+    precision="reduced",
+    classes={"=safe": 0.1, "po\x1b[2Jrn": 0.9},
+)
+
+
+def test_the_classes_of_a_record_are_in_every_format() -> None:
+    assert "0.900  a.jpg  (po\\x1b[2Jrn 0.900, =safe 0.100)\n" in written([CLASSES], "text")
+    assert json.loads(written([CLASSES], "jsonl"))["classes"] == CLASSES.classes
+    (row,) = csv.DictReader(io.StringIO(written([CLASSES], "csv"), newline=""))
+    assert json.loads(row["classes"]) == CLASSES.classes
+    (run,) = json.loads(written([CLASSES], "sarif"))["runs"]
+    assert run["results"][0]["properties"] == {
+        "score": 0.9,
+        "classes": CLASSES.classes,
+        "precision": "reduced",
+    }
+    page = written([CLASSES], "html")
+    first, second = page.index("po\\x1b[2Jrn</bdi> 0.900"), page.index("=safe</bdi> 0.100")
+    assert first < second
+    for format_ in FORMATS:
+        assert "\x1b[2J" not in written([CLASSES], format_, out=Terminal())

@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from helpers import make_about
 from runtime.test_record import make_record
 
 from nsfwscan import OutputError
@@ -13,7 +14,7 @@ from nsfwscan.reports.output import Format, open_output, open_report
 RECORD = make_record(path="low.jpg", status="flagged", score=0.6)
 
 
-@pytest.mark.parametrize("format_", ["text", "json", "csv"])
+@pytest.mark.parametrize("format_", ["text", "json", "csv", "html", "sarif"])
 def test_a_file_is_complete_or_unchanged(target: Path, format_: Format) -> None:
     with suppress(ZeroDivisionError), open_output(target, format_, raw=False) as out:
         out.write("half")
@@ -28,7 +29,7 @@ def test_a_file_is_complete_or_unchanged(target: Path, format_: Format) -> None:
 
 def test_json_lines_are_written_to_the_file_immediately(target: Path) -> None:
     with open_output(target, "jsonl", raw=False) as out:
-        open_report(out, "jsonl").add(RECORD)
+        open_report(out, "jsonl", make_about()).add(RECORD)
         assert json.loads(target.read_text())["path"] == "low.jpg"
 
 
@@ -44,7 +45,7 @@ def test_the_error_for_a_full_disk_is_one_sentence() -> None:
         pytest.skip("needs /dev/full")
     with pytest.raises(OutputError, match="cannot write /dev/full: No space left on device"):  # noqa: SIM117
         with open_output(Path("/dev/full"), "jsonl", raw=False) as out:
-            open_report(out, "jsonl").add(RECORD)
+            open_report(out, "jsonl", make_about()).add(RECORD)
 
 
 def test_a_console_prints_text_unchanged() -> None:

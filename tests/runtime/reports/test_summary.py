@@ -3,6 +3,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from runtime.test_record import make_record
 
 from nsfwscan.reports.summary import EXIT_CODES, ExitCode, Summary
 from nsfwscan.sources.filetype import Kind
@@ -34,6 +35,19 @@ def test_the_counts_in_the_summary_line_add_up() -> None:
         "1,207 found: 1,200 safe, 2 flagged, 1 error, 4 skipped (3 videos, 1 hidden file); "
         "10.0 s, 120.3 images/s"
     )
+
+
+def test_findings_of_the_baseline_count_among_those_found_and_never_change_the_exit_code() -> None:
+    summary = Summary(seconds=1.0)
+    for status in ("flagged", "error"):
+        summary.add(make_record(status=status), known=True)
+    summary.add(make_record(score=0.9, allowed="a statue"))
+    assert summary.line() == (
+        "3 found: 1 safe (1 allowed), 0 flagged, 0 errors, 2 as in the baseline; "
+        "1.0 s, 3.0 images/s"
+    )
+    assert summary.exit_code() == ExitCode.SAFE
+    assert not summary.nothing()
 
 
 def test_the_summary_of_an_interrupted_scan_says_so() -> None:

@@ -1,10 +1,13 @@
 import json
 import os
+import re
+import sys
+import unicodedata
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nsfwscan.util.escape import UNPRINTABLE, printable, to_json
+from nsfwscan.util.escape import UNPRINTABLE, from_unicode, printable, to_json, to_unicode
 
 
 def test_escapes_are_readable() -> None:
@@ -12,6 +15,29 @@ def test_escapes_are_readable() -> None:
     assert printable(os.fsdecode(b"caf\xe9.jpg")) == "caf\\xe9.jpg"
     assert printable("photo\u202egpj.exe") == "photo\\u202egpj.exe"
     assert printable("Grüße 写真.jpg") == "Grüße 写真.jpg"
+
+
+_VISIBLE = re.compile(
+    "[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001345f]"
+)
+"""Signs of Arabic, Syriac, Kaithi and Egyptian that Unicode counts as formats."""
+
+
+def test_all_that_unicode_calls_control_format_or_separator_is_escaped() -> None:
+    for char in map(chr, range(sys.maxunicode + 1)):
+        kind = unicodedata.category(char)
+        if kind in {"Cc", "Cf", "Cs", "Zl", "Zp"} and not _VISIBLE.match(char):
+            assert UNPRINTABLE.match(char), ascii(char)
+        elif kind != "Cn":  # not assigned yet
+            assert not UNPRINTABLE.match(char), ascii(char)
+
+
+def test_marks_beyond_the_first_plane_are_escaped_and_come_back() -> None:
+    name = "a\U000e0041b"
+    assert printable(name) == "a\\U000e0041b"
+    line = to_json({"path": name})
+    assert line == '{"path": "a\\udb40\\udc41b"}'
+    assert json.loads(line)["path"] == name
 
 
 @given(st.binary())
@@ -33,3 +59,20 @@ def test_names_round_trip_through_json(name: bytes, text: str) -> None:
 
 def test_indented_json_keeps_its_lines() -> None:
     assert to_json({"a": "b\x9bc"}, indent=2) == '{\n  "a": "b\\u009bc"\n}'
+
+
+@given(
+    st.text(st.sampled_from("\\\\ud05ce9c8 \udce9\ud800é/"), max_size=20)
+    | st.text(st.characters(codec=None), max_size=20)
+)
+def test_any_text_survives_in_unicode(text: str) -> None:
+    shown = to_unicode(text)
+    shown.encode()  # holds no lone surrogate
+    assert from_unicode(shown) == text
+
+
+def test_only_names_that_need_it_change_in_unicode() -> None:
+    for name in ("写真/a.jpg", r"C:\users\dc\u1234.jpg", "a\nb"):
+        assert to_unicode(name) == name
+    assert to_unicode(os.fsdecode(b"caf\xe9")) == r"caf\udce9"
+    assert to_unicode(r"caf\udce9") == r"caf\u005cudce9"

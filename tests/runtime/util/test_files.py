@@ -1,4 +1,6 @@
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -229,6 +231,35 @@ def test_a_temporary_folder_is_known_while_it_exists(target: Path) -> None:
         assert is_temporary(temporary.parent.name)
     assert not is_temporary(temporary.parent.name)
     assert not is_temporary(".nsfwscan-12345678.tmp")
+
+
+WRITE = (
+    "import sys, time; from pathlib import Path\n"
+    "from nsfwscan.util.files import atomic_write\n"
+    "with atomic_write(Path(sys.argv[1])) as stream:\n"
+    "    stream.write('half'); stream.flush(); print('begun', flush=True); time.sleep(60)\n"
+)
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(target: Path) -> None:
+    place = target.parent
+    with subprocess.Popen([sys.executable, "-c", WRITE, target], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"begun\n"
+        (left,) = place.glob(".nsfwscan-*.tmp")
+        check_output(target)
+        assert (left / target.name).read_text() == "half"  # its process still writes it
+        other.kill()
+    foreign = [".nsfwscan-12345678.tmp", ".nsfwscan-mine.tmp", "photo.tmp"]
+    for name in foreign:
+        (place / name).mkdir()
+        (place / name / "photo").touch()
+    (place / "photo.tmp" / ".nsfwscan-lock").touch()
+    check_output(target)
+    assert not left.exists()
+    for name in foreign:
+        assert (place / name / "photo").exists()
+        shutil.rmtree(place / name)
 
 
 def test_the_error_for_a_full_disk_is_one_sentence() -> None:

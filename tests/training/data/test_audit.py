@@ -55,20 +55,46 @@ def test_each_problem_is_found(store: Path) -> None:
     assert details["renamed"].endswith(f"another hash (from {read_origins(store)[second]})")
 
 
-def test_near_duplicates_in_different_parts_are_found(store: Path, tmp_path: Path) -> None:
-    (tmp_path / "again").mkdir()
-    load_photo("coffee.png").resize((420, 280)).save(tmp_path / "again" / "x.jpg", quality=50)
-    import_folder(tmp_path / "again", store, 0)
+def add_near_duplicate(store: Path, folder: Path, label: int) -> str:
+    folder.mkdir()
+    load_photo("coffee.png").resize((420, 280)).save(folder / "x.jpg", quality=50)
+    import_folder(folder, store, label)
+    (again,) = (name for name, path in read_origins(store).items() if path.endswith("x.jpg"))
+    return again
+
+
+@pytest.mark.parametrize(
+    ("parts", "first"), [(("train", "test"), True), (("test", "validation"), False)]
+)
+def test_near_duplicates_in_different_parts_are_found(
+    store: Path, tmp_path: Path, parts: tuple[str, str], first: bool
+) -> None:
+    again = add_near_duplicate(store, tmp_path / "again", 0)
     labels = read_labels(store / "label.csv")
     split_file = tmp_path / "split.csv"
-    again = {name for name, path in read_origins(store).items() if path.endswith("x.jpg")}
-    parts = labels["objectId"].isin(again).map({True: "train", False: "test"}).astype(PART)
-    write_table(split_file, labels.assign(type=parts))
+    assigned = labels["objectId"].eq(again).map({True: parts[0], False: parts[1]}).astype(PART)
+    write_table(split_file, labels.assign(type=assigned))
     found = audit(store, split_file)
     assert found["problem"].tolist() == ["straddling"]
+    assert (found["objectId"].tolist() == [again]) == first  # the one to remove
     (pair,) = found["detail"]
-    assert again.pop() in pair
-    assert f"(train, from {tmp_path}/again/x.jpg)" in pair
-    assert f"(test, from {tmp_path}/in/coffee.png.jpg)" in pair
+    assert pair.startswith(found["objectId"][0] + ": label 0 (decent), ")
+    assert f"{again}: label 0 (decent), {parts[0]}, from {tmp_path}/again/x.jpg" in pair
+    assert f": label 0 (decent), {parts[1]}, from {tmp_path}/in/coffee.png.jpg" in pair
     write_table(split_file, labels.assign(type="train"))
     assert audit(store, split_file).empty
+    assert audit(store).empty
+
+
+def test_near_duplicates_with_different_labels_are_found_without_a_split(
+    store: Path, tmp_path: Path
+) -> None:
+    again = add_near_duplicate(store, tmp_path / "again", 1)
+    found = audit(store)
+    assert found["problem"].tolist() == ["conflicting"]
+    (pair,) = found["detail"]
+    assert f"{again}: label 1 (indecent), from {tmp_path}/again/x.jpg" in pair
+    assert f": label 0 (decent), from {tmp_path}/in/coffee.png.jpg" in pair
+    labels = read_labels(store / "label.csv")
+    write_table(tmp_path / "split.csv", labels.assign(type="train"))
+    assert audit(store, tmp_path / "split.csv")["problem"].tolist() == ["conflicting"]

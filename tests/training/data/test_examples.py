@@ -8,30 +8,31 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from labelled import Collection
+from labelled import Labelled
 
 from nsfwscan import Preprocess, decode
 from nsfwscan.dataset.objects import object_path, read_object
 from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.errors import StoreError
+from nsfwscan.reports.progress import Total
 from nsfwtrain.data import examples
 from nsfwtrain.data.tables import read_split, sha1s, split_frame, targets
 
 SMALL = Preprocess(size=16)
 
 
-def test_each_image_is_decoded_once(collection: Collection, tmp_path: Path) -> None:
-    rows = read_split(collection.split)
+def test_each_image_is_decoded_once(labelled: Labelled, tmp_path: Path) -> None:
+    rows = read_split(labelled.split)
     made: list[int] = []
 
     def make(pixels: Pixels) -> Pixels:
         made.append(len(pixels))
         return pixels
 
-    shown: list[tuple[int, int]] = []
+    shown: list[tuple[int, Total]] = []
 
     @contextmanager
-    def progress(_label: str, total: int) -> Iterator[Callable[[int], None]]:
+    def progress(_label: str, total: Total) -> Iterator[Callable[[int], None]]:
         yield lambda done: shown.append((done, total))
 
     for expected in (len(rows), 0):
@@ -39,19 +40,19 @@ def test_each_image_is_decoded_once(collection: Collection, tmp_path: Path) -> N
         made.clear()
         shown.clear()
         bad = examples.fill(
-            cache, collection.store, examples.missing(rows, cache), SMALL, make, progress=progress
+            cache, labelled.store, examples.missing(rows, cache), SMALL, make, progress=progress
         )
         assert bad == {}
         assert sum(made) == expected
         assert shown[-1:] == [(expected, expected)] * bool(expected)
-    pixels = decode(read_object(collection.store, rows["objectId"][7]), SMALL).pixels
+    pixels = decode(read_object(labelled.store, rows["objectId"][7]), SMALL).pixels
     assert np.array_equal(cache.get([sha1s(rows)[7]]), pixels)
 
 
-def test_bad_images_are_errors_or_left_out(collection: Collection, tmp_path: Path) -> None:
+def test_bad_images_are_errors_or_left_out(labelled: Labelled, tmp_path: Path) -> None:
     store = tmp_path / "store"
-    shutil.copytree(collection.store, store)
-    rows = read_split(collection.split)
+    shutil.copytree(labelled.store, store)
+    rows = read_split(labelled.split)
     missing, changed = rows["objectId"][3], rows["objectId"][5]
     object_path(store, missing).unlink()
     object_path(store, changed).write_bytes(b"changed")
@@ -67,17 +68,17 @@ def test_bad_images_are_errors_or_left_out(collection: Collection, tmp_path: Pat
 
 
 def test_memory_does_not_grow_with_the_number_of_images(
-    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    labelled: Labelled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(examples, "available_cores", lambda: 1)  # each core holds a batch in memory
     preprocess = Preprocess(size=128)
-    rows = read_split(collection.split)
+    rows = read_split(labelled.split)
     cache = examples.pixels_cache(tmp_path, preprocess)
     tracemalloc.start()
     try:
         examples.fill(
             cache,
-            collection.store,
+            labelled.store,
             examples.missing(rows, cache),
             preprocess,
             lambda pixels: pixels,
@@ -106,11 +107,11 @@ def test_seed_and_epoch_determine_the_order(count: int, seed: int, epoch: int) -
     assert np.array_equal(first, examples.order(count, seed, epoch))
 
 
-def test_batches_hold_every_example_once(collection: Collection, tmp_path: Path) -> None:
-    rows = read_split(collection.split)
+def test_batches_hold_every_example_once(labelled: Labelled, tmp_path: Path) -> None:
+    rows = read_split(labelled.split)
     cache = examples.pixels_cache(tmp_path, SMALL)
     examples.fill(
-        cache, collection.store, examples.missing(rows, cache), SMALL, lambda pixels: pixels
+        cache, labelled.store, examples.missing(rows, cache), SMALL, lambda pixels: pixels
     )
     data = examples.collect(rows, cache)
     train = data.parts["train"]

@@ -98,7 +98,7 @@ def test_columns_may_be_chosen(tmp_path: Path) -> None:
         ("path,label\n ,0\n", "line 2: the path is empty"),
         ("path,label\na.png\n", "line 2: expected 2 cells as in line 1, got 1"),
         ("path,label\na.png,0\n./a.png,dog\n", "line 3: ./a.png has label 1, but label 0 in"),
-        ("path,label\n\udcff,0\n", "not a CSV file in UTF-8"),
+        ("path,label\n\udcff,0\n", "is not in UTF-8; save it as UTF-8"),
     ],
 )  # fmt: skip
 def test_bad_lists_are_one_sentence(tmp_path: Path, text: str, message: str) -> None:

@@ -58,7 +58,7 @@ def test_bad_names_are_one_sentence(text: str, message: str) -> None:
         ("[1, 2]", "expected"),
         ('{"labels": ["a", 1]}', "expected"),
         ('{"labels": ["a,b", "c"]}', "no comma"),
-        ("\xff", "is not JSON"),
+        ("\xff", "is not in UTF-8; save it as UTF-8"),
     ],
 )
 def test_a_bad_file_is_one_sentence(tmp_path: Path, content: str, message: str) -> None:

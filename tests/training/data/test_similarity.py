@@ -7,12 +7,12 @@ import pytest
 from helpers import encoded, load_photo
 from hypothesis import given
 from hypothesis import strategies as st
-from labelled import Collection
+from labelled import Labelled
 
 from nsfwscan.dataset.objects import object_path, read_object
+from nsfwscan.decoding import similarity
 from nsfwscan.errors import StoreError
-from nsfwtrain.data import similarity
-from nsfwtrain.data.similarity import difference_hash, groups, hashes_of, straddling
+from nsfwtrain.data.similarity import difference_hash, groups, hashes_of, near_pairs
 from nsfwtrain.data.tables import read_split
 
 
@@ -25,24 +25,19 @@ def test_only_similar_images_have_close_hashes() -> None:
     assert (plain ^ other).bit_count() > 16
 
 
-hashes = st.lists(
-    st.tuples(st.sampled_from(["test", "train"]), st.integers(0, 2**64 - 1) | st.integers(0, 7)),
-    max_size=20,
-)
+def pairs(values: list[int], distance: int) -> Iterator[tuple[int, int, int]]:
+    for i, value in enumerate(values):
+        for j in range(i + 1, len(values)):
+            bits = (value ^ values[j]).bit_count()
+            if bits <= distance:
+                yield i, j, bits
 
 
-def pairs(listed: list[tuple[str, str, int]], distance: int) -> Iterator[tuple[str, str, int]]:
-    for i, (a, part, value) in enumerate(listed):
-        for b, other, another in listed[i + 1 :]:
-            bits = (value ^ another).bit_count()
-            if part != other and bits <= distance:
-                yield a, b, bits
-
-
-@given(hashes, st.integers(0, 64))
-def test_near_duplicates_match_a_plain_loop(rows: list[tuple[str, int]], distance: int) -> None:
-    listed = [(str(i), part, value) for i, (part, value) in enumerate(rows)]
-    assert list(straddling(listed, distance)) == list(pairs(listed, distance))
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 7), max_size=20), st.integers(0, 64))
+def test_near_duplicates_match_a_plain_loop(values: list[int], distance: int) -> None:
+    blocks = near_pairs(np.array(values, np.uint64), distance)
+    found = [pair for block in blocks for pair in zip(*(c.tolist() for c in block), strict=True)]
+    assert found == list(pairs(values, distance))
 
 
 def closure(values: list[int], distance: int) -> set[frozenset[int]]:
@@ -83,22 +78,22 @@ def test_ten_thousand_images_are_grouped_quickly() -> None:
     assert len(set(numbers.tolist())) == 5000
 
 
-def test_hashes_are_computed_once(collection: Collection, tmp_path: Path) -> None:
-    rows = read_split(collection.split)[:40]
-    expected = [difference_hash(read_object(collection.store, name)) for name in rows["objectId"]]
-    assert hashes_of(rows, collection.store, tmp_path / "cache").tolist() == expected
+def test_hashes_are_computed_once(labelled: Labelled, tmp_path: Path) -> None:
+    rows = read_split(labelled.split)[:40]
+    expected = [difference_hash(read_object(labelled.store, name)) for name in rows["objectId"]]
+    assert hashes_of(rows, labelled.store, tmp_path / "cache").tolist() == expected
     again = hashes_of(rows[::-1], tmp_path / "no store", tmp_path / "cache")
     assert again.tolist() == expected[::-1]
 
 
-def test_an_unusable_image_is_near_no_other(collection: Collection, tmp_path: Path) -> None:
-    rows = read_split(collection.split)[:3]
+def test_an_unusable_image_is_near_no_other(labelled: Labelled, tmp_path: Path) -> None:
+    rows = read_split(labelled.split)[:3]
     for name in rows["objectId"][1:]:
         path = object_path(tmp_path, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(read_object(collection.store, name))
+        path.write_bytes(read_object(labelled.store, name))
     with pytest.raises(StoreError, match=f"object {rows['objectId'][0]}: cannot read"):
         hashes_of(rows, tmp_path, tmp_path / "cache")
     found = hashes_of(rows, tmp_path, tmp_path / "cache", skip_bad=True)
     assert found[0] == int(rows["objectId"][0][:16], 16)
-    assert found[1] == difference_hash(read_object(collection.store, rows["objectId"][1]))
+    assert found[1] == difference_hash(read_object(labelled.store, rows["objectId"][1]))

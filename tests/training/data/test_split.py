@@ -1,5 +1,6 @@
 import hashlib
 from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import strategies as st
 
 from nsfwscan.dataset.labels import LABELS, PARTS
 from nsfwscan.errors import LabelError
-from nsfwtrain.data.split import balance, check_parts, keys, moved, split
-from nsfwtrain.data.tables import label_frame, split_frame
+from nsfwtrain.data.split import balance, check_parts, keys, moved, read_usable_split, split
+from nsfwtrain.data.tables import label_frame, split_frame, write_table
 
 TEST, VALIDATION, REST = range(25), range(25, 50), range(50, 256)
 
@@ -96,6 +97,7 @@ def test_the_key_is_the_last_byte() -> None:
     assert keys(label_frame([(f"{sha1}.jpg", 0), (f"{sha1}.tar.gz", 0)])).tolist() == [0x33, 0x33]
 
 
+@pytest.mark.slow
 @given(rows_strategy, rows_strategy)
 def test_an_earlier_split_changes_no_count_and_moves_no_more_rows(first: Rows, more: Rows) -> None:
     # New rows may come before old rows.
@@ -115,6 +117,18 @@ def test_rows_stay_in_the_test_part() -> None:
     assert moved(split(grown, previous), previous) == 0
 
 
+def test_rows_of_other_parts_are_taken_last() -> None:
+    first = labels((TEST, 0, 1), (TEST, 1, 3))  # two rows of label 1 go to train
+    previous = split(label_frame(first))
+    grown = label_frame([*first, (object_id(900, 1), 0), (object_id(901, 1), 1)])
+    kept = split(grown, previous)
+    assert kept["type"].tolist() == ["test", "test", "train", "train", "test", "test"]
+    assert moved(kept, previous) == 0
+    again = split(label_frame([*first, (object_id(902, 1), 0), (object_id(903, 1), 0)]), previous)
+    assert again["type"].tolist() == ["test"] * 6
+    assert moved(again, previous) == 2
+
+
 def test_the_index_does_not_matter() -> None:
     frame = label_frame(labels((TEST, 0, 3), (TEST, 1, 5)))
     shuffled = frame.sample(frac=1, random_state=0)
@@ -124,6 +138,55 @@ def test_the_index_does_not_matter() -> None:
 def test_a_split_with_enough_images_passes() -> None:
     small = [(keys, value, 2) for keys in (TEST, VALIDATION, REST) for value in (0, 1)]
     check_parts(split(label_frame(labels(*small))))
+
+
+def assigned(**counts: tuple[int, int]) -> pd.DataFrame:
+    """Make a split frame with a number of images of label 0 and of label 1 in each part."""
+    rows = [
+        (value, part)
+        for part, numbers in counts.items()
+        for value, number in enumerate(numbers)
+        for _ in range(number)
+    ]
+    return split_frame((object_id(i, 99), value, part) for i, (value, part) in enumerate(rows))
+
+
+def test_each_part_needs_an_image_of_either_label_and_train_two() -> None:
+    enough = {"train": (2, 2), "validation": (1, 1), "test": (1, 1)}
+    check_parts(assigned(**enough))
+    for part, needed in enough.items():
+        for counts in ((needed[0] - 1, 9), (9, needed[1] - 1)):
+            lacking = f"{part} has {counts[0]} of label 0 and {counts[1]} of label 1;"
+            with pytest.raises(LabelError, match=f"evaluate: {lacking}"):
+                check_parts(assigned(**enough | {part: counts}))
+
+
+@pytest.mark.parametrize(
+    ("train", "advice"),
+    [
+        ((5, 3), "there are 5 of label 0 and 3 of label 1 in all; add images of label 1 and"),
+        ((3, 5), "there are 3 of label 0 and 5 of label 1 in all; add images of label 0 and"),
+        ((0, 0), "there are 0 of label 0 and 0 of label 1 in all; add images of label 0 and label"),
+        ((0, 7), "all 7 images have label 1; add images of label 0"),
+    ],
+)
+def test_the_scarcer_label_is_to_be_added(train: tuple[int, int], advice: str) -> None:
+    with pytest.raises(LabelError, match=advice):
+        check_parts(assigned(train=train))
+
+
+def test_a_usable_split_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "split.csv"
+    with pytest.raises(LabelError, match=r"cannot read .*split\.csv: No such file"):
+        read_usable_split(path)
+    with pytest.raises(LabelError, match=r"cannot read .*: Is a directory"):
+        read_usable_split(tmp_path)
+    usable = assigned(train=(2, 2), validation=(1, 1), test=(1, 1))
+    write_table(path, usable)
+    pd.testing.assert_frame_equal(read_usable_split(path), usable)
+    write_table(path, usable[1:])
+    with pytest.raises(LabelError, match="too few images to train and evaluate"):
+        read_usable_split(path)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from nsfwscan.reports.progress import no_progress
 from nsfwtrain.data import examples
 from nsfwtrain.data.arrays import ArrayCache
 from nsfwtrain.data.examples import Data
@@ -75,18 +76,20 @@ def scores(data: Data, head: Weights) -> NDArray[np.float32]:
 @pytest.mark.slow
 def test_the_default_learns_what_the_study_does_not_on_a_small_collection(tmp_path: Path) -> None:
     data = make_data(tmp_path, width=B0.feature_dim)
+    (tmp_path / "begun.json").write_text("{}")
     dense = tf_keras.layers.Dense(1, activation="sigmoid")
     dense.build((None, B0.feature_dim))
     study, _ = train_head(
         dense, dense.trainable_variables, State(initial_head(B0.feature_dim, 0)), data,
         Study(batch_size=B0.batch_size), 0, BatchSize(B0.batch_size, print),
-        out=tmp_path, say=lambda _line: None, progress=examples.no_progress,
+        out=tmp_path, say=lambda _line: None, progress=no_progress,
     )  # fmt: skip
     truth = targets(data.parts["test"])
     assert evaluate(truth, scores(data, study))["accuracy"] < 0.7
     assert evaluate(truth, scores(data, solve(data).head))["accuracy"] > 0.95
 
 
+@pytest.mark.slow
 def test_the_facts_say_how_the_head_was_found(data: Data) -> None:
     solved = solve(data)
     facts = solved.facts

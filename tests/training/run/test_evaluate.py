@@ -2,8 +2,9 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from labelled import Collection
+from labelled import Collection, make_collection
 
 from nsfwtrain.errors import RunError
 from nsfwtrain.run.evaluate import evaluate_run
@@ -11,6 +12,12 @@ from nsfwtrain.run.fit import fit
 from nsfwtrain.run.options import Converged, Options
 from nsfwtrain.run.results import read_scores
 from nsfwtrain.variants import by_name
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """Make a smaller collection than that of the session: the head is solved in less time."""
+    return make_collection(tmp_path_factory.mktemp("small"), images=40)
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +31,7 @@ def run(collection: Collection, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return root / "run"
 
 
+@pytest.mark.slow
 def test_evaluating_a_run_again_gives_the_same_metrics(
     run: Path, collection: Collection, tmp_path: Path
 ) -> None:
@@ -35,12 +43,14 @@ def test_evaluating_a_run_again_gives_the_same_metrics(
         else:
             assert metrics[name] == value
     assert folder.parent == run / "evaluations"
-    ours, theirs = (read_scores(place).set_index("objectId") for place in (run, folder))
+    ours = read_scores(run).set_index("objectId")
+    theirs = pd.read_csv(folder / "scores.csv", index_col="objectId")
     assert ours["score"].to_dict() == pytest.approx(theirs["score"].to_dict(), abs=1e-4)
     assert (folder / "roc.png").exists()
     assert json.loads((folder / "metrics.json").read_text())["images"] == metrics["images"]
 
 
+@pytest.mark.slow
 def test_evaluations_of_other_models_and_splits_are_kept(
     run: Path, collection: Collection, tmp_path: Path
 ) -> None:
@@ -59,15 +69,28 @@ def test_evaluations_of_other_models_and_splits_are_kept(
     data = bytearray(variables.read_bytes())
     data[-4] ^= 1
     variables.write_bytes(data)
+    with pytest.raises(RunError, match=r"model is damaged, or is not that of .*run\.json"):
+        evaluate_run(
+            tmp_path / "again", collection.store, collection.split, tmp_path / "b", cache=tmp_path
+        )
+    assert not (tmp_path / "b").exists()
+    facts = json.loads((run / "run.json").read_text())
+    for name in ("model_sha256", "files_sha256", "facts_sha256"):  # version 0.1.0 has none
+        del facts[name]
+    (tmp_path / "again" / "run.json").write_text(json.dumps(facts))
     with pytest.raises(RunError, match="a holds the evaluation of another model; choose another"):
         evaluate_run(
             tmp_path / "again", collection.store, collection.split, tmp_path / "a", cache=tmp_path
         )
-    with pytest.raises(RunError, match="run holds the evaluation of another model"):
-        evaluate_run(run, collection.store, collection.split, run, cache=tmp_path)
+    for place in (run, tmp_path / "again", run / "model" / "variables"):
+        before = sorted(place.iterdir())
+        with pytest.raises(RunError, match=f"{place} is a training run, which keeps its own eval"):
+            evaluate_run(run, collection.store, collection.split, place, cache=tmp_path)
+        assert sorted(place.iterdir()) == before
     assert (tmp_path / "a" / "metrics.json").read_bytes() == kept
 
 
+@pytest.mark.slow
 def test_images_that_a_run_has_learned_from_are_counted(
     run: Path, collection: Collection, tmp_path: Path
 ) -> None:

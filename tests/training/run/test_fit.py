@@ -18,17 +18,21 @@ from PIL import Image
 from nsfwscan.dataset.labels import read_held_out
 from nsfwscan.dataset.objects import object_path
 from nsfwscan.decoding.parameters import REVISION
-from nsfwscan.errors import LabelError
+from nsfwscan.errors import LabelError, StoreError
+from nsfwtrain.data.lock import held
 from nsfwtrain.data.split import split
 from nsfwtrain.data.store import import_folder
 from nsfwtrain.data.tables import read_labels, read_split, write_table
-from nsfwtrain.errors import RunError
+from nsfwtrain.errors import FolderError, RunError
 from nsfwtrain.model.classifier import load_model
 from nsfwtrain.model.keras import gpus
+from nsfwtrain.run.evaluate import evaluate_run
 from nsfwtrain.run.fit import fit
+from nsfwtrain.run.left_out import left_out_lines
 from nsfwtrain.run.options import Converged, Options, Study
 from nsfwtrain.run.results import read_facts, read_history, read_scores
 from nsfwtrain.run.state import load_state
+from nsfwtrain.run.verdict import summary
 from nsfwtrain.variants import by_name
 
 B0 = by_name("b0")
@@ -68,6 +72,7 @@ def test_both_modes_give_the_same_model(
     assert np.ptp(list(a.values())) > 0.3  # the scores distinguish images
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_records_its_facts(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
@@ -79,6 +84,8 @@ def test_a_run_learns_and_records_its_facts(
     assert metrics["roc_auc"] >= 0.9
     written = read_facts(tmp_path / "run")
     assert written["metrics"] == metrics
+    assert written["options"]["batch_size"] == 32
+    assert written["bytes"]["model"] > 100_000
     assert written["parameters"] == 8 * 8 * 3 * 32 + 32 * 1280 + 1281
     assert set(written["seconds"]) - {"compilation"} == {
         "backbone",
@@ -147,6 +154,7 @@ def test_a_resumed_run_ends_like_an_uninterrupted_run(
     assert scores(tmp_path / "cut") == pytest.approx(scores(tmp_path / "straight"), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_patience_stops_early_and_keeps_the_best_head(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
@@ -156,6 +164,7 @@ def test_patience_stops_early_and_keeps_the_best_head(
     assert losses.index(min(losses)) == len(losses) - 3
 
 
+@pytest.mark.slow
 def test_resuming_a_run_that_patience_stopped_changes_nothing(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
@@ -185,6 +194,7 @@ def test_out_of_memory_only_halves_the_batch(
     assert scores(tmp_path / "halved") == pytest.approx(scores(tmp_path / "small"), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_mixed_precision_without_a_gain_is_reported(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
@@ -197,6 +207,7 @@ def test_mixed_precision_without_a_gain_is_reported(
     assert ("mixed precision is not faster on this machine: using float32" in said) != gains
 
 
+@pytest.mark.slow
 def test_a_run_with_another_split_or_seed_is_not_resumed(
     collection: Collection, tmp_path: Path, cache: Path
 ) -> None:
@@ -301,13 +312,6 @@ def test_a_split_without_a_label_is_refused_before_any_work(
     assert not (tmp_path / "cache").exists()
 
 
-def test_facts_are_json(collection: Collection, tmp_path: Path, cache: Path) -> None:
-    run(collection, tmp_path / "run", cache=cache, epochs=1)
-    facts = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert facts["options"]["batch_size"] == 32
-    assert facts["bytes"]["model"] > 100_000
-
-
 @pytest.mark.slow
 def test_seconds_of_a_resumed_run_cover_all_epochs(collection: Collection, tmp_path: Path) -> None:
     first = run(collection, tmp_path / "run", cache=tmp_path / "cache", epochs=2)
@@ -329,10 +333,11 @@ def test_impossible_trainings_are_errors(
         run(collection, tmp_path / os.fsdecode(b"\xff"), cache=cache)
     os.mkfifo(tmp_path / "pipe")
     piped = Collection(collection.store, tmp_path / "pipe", collection.backbone)
-    with pytest.raises(LabelError, match="pipe is not a regular file"):
+    with pytest.raises(LabelError, match="pipe is a pipe or a device; save the table"):
         run(piped, tmp_path / "run", cache=cache)
 
 
+@pytest.mark.slow
 def test_counts_cover_only_the_usable_images(collection: Collection, tmp_path: Path) -> None:
     store = tmp_path / "store"
     shutil.copytree(collection.store, store)
@@ -375,3 +380,41 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_partial_file(
     assert len(done.stderr.splitlines()) == 1
     assert not (out / "run.json").exists()
     assert not list(out.glob("model*"))
+
+
+@pytest.mark.slow
+def test_a_warm_cache_does_not_hide_lost_images(collection: Collection, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(collection.store, store)
+    own = Collection(store, collection.split, collection.backbone)
+    run(own, tmp_path / "before", cache=tmp_path / "cache", epochs=1)
+    rows = read_split(collection.split)
+    names = rows[(rows["type"] == "test") & (rows["value"] == 1)]["objectId"].tolist()
+    object_path(store, names[0]).unlink()
+    object_path(store, names[1]).write_bytes(b"changed")
+    with pytest.raises(StoreError, match=rf"no longer has 2 of 240 images .* {names[0]}: .*skip"):
+        run(own, tmp_path / "run", cache=tmp_path / "cache", epochs=1)
+    with pytest.raises(StoreError, match=r"no longer has 2 of .*skip"):
+        evaluate_run(tmp_path / "before", store, collection.split, cache=tmp_path / "cache")
+    facts = run(own, tmp_path / "run", cache=tmp_path / "cache", epochs=1, skip_bad=True)
+    written = read_facts(tmp_path / "run")
+    for name in ("left_out", "left_out_counts", "unbalanced"):
+        assert written[name] == facts[name]
+    assert set(facts["left_out"]) == set(names[:2])
+    assert (facts["left_out_counts"]["test/1"], facts["unbalanced"]) == (2, ["test"])
+    assert facts["counts"]["test/1"] == facts["counts"]["test/0"] - 2 == len(names) - 2
+    assert summary(facts)[:2] == left_out_lines(facts)
+    said: list[str] = []
+    folder, metrics = evaluate_run(
+        tmp_path / "before", store, collection.split, cache=tmp_path / "cache", skip_bad=True,
+        say=said.append,
+    )  # fmt: skip
+    assert said == left_out_lines(facts)
+    assert metrics["images"] == facts["metrics"]["images"]
+    assert json.loads((folder / "metrics.json").read_text())["unbalanced"] == ["test"]
+
+
+def test_a_run_holds_its_folder_from_the_start(collection: Collection, tmp_path: Path) -> None:
+    with held(tmp_path / "run"), pytest.raises(FolderError, match="is in use by process"):
+        run(collection, tmp_path / "run", cache=tmp_path / "cache", recipe=Converged())
+    assert not (tmp_path / "cache").exists()  # nothing was searched or computed

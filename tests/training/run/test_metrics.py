@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nsfwtrain.run.metrics import calibration_error, evaluate, predicted, wilson_interval
@@ -35,6 +35,7 @@ def test_the_interval_matches_published_values() -> None:
     assert wilson_interval(20, 20)[1] == 1.0
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)), min_size=2))
 def test_metrics_stay_in_their_ranges(rows: list[tuple[bool, float]]) -> None:
     rows += [(False, 0.5), (True, 0.5)]

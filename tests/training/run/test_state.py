@@ -14,6 +14,13 @@ def head(value: float) -> Weights:
     return np.full((4, 1), value, np.float32), np.zeros(1, np.float32)
 
 
+@pytest.fixture(autouse=True)
+def begun(tmp_path: Path) -> Path:
+    path = tmp_path / "begun.json"
+    path.write_text('{"variant": "b0"}')
+    return path
+
+
 def test_a_state_is_read_as_written(tmp_path: Path) -> None:
     history = history_frame([(1, 0.5, 0.75, 0.6, 0.5, 1.5)])
     state = State(head(0), [np.ones(3), np.array(7)], head(1), history, {"data": 1.5}, [4], 240)
@@ -32,14 +39,20 @@ def test_a_state_is_read_as_written(tmp_path: Path) -> None:
 
 def test_a_state_of_version_0_1_0_is_read(tmp_path: Path) -> None:
     states.save_state(tmp_path, State(head(0), batch_sizes=[4], prepared=240))
+    later = {"batch_sizes", "prepared", "begun_sha256"}
     with np.load(tmp_path / "state.npz") as arrays:
-        earlier = {
-            name: arrays[name] for name in arrays.files if name not in {"batch_sizes", "prepared"}
-        }
+        earlier = {name: arrays[name] for name in arrays.files if name not in later}
     np.savez(tmp_path / "state.npz", **earlier)
     again = states.load_state(tmp_path)
     assert again is not None
     assert (again.batch_sizes, again.prepared) == ([], 0)
+
+
+def test_a_state_of_another_run_is_an_error(tmp_path: Path, begun: Path) -> None:
+    states.save_state(tmp_path, State(head(0)))
+    begun.write_text('{"variant": "b1"}')
+    with pytest.raises(RunError, match=r"state\.npz or .*begun\.json is damaged, or is that"):
+        states.load_state(tmp_path)
 
 
 def test_a_missing_state_is_none_and_a_broken_state_is_an_error(tmp_path: Path) -> None:

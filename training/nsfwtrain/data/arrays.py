@@ -1,9 +1,11 @@
 """Cache arrays on disk by object. The cache only grows, and survives a kill at any moment.
 
 A cache is a folder. Each writer appends records of a fixed size to its own file: the object's
-SHA-1, a CRC-32, the array. Readers use the records of all files whose length and checksum are
-right, so they never read a record that a killed writer left incomplete. Several runs may share a
-cache. Memory holds the position of each array, not the arrays.
+SHA-1, a CRC-32, the array. Several runs may share a cache. To open it, only the SHA-1 of each
+complete record is read, and memory holds the position of each array, not the arrays.
+
+A record is checked when it is read. If one is damaged, all of its file is checked, and the damaged
+records are removed: all bits of their SHA-1 are set. The next run computes these arrays again.
 """
 
 import hashlib
@@ -13,16 +15,16 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, NoReturn, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from nsfwscan.util.files import atomic_write
 from nsfwtrain.errors import CacheError
 
 _SUFFIX = ".records"
-_BLOCK = 1 << 22  # bytes of a read
+_SHA1, _CRC, _ARRAY = slice(20), slice(20, 24), slice(24, None)
+_REMOVED = b"\xff" * 20  # in place of the SHA-1
 
 
 class ArrayCache:
@@ -48,6 +50,7 @@ class ArrayCache:
     ) -> None:
         self.key = dict(key) | {"shape": list(shape), "dtype": np.dtype(dtype).name}
         text = json.dumps(self.key, sort_keys=True)
+        self.root = root
         self.folder = root / hashlib.sha256(text.encode()).hexdigest()[:24]
         self._record = np.dtype(
             [("sha1", "u1", 20), ("crc", "<u4"), ("array", np.dtype(dtype), tuple(shape))]
@@ -58,10 +61,10 @@ class ArrayCache:
         self._stream: BinaryIO | None = None
         with self._errors("use"):
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not (self.folder / "key.json").exists():
-                with atomic_write(self.folder / "key.json") as stream:
-                    stream.write(text + "\n")
-            for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
+            note = self.folder / "key.json"  # for people; a kill may cut it short
+            if not note.exists() or note.read_text(encoding="utf-8") != text:
+                note.write_text(text, encoding="utf-8")
+            for path in sorted(self.folder.glob(f"*{_SUFFIX}"), key=_time):
                 self._read_index(path)
 
     def __enter__(self) -> Self:
@@ -90,25 +93,28 @@ class ArrayCache:
         KeyError
             If an object has no array.
         CacheError
-            If a file is missing or cannot be read.
+            If a file is missing, cannot be read, or is damaged. A damaged one is mended.
         """
         field = self._record["array"]
         out = np.empty((len(sha1s), *field.shape), field.base)
-        rows: dict[int, list[tuple[int, int]]] = {}
-        for row, sha1 in enumerate(sha1s):
-            file, offset = self._places[bytes.fromhex(sha1)]
-            rows.setdefault(file, []).append((row, offset))
+        rows: dict[int, list[tuple[int, bytes, int]]] = {}
+        for row, sha1 in enumerate(map(bytes.fromhex, sha1s)):
+            file, offset = self._places[sha1]
+            rows.setdefault(file, []).append((row, sha1, offset))
+        record = memoryview(bytearray(self._record.itemsize))
         with self._errors("read"):
             for file, places in rows.items():
                 with self._files[file].open("rb", buffering=0) as stream:
-                    for row, offset in places:
+                    for row, sha1, offset in places:
                         stream.seek(offset)
-                        if stream.readinto(memoryview(out[row]).cast("B")) != out[row].nbytes:
-                            raise OSError(0, f"{self._files[file].name} has become shorter")
+                        count = stream.readinto(record)
+                        if count < len(record) or record[_SHA1] != sha1 or not _is_intact(record):
+                            self._mend(self._files[file])
+                        memoryview(out[row]).cast("B")[:] = record[_ARRAY]
         return out
 
     def add(self, sha1s: Sequence[str], arrays: NDArray[Any]) -> None:
-        """Append the arrays of objects.
+        """Append the arrays of objects. If an object has one already, the new one replaces it.
 
         Raises
         ------
@@ -118,34 +124,57 @@ class ArrayCache:
         records = np.zeros(len(sha1s), self._record)
         records["sha1"] = [list(bytes.fromhex(sha1)) for sha1 in sha1s]
         records["array"] = arrays
-        records["crc"] = [_checksum(record) for record in records]
+        size = self._record.itemsize
+        rows = records.view(np.uint8).data
+        records["crc"] = [_checksum(rows[i : i + size]) for i in range(0, len(rows), size)]
         with self._errors("write"):
             if self._stream is None:
                 path = self.folder / f"{uuid.uuid4().hex}{_SUFFIX}"
                 self._stream = path.open("xb", buffering=0)
                 self._files.append(path)
             start = self._stream.tell()
-            data = memoryview(records.tobytes())
-            while data:
-                data = data[self._stream.write(data) :]
-        self._index(records, start)
+            left = rows
+            while left:
+                left = left[self._stream.write(left) :]
+        for i, sha1 in enumerate(sha1s):
+            self._index(bytes.fromhex(sha1), start + i * size)
 
     def _read_index(self, path: Path) -> None:
-        """Index the complete and undamaged records of a file."""
+        """Index the complete records of a file."""
         self._files.append(path)
-        size = self._record.itemsize
-        with path.open("rb") as stream:
-            start = 0
-            while count := len(data := stream.read(max(1, _BLOCK // size) * size)) // size:
-                self._index(np.frombuffer(data, self._record, count), start)
-                start += len(data)
+        with path.open("rb", buffering=0) as stream:
+            for offset in self._offsets(path):
+                stream.seek(offset)
+                self._index(stream.read(len(_REMOVED)), offset)
 
-    def _index(self, records: NDArray[Any], start: int) -> None:
-        first = start + self._record.fields["array"][1]  # type: ignore[index]  # fields exist
-        for i, record in enumerate(records):
-            if _checksum(record) == record["crc"]:
-                place = (len(self._files) - 1, first + i * self._record.itemsize)
-                self._places.setdefault(record["sha1"].tobytes(), place)
+    def _offsets(self, path: Path) -> range:
+        """Return the position of each complete record; a killed writer may leave another."""
+        size = self._record.itemsize
+        return range(0, path.stat().st_size // size * size, size)
+
+    def _index(self, sha1: bytes, offset: int) -> None:
+        if sha1 != _REMOVED:
+            self._places[sha1] = len(self._files) - 1, offset
+
+    def _mend(self, path: Path) -> NoReturn:
+        """Remove the damaged records of a file.
+
+        Raises
+        ------
+        CacheError
+            Always. The message says what to do.
+        """
+        with path.open("r+b", buffering=0) as stream:
+            for offset in self._offsets(path):
+                stream.seek(offset)
+                record = memoryview(stream.read(self._record.itemsize))
+                if record[_SHA1] != _REMOVED and not _is_intact(record):
+                    stream.seek(offset)
+                    stream.write(_REMOVED)
+        raise CacheError(
+            f"{path} was damaged, and its damaged arrays have been removed; run the command again, "
+            "with --resume if the training had begun, to compute them again"
+        )
 
     @contextmanager
     def _errors(self, doing: str) -> Iterator[None]:
@@ -155,5 +184,13 @@ class ArrayCache:
             raise CacheError(f"cannot {doing} the cache {self.folder}: {error.strerror}") from error
 
 
-def _checksum(record: Any) -> int:
-    return zlib.crc32(record["array"].tobytes(), zlib.crc32(record["sha1"].tobytes()))
+def _time(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def _is_intact(record: memoryview) -> bool:
+    return _checksum(record) == int.from_bytes(record[_CRC], "little")
+
+
+def _checksum(record: memoryview) -> int:
+    return zlib.crc32(record[_ARRAY], zlib.crc32(record[_SHA1]))

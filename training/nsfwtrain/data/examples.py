@@ -1,7 +1,7 @@
 """Turn a split and a store into arrays; decode each image and compute its features only once."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,14 @@ from nsfwscan.dataset.labels import LABELS, PARTS, Part
 from nsfwscan.dataset.objects import read_object
 from nsfwscan.decoding.pixels import Pixels
 from nsfwscan.errors import StoreError
+from nsfwscan.reports.progress import Progress, no_progress
 from nsfwscan.util.parallel import available_cores, map_ahead
 from nsfwtrain.data.arrays import ArrayCache
+from nsfwtrain.data.objects import Stamp, Stamps, stamp_of
 from nsfwtrain.data.tables import sha1s, targets
 
 Batches = Iterator[tuple[NDArray[Any], NDArray[np.float32]]]
 """Arrays (N, ...) and labels (N,)."""
-
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Shows a label and a total while its block runs. The block reports the number done so far."""
-
-
-def no_progress(_label: str, _total: int) -> AbstractContextManager[Callable[[int], None]]:
-    """Show nothing."""
-    return nullcontext(lambda _done: None)
 
 
 def pixels_cache(root: Path, preprocess: Preprocess) -> ArrayCache:
@@ -56,6 +50,7 @@ def fill(
     *,
     batch_size: int = 16,
     skip_bad: bool = False,
+    label: str = "preparing images",
     progress: Progress = no_progress,
 ) -> dict[str, str]:
     """Compute arrays and cache them. Each core decodes a batch and computes its arrays.
@@ -68,6 +63,8 @@ def fill(
         From uint8 (N, S, S, 3) to N arrays. Several threads call it at once.
     skip_bad
         Leave out images that cannot be read or decoded, instead of raising.
+    label
+        The name of the work, for the progress.
 
     Returns
     -------
@@ -85,19 +82,22 @@ def fill(
     bad: dict[str, str] = {}
     done = 0
 
-    def work(chunk: Sequence[str]) -> tuple[list[str], NDArray[Any] | None, dict[str, str]]:
+    def work(chunk: Sequence[str]) -> tuple[dict[str, Stamp], NDArray[Any] | None, dict[str, str]]:
         loaded = {object_id: _load(store, preprocess, object_id) for object_id in chunk}
         failed = {name: result for name, result in loaded.items() if isinstance(result, str)}
-        usable = [name for name in loaded if name not in failed]
-        arrays = compute(np.stack([loaded[name] for name in usable])) if usable else None
-        return [name.partition(".")[0] for name in usable], arrays, failed
+        usable = {name: result for name, result in loaded.items() if not isinstance(result, str)}
+        pixels = [pixels for pixels, _ in usable.values()]
+        arrays = compute(np.stack(pixels)) if pixels else None
+        return {name: stamp for name, (_, stamp) in usable.items()}, arrays, failed
 
     chunks = [object_ids[i : i + batch_size] for i in range(0, len(object_ids), batch_size)]
     results = map_ahead(work, chunks, workers=cores, window=2 * cores)
-    with cache, closing(results), progress("preparing images", len(object_ids)) as advance:
-        for chunk, (hashes, arrays, failed) in zip(chunks, results, strict=True):
+    stamps = Stamps(cache.root, store)
+    with cache, stamps.cache, closing(results), progress(label, len(object_ids)) as advance:
+        for chunk, (usable, arrays, failed) in zip(chunks, results, strict=True):
             if arrays is not None:
-                cache.add(hashes, arrays)
+                cache.add([name.partition(".")[0] for name in usable], arrays)
+                stamps.add(usable)
             for reason in failed.values():
                 if not skip_bad:
                     raise StoreError(f"{reason}; fix it, or skip such images with --skip-bad")
@@ -107,15 +107,16 @@ def fill(
     return bad
 
 
-def _load(store: Path, preprocess: Preprocess, object_id: str) -> Pixels | str:
-    """Return the pixels, or the reason why the image is unusable."""
+def _load(store: Path, preprocess: Preprocess, object_id: str) -> tuple[Pixels, Stamp] | str:
+    """Return the pixels and the stamp, or the reason why the image is unusable."""
     try:
+        stamp = stamp_of(store, object_id)  # first: a change while it is read changes the stamp
         pixels: Pixels = decode(read_object(store, object_id), preprocess).pixels[0]
     except StoreError as error:
         return str(error)
     except ImageError as error:
         return f"object {object_id} is not a usable image: {error.detail}"
-    return pixels
+    return pixels, stamp
 
 
 @dataclass(frozen=True)

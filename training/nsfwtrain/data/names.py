@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nsfwscan.dataset.labels import DEFAULT_NAMES, LABELS, number_of
 from nsfwscan.errors import LabelError, StoreError
+from nsfwscan.util.encoding import not_utf8
 from nsfwscan.util.escape import UNPRINTABLE, to_json
 from nsfwscan.util.files import atomic_write
 
@@ -71,6 +72,8 @@ def stored_names(store: Path) -> Names | None:
         return None
     except OSError as error:
         raise LabelError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{path} {not_utf8(error)}") from error
     except ValueError as error:
         raise LabelError(f"{path} is not JSON in UTF-8: {error}") from error
     match found:

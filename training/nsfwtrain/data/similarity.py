@@ -1,6 +1,6 @@
 """Find near-duplicates: images whose 64-bit perceptual hashes differ in few bits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,37 +11,26 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from nsfwscan import Preprocess, decode
-from nsfwscan.decoding.pixels import Pixels
+from nsfwscan.decoding.similarity import HASH_SIDE, NEAR, difference_hashes, near
+from nsfwscan.reports.progress import Progress, no_progress
 from nsfwtrain.data.arrays import ArrayCache
-from nsfwtrain.data.examples import Progress, fill, missing, no_progress
+from nsfwtrain.data.examples import fill, missing
 from nsfwtrain.data.tables import sha1s
 
-NEAR = 4
-"""Default of the number of bits, of 64, by which the hashes of near-duplicates may differ."""
-
-_THUMBNAIL = Preprocess(size=9, interpolation="box", jpeg_draft_margin=8)
-_BLOCK = 1 << 22  # pairs that are compared at once
+_THUMBNAIL = Preprocess(size=HASH_SIDE, interpolation="box", jpeg_draft_margin=8)
 
 
 def difference_hash(data: bytes) -> int:
     """Compute a 64-bit perceptual hash: the hashes of similar images differ in few bits.
 
-    The image is resized to 9 x 9 grey pixels. Each bit says whether a pixel of the first eight rows
-    is darker than its right neighbour ("dHash", N. Krawetz, 2013, which resizes to 9 x 8).
+    See `nsfwscan.decoding.similarity.difference_hashes`.
 
     Raises
     ------
     ImageError
         If the image cannot be decoded.
     """
-    return int(_hashes(decode(data, _THUMBNAIL).pixels[:1])[0])
-
-
-def _hashes(pixels: Pixels) -> NDArray[np.uint64]:
-    """Compute the hashes of thumbnails, uint8 (N, 9, 9, 3)."""
-    grey = pixels.astype(np.int32).sum(axis=3)
-    bits = grey[:, :8, :-1] < grey[:, :8, 1:]
-    return np.packbits(bits.reshape(-1, 64), axis=1).view(">u8")[:, 0].astype(np.uint64)
+    return int(difference_hashes(decode(data, _THUMBNAIL).pixels[:1])[0])
 
 
 def hash_cache(root: Path) -> ArrayCache:
@@ -77,8 +66,9 @@ def hashes_of(
         store,
         wanted,
         _THUMBNAIL,
-        lambda pixels: _hashes(pixels)[:, None],
+        lambda pixels: difference_hashes(pixels)[:, None],
         skip_bad=skip_bad,
+        label="hashing images",
         progress=progress,
     )
     names = sha1s(frame).to_numpy()
@@ -88,7 +78,9 @@ def hashes_of(
     return hashes
 
 
-def groups(hashes: NDArray[np.uint64], distance: int = NEAR) -> NDArray[np.int64]:
+def groups(
+    hashes: NDArray[np.uint64], distance: int = NEAR, progress: Progress = no_progress
+) -> NDArray[np.int64]:
     """Assign each image to a group of near-duplicates.
 
     Images are in one group if their hashes differ in at most `distance` bits, and so are the
@@ -107,7 +99,7 @@ def groups(hashes: NDArray[np.uint64], distance: int = NEAR) -> NDArray[np.int64
         int64 (N,), the group of each image, from 0.
     """
     numbers = np.arange(len(hashes))
-    for first, second, _ in _near(hashes, distance):
+    for first, second, _ in near_pairs(hashes, distance, progress):
         edges = (numbers[first], numbers[second])
         shape = (len(hashes), len(hashes))
         joined = coo_array((np.ones(len(first), np.int8), edges), shape)
@@ -115,38 +107,22 @@ def groups(hashes: NDArray[np.uint64], distance: int = NEAR) -> NDArray[np.int64
     return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
 
 
-def straddling(
-    hashes: Sequence[tuple[str, str, int]], distance: int
-) -> Iterator[tuple[str, str, int]]:
-    """Find near-duplicates in different parts.
+def near_pairs(
+    hashes: NDArray[np.uint64], distance: int, progress: Progress = no_progress
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]]:
+    """Find near-duplicates.
 
     Parameters
     ----------
     hashes
-        Name, part and 64-bit hash of each image.
+        uint64 (N,).
     distance
         Largest number of bits by which the hashes of near-duplicates differ.
 
     Yields
     ------
-    tuple of str, str, int
-        The two names, in the order of `hashes`, and the number of bits that differ.
+    tuple of numpy.ndarray
+        The positions i < j of near hashes, sorted, and the bits that differ, in blocks.
     """
-    names = [name for name, _, _ in hashes]
-    parts = np.array([part for _, part, _ in hashes])
-    values = np.array([value for _, _, value in hashes], np.uint64)
-    for first, second, bits in _near(values, distance):
-        apart = parts[first] != parts[second]
-        pairs = zip(first[apart], second[apart], bits[apart], strict=True)
-        yield from ((names[i], names[j], int(count)) for i, j, count in pairs)
-
-
-def _near(
-    hashes: NDArray[np.uint64], distance: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]]:
-    """Yield the positions i < j of near hashes, sorted, and the bits that differ, in blocks."""
-    rows = max(1, _BLOCK // max(1, len(hashes)))
-    for start in range(0, len(hashes), rows):
-        bits = np.bitwise_count(hashes[start : start + rows, None] ^ hashes[start:])
-        first, second = np.nonzero(np.triu(bits <= distance, 1))
-        yield first + start, second + start, bits[first, second]
+    with progress("searching near-duplicates", len(hashes)) as advance:
+        yield from near(hashes, distance, advance)

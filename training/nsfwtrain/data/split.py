@@ -52,6 +52,7 @@ def split(labels: pd.DataFrame, previous: pd.DataFrame | None = None) -> pd.Data
         in_order = frame.loc[rank.sort_values(kind="stable").index]
     position = in_order.groupby(["type", "value"], observed=True).cumcount().sort_index()
     quota = frame["type"].astype("str").map(balance(frame).min(axis="columns"))
+    quota = quota.astype("int64")  # without rows they would be strings
     frame.loc[(frame["type"] != "train") & (position >= quota), "type"] = "train"
     return frame
 
@@ -108,11 +109,8 @@ def read_usable_split(path: Path) -> pd.DataFrame:
     Raises
     ------
     LabelError
-        If it is not a regular file, is not valid, or fails `check_parts`.
+        If it is not valid, or fails `check_parts`.
     """
-    if not path.is_file():
-        problem = "is not a regular file" if path.exists() else "does not exist"
-        raise LabelError(f"{path} {problem}; give a split file")
     split = read_split(path)
     check_parts(split)
     return split

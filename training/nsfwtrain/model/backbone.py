@@ -1,13 +1,11 @@
 """Load the frozen part of a model: a TensorFlow Hub module, from the hub or from a folder."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
+from nsfwscan.util.digest import folder_sha256
 from nsfwtrain.errors import BackboneError
 from nsfwtrain.model.keras import hub, tf
-
-_BLOCK = 1 << 20
 
 
 def load_backbone(handle: str, feature_dim: int) -> Any:
@@ -50,13 +48,4 @@ def load_backbone(handle: str, feature_dim: int) -> Any:
 def fingerprint(handle: str) -> str:
     """Return a hub handle as it is, or the SHA-256 of the names and bytes of a folder's files."""
     folder = Path(handle)
-    if not folder.is_dir():
-        return handle
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != "fingerprint.pb":
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-            with path.open("rb") as stream:
-                while block := stream.read(_BLOCK):
-                    digest.update(block)
-    return digest.hexdigest()
+    return folder_sha256(folder) if folder.is_dir() else handle

@@ -1,14 +1,13 @@
 """Build, save and load the complete model: from pixels to the probability of label 1."""
 
 import io
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import h5py
 
-from nsfwscan.util.files import atomic_path
+from nsfwscan.util.files import atomic_path, temporary_folder
 from nsfwtrain.errors import RunError
 from nsfwtrain.model.head import Weights
 from nsfwtrain.model.keras import freeze, hub, tf, tf_keras
@@ -68,21 +67,20 @@ def save_model(out: Path, model: Any) -> None:
     RunError
         If the model cannot be written.
     """
-    temporary = out / f".model.{os.getpid()}.tmp"
     in_memory = io.BytesIO()  # the HDF5 library crashes on a full disk
     try:
         with h5py.File(in_memory, "w") as file:
             model.save(file, save_format="h5", include_optimizer=False)
-        model.save(temporary, save_format="tf", include_optimizer=False)
-        shutil.rmtree(out / "model", ignore_errors=True)
-        temporary.rename(out / "model")
+        with temporary_folder(out / "model") as folder:
+            temporary = Path(folder, "model")
+            model.save(temporary, save_format="tf", include_optimizer=False)
+            shutil.rmtree(out / "model", ignore_errors=True)
+            temporary.rename(out / "model")
         with atomic_path(out / "model.h5") as path:
             path.write_bytes(in_memory.getbuffer())
     except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
         said = " ".join(str(error).split())[-200:]  # the cause is at the end
         raise RunError(f"cannot write the model into {out}: is the disk full? ({said})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load_model(out: Path) -> Any:

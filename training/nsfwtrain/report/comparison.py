@@ -12,12 +12,13 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from nsfwscan.dataset.runs import FACTS_FILE
 from nsfwscan.util.files import atomic_write, check_outputs
 from nsfwtrain.data.tables import write_table
 from nsfwtrain.errors import RunError
 from nsfwtrain.report.charts import draw_charts
 from nsfwtrain.run.options import Study
-from nsfwtrain.run.results import FACTS_FILE, read_history, read_runs
+from nsfwtrain.run.results import read_history, read_runs
 from nsfwtrain.variants import VARIANTS
 
 _MEGABYTE = 1_000_000
@@ -159,6 +160,12 @@ def notes(runs: pd.DataFrame) -> list[str]:
         )
     if "split" in differing:
         said.append("Differences are given only for rows with the split of the first row.")
+    parts = _column(runs, "unbalanced").map(_words)
+    if which := ", ".join(f"{run} ({part})" for run, part in parts.items() if part):
+        said.append(
+            "Left-out images have unbalanced the labels of parts, so the metrics do not compare: "
+            f"{which}."
+        )
     if len(warm := (cached := _column(runs, "images.cached")).index[cached > 0]):
         which = ", ".join(f"{run} ({cached[run]:,.0f} images)" for run in warm)
         said.append(f"The times of runs that found images in the cache are not given: {which}.")

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from nsfwscan.cli.termination import unwrapped
+from nsfwscan.reports.progress import Progress
 from nsfwtrain.data import examples
 from nsfwtrain.data.examples import Batches, Data
 from nsfwtrain.errors import RunError
@@ -31,7 +32,7 @@ class Epochs:
         *,
         out: Path,
         say: Callable[[str], None],
-        progress: examples.Progress,
+        progress: Progress,
     ) -> None:
         self._trainer, self._state, self._recipe, self._seed = trainer, state, recipe, seed
         self._data, self._batch_size = data, batch_size
@@ -113,8 +114,10 @@ class Epochs:
 
     def _report(self) -> None:
         row = self._state.history.iloc[-1]
+        seconds = row["seconds"]
+        took = f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
         self._say(
             f"epoch {row['epoch']:.0f} of {self._recipe.epochs}: loss {row['loss']:.4f}, accuracy "
             f"{row['accuracy']:.4f}; validation {row['val_loss']:.4f}, {row['val_accuracy']:.4f}; "
-            f"{row['seconds']:.1f} s"
+            f"{took}"
         )

@@ -21,15 +21,18 @@ import numpy as np
 import pandas as pd
 
 from nsfwscan import Preprocess
-from nsfwscan.dataset.labels import LABELS, PARTS
+from nsfwscan.dataset.labels import LABELS
 from nsfwscan.errors import LabelError
+from nsfwscan.reports.progress import Progress, no_progress
 from nsfwtrain.data import examples
 from nsfwtrain.data.arrays import ArrayCache
 from nsfwtrain.data.examples import Data
+from nsfwtrain.data.lock import held
 from nsfwtrain.data.names import read_names
+from nsfwtrain.data.objects import lost_objects
 from nsfwtrain.data.origins import origins_of
 from nsfwtrain.data.similarity import groups, hashes_of
-from nsfwtrain.data.split import balance, read_usable_split
+from nsfwtrain.data.split import read_usable_split
 from nsfwtrain.data.tables import targets
 from nsfwtrain.errors import RunError
 from nsfwtrain.model.backbone import fingerprint, load_backbone
@@ -41,7 +44,7 @@ from nsfwtrain.run import folder
 from nsfwtrain.run.clock import Clock
 from nsfwtrain.run.converged import compared_rows, solve_head
 from nsfwtrain.run.features import compile_features, forward_batch, open_cache
-from nsfwtrain.run.lock import held
+from nsfwtrain.run.left_out import counts_of, left_out_facts
 from nsfwtrain.run.loop import score
 from nsfwtrain.run.metrics import evaluate
 from nsfwtrain.run.options import Converged, Options, Study
@@ -64,7 +67,7 @@ def fit(
     cache: Path,
     resume: bool = False,
     say: Say = print,
-    progress: examples.Progress = examples.no_progress,
+    progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Train one variant, and return the run's facts as in ``run.json``.
 
@@ -76,61 +79,84 @@ def fit(
     NsfwScanError
         If the labels, the store, the backbone, the cache or the run's folder cannot be used.
     """
-    clock = Clock()
     _check_name(out)
     split = read_usable_split(split_file)
     folder.check_place(out, () if resume else (split_file,))  # to resume, it may read its own split
-    options = _set_up_tensorflow(options, say)
-    facts = _facts(variant, store, split_file, split, options, backbone)
-    near = _near_duplicates(split, store, cache, options, facts["labels"], progress)
-    with clock.stage("backbone"):
+    with held(out):
+        options = _set_up_tensorflow(options, say)
+        facts = _facts(variant, store, split_file, split, options, backbone)
+        return _fit(
+            variant, store, split, out, options, facts, cache=cache, resume=resume, say=say,
+            progress=progress,
+        )  # fmt: skip
+
+
+def _fit(
+    variant: Variant,
+    store: Path,
+    split: pd.DataFrame,
+    out: Path,
+    options: Options,
+    facts: dict[str, Any],
+    *,
+    cache: Path,
+    resume: bool,
+    say: Say,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train in a folder that is held, from the facts that are fixed before."""
+    clock = Clock()
+    lost = lost_objects(split, store, cache, skip_bad=options.skip_bad, progress=progress)
+    usable = split[~split["objectId"].isin(lost)]
+    near = _near_duplicates(usable, store, cache, options, facts["labels"], progress)
+    with clock.stage("backbone"), progress("loading the backbone", None):
         layer = load_backbone(facts["backbone"], variant.feature_dim)
         facts["backbone_fingerprint"] = fingerprint(facts["backbone"])
     untrained = State(initial_head(variant.feature_dim, options.seed))
-    with held(out):
-        state = folder.begin(out, facts, split, resume=resume) or untrained
-        preprocess = Preprocess(size=variant.image_size)
-        arrays = open_cache(cache, variant, options, facts["backbone_fingerprint"], preprocess)
-        missing = examples.missing(split, arrays)
-        data, bad = _prepare(
-            split, store, arrays, missing, preprocess, layer, options, clock, say, progress
+    state = folder.begin(out, facts, split, resume=resume) or untrained
+    preprocess = Preprocess(size=variant.image_size)
+    arrays = open_cache(cache, variant, options, facts["backbone_fingerprint"], preprocess)
+    missing = examples.missing(usable, arrays)
+    data, bad = _prepare(
+        usable, store, arrays, missing, preprocess, layer, options, clock, say, progress
+    )
+    state.prepared += len(missing) - len(bad)
+    facts |= left_out_facts(split, lost | bad)
+    for reason in facts["left_out"].values():
+        say(f"left out: {reason}")
+    model = build_model(variant.image_size, layer, state.head)
+    forward = model.layers[-1] if options.mode == "features" else model
+    if isinstance(options.recipe, Study):
+        size = BatchSize(min([options.recipe.batch_size, *state.batch_sizes]), say)
+        learned = _train(
+            model,
+            forward,
+            state,
+            data,
+            options.recipe,
+            options,
+            size,
+            clock,
+            out,
+            say,
+            progress,
         )
-        state.prepared += len(missing) - len(bad)
-        model = build_model(variant.image_size, layer, state.head)
-        forward = model.layers[-1] if options.mode == "features" else model
-        if isinstance(options.recipe, Study):
-            size = BatchSize(min([options.recipe.batch_size, *state.batch_sizes]), say)
-            learned = _train(
-                model,
-                forward,
-                state,
-                data,
-                options.recipe,
-                options,
-                size,
-                clock,
-                out,
-                say,
-                progress,
-            )
-        else:
-            size = BatchSize(variant.batch_size, say)
-            learned = _solve(model, data, options.recipe, near, clock, out, say)
-        facts |= learned
-        metrics = _evaluate_and_save(model, forward, data, size, clock, out, facts, store)
-        usable = sum(map(len, data.parts.values()))
-        facts |= {
-            "counts": _counts(
-                pd.concat([part.assign(type=name) for name, part in data.parts.items()])
-            ),
-            "metrics": metrics,
-            "left_out": bad,
-            "images": {"prepared": state.prepared, "cached": usable - state.prepared},
-            "parameters": model.count_params(),
-            "preprocess": vars(preprocess),
-            "seconds": clock.seconds,
-        }
-        folder.finish(out, facts)
+    else:
+        size = BatchSize(variant.batch_size, say)
+        learned = _solve(model, data, options.recipe, near, clock, out, say, progress)
+    facts |= learned
+    metrics = _evaluate_and_save(model, forward, data, size, clock, out, facts, store, progress)
+    facts |= {
+        "metrics": metrics,
+        "images": {
+            "prepared": state.prepared,
+            "cached": sum(facts["counts"].values()) - state.prepared,
+        },
+        "parameters": model.count_params(),
+        "preprocess": vars(preprocess),
+        "seconds": clock.seconds,
+    }
+    folder.finish(out, facts)
     return facts
 
 
@@ -165,16 +191,11 @@ def _facts(
         "variant": variant.name,
         "labels": list(read_names(store)),
         "split_sha256": hashlib.sha256(split_file.read_bytes()).hexdigest(),
-        "counts": _counts(split),
+        "counts": counts_of(split),
         "options": options.facts(),
         "backbone": backbone or variant.handle,
         "device": [gpu.get("device_name", "GPU") for gpu in gpus()] or ["cpu"],
     }
-
-
-def _counts(split: pd.DataFrame) -> dict[str, int]:
-    counted = balance(split)
-    return {f"{part}/{value}": int(counted[value][part]) for part in PARTS for value in LABELS}
 
 
 def _near_duplicates(
@@ -183,7 +204,7 @@ def _near_duplicates(
     cache: Path,
     options: Options,
     names: Sequence[str],
-    progress: examples.Progress,
+    progress: Progress,
 ) -> pd.Series:
     """Give the images that are cross-validated a number; near-duplicates have the same.
 
@@ -194,7 +215,7 @@ def _near_duplicates(
     """
     rows = compared_rows(split) if isinstance(options.recipe, Converged) else split.head(0)
     hashes = hashes_of(rows, store, cache, skip_bad=options.skip_bad, progress=progress)
-    numbers = pd.Series(groups(hashes), rows["objectId"])
+    numbers = pd.Series(groups(hashes, progress=progress), rows["objectId"])
     for value in LABELS:
         some = rows.loc[rows["value"] == value, "objectId"]
         if numbers[some].nunique() == 1:
@@ -215,7 +236,7 @@ def _prepare(
     options: Options,
     clock: Clock,
     say: Say,
-    progress: examples.Progress,
+    progress: Progress,
 ) -> tuple[Data, dict[str, str]]:
     """Fill the cache; return the examples, and the reason for each image that was left out.
 
@@ -226,16 +247,15 @@ def _prepare(
     """
     compute: Callable[[Any], Any] = np.asarray
     if missing and options.mode == "features":
-        with clock.stage("compilation"):
+        with clock.stage("compilation"), progress("compiling the backbone", None):
             compute = compile_features(preprocess.size, layer, say)
     with clock.stage("data"):
         bad = examples.fill(
             arrays, store, missing, preprocess, compute, batch_size=forward_batch(),
             skip_bad=options.skip_bad, progress=progress,
+            label="computing features" if options.mode == "features" else "decoding images",
         )  # fmt: skip
         data = examples.collect(split, arrays)
-    for reason in bad.values():
-        say(f"left out: {reason}")
     return data, bad
 
 
@@ -247,9 +267,10 @@ def _solve(
     clock: Clock,
     out: Path,
     say: Say,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Solve for the head and set the model's weights; return the facts."""
-    with clock.stage("training"):
+    with clock.stage("training"), progress("solving for the head", None):
         solved = solve_head(data, recipe, near)
     model.layers[-1].set_weights(list(solved.head))
     folder.save_history(out, solved.history)
@@ -276,7 +297,7 @@ def _train(
     clock: Clock,
     out: Path,
     say: Say,
-    progress: examples.Progress,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Train the head and set the model's weights; return the facts."""
     clock.add(state.seconds)
@@ -290,7 +311,10 @@ def _train(
         )  # fmt: skip
     dense.set_weights(list(head))
     validation = data.parts["validation"]
-    scores = batch_size.run(lambda size: score(forward, data.batches("validation", size)))
+    with progress("scoring validation images", len(validation)) as advance:
+        scores = batch_size.run(
+            lambda size: score(forward, data.batches("validation", size), advance)
+        )
     folder.save_held_out(out, validation.assign(score=scores))
     prevalence = 0.5 if recipe.balanced else share("train", targets(data.parts["train"]))
     epochs = len(state.history)
@@ -310,16 +334,17 @@ def _evaluate_and_save(
     out: Path,
     facts: dict[str, Any],
     store: Path,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Score the test part, write model, scores, metrics and plots, and return the metrics."""
     test = data.parts["test"]
-    with clock.stage("evaluation"):
-        scores = batch_size.run(lambda size: score(forward, data.batches("test", size)))
+    with clock.stage("evaluation"), progress("scoring test images", len(test)) as advance:
+        scores = batch_size.run(lambda size: score(forward, data.batches("test", size), advance))
         balanced = for_equal_frequencies(scores, assumed_prevalence(facts))
         metrics = evaluate(targets(test), balanced)
-    with clock.stage("saving"):
+    with clock.stage("saving"), progress("saving the model", None):
         save_model(out, model)
-    with clock.stage("plots"):
+    with clock.stage("plots"), progress("drawing the plots", None):
         rows = test.assign(score=scores, path=origins_of(test, store))
         folder.save_evaluation(out, rows, balanced, metrics, facts["labels"])
     return metrics

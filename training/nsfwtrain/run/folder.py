@@ -11,8 +11,8 @@
 ``split.csv``           the split that it learned from
 ``held_out.csv``       label and score of images by heads that have not learned from them
 ``begun.json``         the facts that must not change when a run is resumed
-``state.npz``          the state from which ``--resume`` continues
-``run.json``           everything else: options, counts, metrics, seconds, versions
+``state.npz``          the state from which ``--resume`` continues, with the digest of the former
+``run.json``           everything else: options, counts, metrics, seconds, versions, and digests
 =====================  =========================================================
 """
 
@@ -29,20 +29,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nsfwscan.dataset.labels import HELD_OUT_FILE
+from nsfwscan.dataset.runs import FACTS_FILE, MODEL_FOLDER, with_digests
 from nsfwscan.util.files import atomic_write, check_outputs
 from nsfwtrain.data.tables import by_hash, targets, write_table
 from nsfwtrain.errors import RunError
 from nsfwtrain.run.plots import PLOTS, plot_evaluation
-from nsfwtrain.run.results import FACTS_FILE, HISTORY_FILE, SCORES_FILE
-from nsfwtrain.run.state import STATE, State, load_state
+from nsfwtrain.run.results import HISTORY_FILE, SCORES_FILE
+from nsfwtrain.run.state import BEGUN, STATE, State, load_state
 
 SCHEMA = 1
 METRICS_FILE, SPLIT_FILE = "metrics.json", "split.csv"
-_BEGUN = "begun.json"
+_HDF5_FILE = "model.h5"
 _EVALUATION = (METRICS_FILE, SCORES_FILE, *PLOTS)
-_FILES = (
-    FACTS_FILE, HISTORY_FILE, HELD_OUT_FILE, SPLIT_FILE, _BEGUN, STATE, "model.h5", *_EVALUATION,
-)  # fmt: skip
+_RESULTS = (HISTORY_FILE, HELD_OUT_FILE, SPLIT_FILE, _HDF5_FILE, METRICS_FILE, SCORES_FILE)
+_FILES = (FACTS_FILE, BEGUN, STATE, *_RESULTS, *PLOTS)
 _SAME = ("variant", "split_sha256", "backbone_fingerprint")
 _MAY_CHANGE = {"epochs", "patience", "skip_bad"}
 _PACKAGES = (
@@ -71,7 +71,7 @@ def begin(out: Path, facts: dict[str, Any], split: pd.DataFrame, *, resume: bool
         If the folder holds a run and `resume` is false, or a run with other options, or if it
         cannot be used.
     """
-    begun = out / _BEGUN
+    begun = out / BEGUN
     try:
         trained = any((out / name).exists() for name in (FACTS_FILE, STATE))
         if trained and not resume:
@@ -82,7 +82,7 @@ def begin(out: Path, facts: dict[str, Any], split: pd.DataFrame, *, resume: bool
             out.mkdir(parents=True, exist_ok=True)
             with atomic_write(begun) as stream:
                 json.dump(facts, stream, indent=2)
-            write_table(out / SPLIT_FILE, split)
+            _unfinish(out, split)
             return None
         before = json.loads(begun.read_text(encoding="utf-8"))
         pairs = [(name, before.get(name), facts[name]) for name in _SAME]
@@ -97,10 +97,16 @@ def begin(out: Path, facts: dict[str, Any], split: pd.DataFrame, *, resume: bool
                 label = name.replace("_", " ")
                 raise RunError(f"{out} cannot be resumed: its {label} was {was}, now it is {now}")
         state = load_state(out)
-        (out / FACTS_FILE).unlink(missing_ok=True)  # from here on, the run is unfinished
+        _unfinish(out, split)
     except (OSError, json.JSONDecodeError) as error:
         raise RunError(f"cannot use the run's folder {out}: {error}") from error
     return state
+
+
+def _unfinish(out: Path, split: pd.DataFrame) -> None:
+    """Remove ``run.json``, since the files change from here on, and write the split in use."""
+    (out / FACTS_FILE).unlink(missing_ok=True)
+    write_table(out / SPLIT_FILE, split)
 
 
 def save_history(out: Path, history: pd.DataFrame) -> None:
@@ -130,6 +136,25 @@ def save_held_out(out: Path, scored: pd.DataFrame) -> None:
     write_table(out / HELD_OUT_FILE, by_hash(scored), float_format="%.9g")
 
 
+def check_is_no_run(out: Path) -> None:
+    """Check that an evaluation would not replace files of a run.
+
+    Raises
+    ------
+    RunError
+        If the folder is a run, or is in the model of a run.
+    """
+    real = out.resolve()
+    for folder in (real, *real.parents):
+        if not any((folder / name).exists() for name in (FACTS_FILE, BEGUN)):
+            continue
+        if real.relative_to(folder).parts[:1] in {(), (MODEL_FOLDER,)}:
+            raise RunError(
+                f"{out} is a training run, which keeps its own evaluation, or its model; choose "
+                "another folder with --out, or leave it out"
+            )
+
+
 def begin_evaluation(out: Path, subject: Mapping[str, str]) -> None:
     """Create the folder of an evaluation.
 
@@ -141,7 +166,7 @@ def begin_evaluation(out: Path, subject: Mapping[str, str]) -> None:
     Raises
     ------
     RunError
-        If the folder holds an evaluation of something else, or a run, or cannot be used.
+        If the folder holds an evaluation of something else, or cannot be used.
     OutputError
         If a file of the evaluation cannot be written.
     """
@@ -193,19 +218,31 @@ def save_evaluation(
 
 
 def finish(out: Path, facts: dict[str, Any]) -> None:
-    """Write ``run.json``, which marks a run as finished."""
-    files = [path for path in (out / "model").rglob("*") if path.is_file()]
+    """Write ``run.json`` with the digests of all results; it marks a run as finished.
+
+    Raises
+    ------
+    RunError
+        If one of them cannot be read.
+    OutputError
+        If ``run.json`` cannot be written.
+    """
+    files = [path for path in (out / MODEL_FOLDER).rglob("*") if path.is_file()]
     facts = {
         "schema": SCHEMA,
         **facts,
         "bytes": {
             "model": sum(path.stat().st_size for path in files),
-            "model.h5": (out / "model.h5").stat().st_size,
+            _HDF5_FILE: (out / _HDF5_FILE).stat().st_size,
         },
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in _PACKAGES},
         "platform": sys.platform,
     }
+    try:
+        facts = with_digests(facts, out, _RESULTS)
+    except OSError as error:
+        raise RunError(f"cannot use the run's folder {out}: {error}") from error
     with atomic_write(out / FACTS_FILE) as stream:
         json.dump(facts, stream, indent=2)
         stream.write("\n")

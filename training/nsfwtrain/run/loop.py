@@ -90,9 +90,18 @@ class Trainer:
         return _mean(batches, self._score)
 
 
-def score(forward: Callable[[Any], Any], batches: Batches) -> NDArray[np.float32]:
-    """Compute the probability of each example: float32 (N,)."""
-    return np.concatenate([forward(tf.constant(inputs)).numpy()[:, 0] for inputs, _ in batches])
+def score(
+    forward: Callable[[Any], Any],
+    batches: Batches,
+    advance: Callable[[int], None] = lambda _done: None,
+) -> NDArray[np.float32]:
+    """Compute the probability of each example: float32 (N,); `advance` gets the number done."""
+    scores, done = [], 0
+    for inputs, _ in batches:
+        scores.append(forward(tf.constant(inputs)).numpy()[:, 0])
+        done += len(inputs)
+        advance(done)
+    return np.concatenate(scores)
 
 
 def _mean(batches: Batches, work: Callable[[Any, Any], tuple[Any, Any]]) -> tuple[float, float]:

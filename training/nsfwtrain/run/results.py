@@ -17,10 +17,12 @@ from typing import Any
 
 import pandas as pd
 
+from nsfwscan.dataset.runs import FACTS_FILE, fault
+from nsfwscan.util.encoding import not_utf8
 from nsfwtrain.errors import RunError
 from nsfwtrain.run.state import HISTORY
 
-FACTS_FILE, HISTORY_FILE, SCORES_FILE = "run.json", "history.csv", "scores.csv"
+HISTORY_FILE, SCORES_FILE = "history.csv", "scores.csv"
 
 PATH = {
     "strength": "float64",
@@ -104,7 +106,7 @@ def read_facts(run: Path) -> dict[str, Any]:
     Raises
     ------
     RunError
-        If it cannot be read, or is not a JSON object.
+        If it cannot be read, is not a JSON object, or does not have its digest.
     """
     path = run / FACTS_FILE
     try:
@@ -115,17 +117,34 @@ def read_facts(run: Path) -> dict[str, Any]:
         raise RunError(f"{run} is not a finished run: {path} is not a JSON file") from error
     if not isinstance(facts, dict):
         raise RunError(f"{run} is not a finished run: {FACTS_FILE} is not a JSON object")
+    if (why := fault(run, FACTS_FILE, facts)) is not None:
+        raise RunError(why)
     return facts
 
 
+def check_file(run: Path, name: str) -> Path:
+    """Return the path of a file of a run, or of its model folder.
+
+    Raises
+    ------
+    RunError
+        If it does not have the digest that ``run.json`` states, or as `read_facts`. An unfinished
+        run has no ``run.json``.
+    """
+    facts = read_facts(run) if (run / FACTS_FILE).exists() else {}
+    if (why := fault(run, name, facts)) is not None:
+        raise RunError(why)
+    return run / name
+
+
 def read_history(run: Path) -> pd.DataFrame:
-    """Read ``history.csv``; raise RunError if it is not valid."""
-    return _read_csv(run / HISTORY_FILE, PATH, HISTORY)
+    """Read ``history.csv``; raise RunError if it is not valid, or is not that of the run."""
+    return _read_csv(check_file(run, HISTORY_FILE), PATH, HISTORY)
 
 
 def read_scores(run: Path) -> pd.DataFrame:
-    """Read ``scores.csv``; raise RunError if it is not valid."""
-    return _read_csv(run / SCORES_FILE, SCORES)
+    """Read ``scores.csv``; raise RunError if it is not valid, or is not that of the run."""
+    return _read_csv(check_file(run, SCORES_FILE), SCORES)
 
 
 def _read_csv(path: Path, *schemas: dict[str, str]) -> pd.DataFrame:
@@ -160,7 +179,7 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise RunError(f"{path} is not UTF-8 text") from error
+        raise RunError(f"{path} {not_utf8(error)}") from error
 
 
 def _flat_facts(run: Path) -> dict[str, Any]:

@@ -11,11 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nsfwscan.util.digest import file_sha256
 from nsfwscan.util.files import atomic_path
 from nsfwtrain.errors import RunError
 from nsfwtrain.model.head import Weights
 
 STATE = "state.npz"
+
+BEGUN = "begun.json"
+"""The facts of the run, whose digest the state has."""
 
 HISTORY = {
     "epoch": "int64",
@@ -80,6 +84,14 @@ class State:
         self.history = pd.concat([self.history, history_frame([row])], ignore_index=True)
 
 
+_BEGUN_SHA256 = "begun_sha256"  # versions before did not save it
+
+
+def _begun_sha256(out: Path) -> str:
+    """Return the digest of the facts of the run that a state belongs to."""
+    return file_sha256(out / BEGUN)
+
+
 def save_state(out: Path, state: State) -> None:
     """Write a state atomically.
 
@@ -96,6 +108,7 @@ def save_state(out: Path, state: State) -> None:
     arrays["batch_sizes"] = np.array(state.batch_sizes, np.int64)
     arrays["prepared"] = np.array(state.prepared)
     arrays["history"] = state.history.to_numpy(np.float64)
+    arrays[_BEGUN_SHA256] = np.array(_begun_sha256(out))
     with atomic_path(out / STATE) as temporary, temporary.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
 
@@ -106,13 +119,18 @@ def load_state(out: Path) -> State | None:
     Raises
     ------
     RunError
-        If the file is not valid.
+        If the file is not valid, or is that of a run with another ``begun.json``.
     """
     path = out / STATE
     if not path.exists():
         return None
     try:
         with path.open("rb") as stream, np.load(stream) as arrays:
+            if _BEGUN_SHA256 in arrays and str(arrays[_BEGUN_SHA256]) != _begun_sha256(out):
+                raise RunError(
+                    f"{path} or {out / BEGUN} is damaged, or is that of another run; restore the "
+                    "folder from a copy, or train again in another folder"
+                )
             count = sum(name.startswith("optimizer_") for name in arrays.files)
             best = (arrays["best_0"], arrays["best_1"]) if "best_0" in arrays.files else None
             return State(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nsfwtrain.data import examples
+from nsfwscan.reports.progress import Progress
 from nsfwtrain.data.examples import Data
 from nsfwtrain.data.tables import targets
 from nsfwtrain.model.head import Weights
@@ -27,7 +27,7 @@ def train_head(
     *,
     out: Path,
     say: Callable[[str], None],
-    progress: examples.Progress,
+    progress: Progress,
 ) -> tuple[Weights, bool]:
     """Train from a state; return the head, and whether Ctrl-C stopped the training.
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from nsfwscan.cli.child import started
 from nsfwscan.util.files import atomic_write
+from nsfwtrain.data.lock import held
 from nsfwtrain.errors import RunError, VariantError
 from nsfwtrain.run.options import Converged
 from nsfwtrain.run.results import read_facts
@@ -73,27 +74,39 @@ def sweep(
 
     Raises
     ------
+    FolderError
+        If another process holds the folder, or it cannot be used.
     RunError
-        If the folder holds finished runs of a sweep with other options, or cannot be used.
+        If the folder holds finished runs of a sweep with other options.
     """
     given = {"arguments": list(arguments), "backbone": backbone}
-    _check_options(out, recipe, given)
-    outcomes: dict[str, Outcome] = {}
-    for row in variants:
-        name = run_name(row, recipe)
-        run = out / name
-        if _finished(run):
-            outcomes[name] = "done before"
-            continue
-        say(f"{name}:")
-        command = ["fit", row.name, "--out", str(run), "--recipe", recipe]
-        if backbone is not None:
-            command += ["--backbone", backbone.replace("{variant}", row.name)]
-        # The end of the process frees its memory. --resume continues a run that was killed.
-        with started("nsfwtrain", [*command, "--resume", *arguments]) as child:
-            failed = child.wait()
-        outcomes[name] = "failed" if failed else "done"
-    return outcomes
+    with held(out):
+        _check_options(out, recipe, given)
+        return {
+            run_name(row, recipe): _train(row, out, arguments, recipe, backbone, say)
+            for row in variants
+        }
+
+
+def _train(
+    row: Variant,
+    out: Path,
+    arguments: Sequence[str],
+    recipe: str,
+    backbone: str | None,
+    say: Callable[[str], None],
+) -> Outcome:
+    name = run_name(row, recipe)
+    run = out / name
+    if _finished(run):
+        return "done before"
+    say(f"{name}:")
+    command = ["fit", row.name, "--out", str(run), "--recipe", recipe]
+    if backbone is not None:
+        command += ["--backbone", backbone.replace("{variant}", row.name)]
+    # The end of the process frees its memory. --resume continues a run that was killed.
+    with started("nsfwtrain", [*command, "--resume", *arguments]) as child:
+        return "failed" if child.wait() else "done"
 
 
 def run_name(variant: Variant, recipe: str) -> str:
@@ -106,7 +119,6 @@ def _check_options(out: Path, recipe: str, given: dict[str, Any]) -> None:
     path = out / ("sweep.json" if recipe == Converged.name else f"sweep-{recipe}.json")
     try:
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else given
-        out.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise RunError(f"cannot use {path}: {error}") from error
     if before != given and any(_finished(out / run_name(row, recipe)) for row in VARIANTS):

@@ -5,6 +5,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
+from nsfwtrain.run.left_out import left_out_lines
 from nsfwtrain.run.options import Converged, Study
 
 _SURE = 0.05  # the probability of a chance result below which a model counts as better
@@ -26,8 +27,9 @@ def summary(facts: Mapping[str, Any]) -> list[str]:
         The facts of the run, see `nsfwtrain.run.folder`.
     """
     metrics, estimate = facts["metrics"], facts.get("estimate")
+    lines = left_out_lines(facts)
     loss, accuracy = _interval(metrics, "loss"), _interval(metrics, "accuracy")
-    lines = [f"test: loss {loss}, accuracy {accuracy} on {metrics['images']:,} images"]
+    lines.append(f"test: loss {loss}, accuracy {accuracy} on {metrics['images']:,} images")
     if estimate is not None:
         loss, accuracy = _interval(estimate, "loss"), _interval(estimate, "accuracy")
         lines.append(

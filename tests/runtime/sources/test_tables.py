@@ -1,0 +1,92 @@
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from nsfwscan.errors import InputError
+from nsfwscan.sources.tables import COLUMNS, is_table, read_table
+
+PATHS = ["a.jpg", "b, c\n.jpg", "写真.jpg", "caf\udce9.jpg"]
+ESCAPED = [*PATHS[:3], r"caf\udce9.jpg"]
+"""As formats that hold valid Unicode have them."""
+
+
+def as_parquet(column: str, paths: list[Any]) -> bytes:
+    out = io.BytesIO()
+    parquet.write_table(pa.table({"other": paths, column: paths}), out)
+    return out.getvalue()
+
+
+def as_csv(column: str, paths: list[str]) -> bytes:
+    rows = [f'1,"{path}"' for path in paths]
+    return "\n".join([f"other,{column}", *rows, ""]).encode()
+
+
+def as_json_lines(column: str, paths: list[str]) -> bytes:
+    return "".join(json.dumps({"other": 1, column: path}) + "\n" for path in paths).encode()
+
+
+def read(data: bytes, name: str) -> list[str]:
+    return list(read_table(io.BytesIO(data), Path(name)))
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_the_paths_are_in_a_column_of_one_of_these_names(column: str) -> None:
+    assert read(as_parquet(column, ESCAPED), "list.parquet") == PATHS
+    assert read(as_csv(column, ESCAPED), "list.csv") == PATHS
+    assert read(as_json_lines(column, PATHS), "list.JSONL") == PATHS
+
+
+def test_the_first_name_counts_and_empty_rows_are_left_out() -> None:
+    assert read(b"url,path\r\nx,a.jpg\r\n\r\nx,\r\n", "l.csv") == ["a.jpg"]
+    assert read(b'\n{"url": "x", "path": "a.jpg"}\n{"path": ""}\n', "l.jsonl") == ["a.jpg"]
+    assert read(as_parquet("path", ["a.jpg", None, ""]), "l.parquet") == ["a.jpg"]
+    assert read(b"\xef\xbb\xbfpath\na.jpg\n", "l.csv") == ["a.jpg"]
+    assert read(b"", "l.jsonl") == []
+
+
+def test_rows_are_read_as_they_are_needed() -> None:
+    class Endless(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            buffer[:] = (b'{"path": "a"}\n' * len(buffer))[: len(buffer)]
+            return len(buffer)
+
+    stream = io.BufferedReader(Endless(), buffer_size=1400)
+    assert next(read_table(stream, Path("l.jsonl"))) == "a"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("l.csv", b"a,b\n1,2\n", "has no column path, location, url, file, key or Key, but a, b"),
+        ("l.csv", b"", "has no column .* but none; rename the one of the paths"),
+        ("l.csv", b"path,size\na.jpg\n", "l.csv, line 2: 1 cells, not 2"),
+        ("l.csv", b'path\n"a.jpg\n', "l.csv, line 2: unexpected end of data"),
+        ("l.csv", b"path\ncaf\xe9\n", "l.csv is not in UTF-8; save it as UTF-8"),
+        ("l.csv", "path\n".encode("utf-16"), "l.csv is in UTF-16; save it as UTF-8"),
+        ("l.jsonl", b'{"a": 1}\n', "has no column .* but a;"),
+        ("l.jsonl", b'{"path": "a"}\n{"b": 1}\n', "line 2: the path is no text, but None"),
+        ("l.jsonl", b'{"path": 5}\n', "line 1: the path is no text, but 5"),
+        ("l.jsonl", b'{"path": "a"}\n{"path"', "line 2: this is no JSON"),
+        ("l.jsonl", b'["a"]\n', "line 1: this is no JSON object"),
+        ("l.parquet", b"path\n", "l.parquet: this is no complete Parquet file: "),
+        ("l.parquet", as_parquet("name", ["a"]), "has no column .* but other, name;"),
+        ("l.parquet", as_parquet("path", [5]), "row 1: the path is no text, but 5"),
+    ],
+)
+def test_what_is_no_list_of_paths_is_refused(name: str, data: bytes, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read(data, name)
+
+
+def test_a_table_is_known_by_its_ending() -> None:
+    assert [is_table(Path(n)) for n in ("a.csv", "a.CSV", "-", "csv", "a.txt", "a.json")] == [
+        True, True, False, False, False, False,
+    ]  # fmt: skip
