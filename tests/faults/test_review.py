@@ -13,6 +13,8 @@ from faults.scans import start
 from helpers import encoded
 from PIL import Image
 
+THUMBNAILS = "thumbnails/*/*.jpg"
+END_OF_IMAGE = b"\xff\xd9"
 
 def written(folder: Path) -> dict[str, bytes]:
     return {
@@ -23,11 +25,12 @@ def written(folder: Path) -> dict[str, bytes]:
 
 
 def thumbnails(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return the inode and the time stamp of each thumbnail."""
+    """Return the inode and the time stamp of each complete thumbnail."""
     found = {}
-    for path in folder.glob("thumbnails/*/*.jpg"):
-        info = path.stat()
-        found[path.name] = info.st_ino, info.st_mtime_ns
+    for path in folder.glob(THUMBNAILS):
+        if path.read_bytes().endswith(END_OF_IMAGE):
+            info = path.stat()
+            found[path.name] = info.st_ino, info.st_mtime_ns
     return found
 
 
@@ -50,7 +53,7 @@ def test_a_killed_review_goes_on_where_it_was(run: Run, tmp_path: Path) -> None:
     kept: dict[str, tuple[int, int]] = {}
     for kill in range(1, kills + 1):
         process = start(*command, cwd=tmp_path)
-        while len(thumbnails(review)) < count * kill // (kills + 1):
+        while len(list(review.glob(THUMBNAILS))) < count * kill // (kills + 1):
             assert process.poll() is None
             time.sleep(0.001)
         process.kill()
