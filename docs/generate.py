@@ -12,7 +12,7 @@ import types
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import licences
 import typer
@@ -173,7 +173,7 @@ def _json_type(hint: Any) -> str:
     """Say in JSON's words which values a type has."""
     if get_origin(hint) is Literal:
         return ", ".join(f"`{word}`" for word in get_args(hint))
-    if isinstance(hint, types.UnionType):
+    if get_origin(hint) in {types.UnionType, Union}:
         return " or ".join(map(_json_type, get_args(hint)))
     if get_origin(hint) is tuple:
         inner = get_args(hint)

@@ -82,6 +82,8 @@ def calibrate(
         for share in prevalence or ():
             called = printable(manifest.labels[1])
             typer.echo(f"if {share:.2%} of all files are {called}, {_precision(point, share)}")
+        if manifest.cascade is not None:
+            warn("with nsfwscan --fast, the threshold is that of the original: calibrate that too")
         for note in notes:
             warn(note)
 
@@ -102,6 +104,14 @@ def compare(
     store: o.Store = None,
     split: o.Split = None,
     part: o.PartOf = o.Parts.TEST,
+    manifest: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--manifest",
+            metavar="MODEL=FILE",
+            help="Manifest of a MODEL that carries none, or a known name; repeatable.",
+        ),
+    ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(
@@ -121,6 +131,7 @@ def compare(
     """Compare models on labelled images: size, speed, memory, quality, and where they differ."""
     if (labels is None) == (store is None) or (store is None) != (split is None):
         raise typer.BadParameter("choose labelled images: --labels, or --store and --split")
+    manifests = dict(map(_pair, manifest or ()))
     with errors():
         from nsfwexport.evaluation import page, table
         from nsfwexport.evaluation.compare import compare as evaluate
@@ -128,16 +139,23 @@ def compare(
         if output is not None:
             with write_errors(output):
                 output.mkdir(parents=True, exist_ok=True)
-            check_outputs(output, page.FILES, o.named(labels, split))
+            check_outputs(output, page.FILES, o.named(labels, split, *manifests.values()))
         listed, where = o.labelled_images(labels, store, split, part)
         learned: Part | None = part.value if labels is None else None
         evaluation = evaluate(
-            models, listed, where,
+            models, listed, where, manifests=manifests,
             reference=reference, part=learned, progress=show_progress(PROGRAM),
         )  # fmt: skip
         typer.echo(table.text(evaluation))
         if output is not None:
             page.write(evaluation, output)
+
+
+def _pair(text: str) -> tuple[Path, Path]:
+    model, equals, manifest = text.rpartition("=")
+    if not (model and equals and manifest):
+        raise typer.BadParameter(f"--manifest must be MODEL=FILE, got {text!r}")
+    return o.model_file(model), Path(manifest)
 
 
 def check(model: o.AnyModel) -> None:

@@ -132,4 +132,9 @@ def cascade(
             o.Format.MARKDOWN: tables.markdown_cascade,
         }
         typer.echo(shown[format_](verdict))
+        if not verdict.effects[0].again:
+            warn(
+                "no photo is within the band of the default threshold, so the comparison proves "
+                "little; give photos that score nearer to it with --images"
+            )
         warn_left_out(verdict.left_out)

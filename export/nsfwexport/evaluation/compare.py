@@ -1,9 +1,10 @@
 """Compare models on labelled images: size, speed, memory, quality, and where they differ."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -123,6 +124,7 @@ def compare(
     images: Sequence[tuple[str, int]],
     where: str,
     *,
+    manifests: Mapping[Path, Path] = MappingProxyType({}),
     reference: Path | None = None,
     part: Part | None = None,
     progress: Progress = no_progress,
@@ -137,6 +139,8 @@ def compare(
         Paths and labels. No model has learned from them.
     where
         Their origin, for the report.
+    manifests
+        Those of models that carry none, by the model file, as in `nsfwscan.Classifier.load`.
     reference
         The model that the others are compared with; None for none.
     part
@@ -145,7 +149,8 @@ def compare(
     Raises
     ------
     InputError
-        If a model is listed twice, or an image cannot be read or decoded.
+        If a model is listed twice, a manifest is for no listed model, or an image cannot be read
+        or decoded.
     CalibrationError
         If an image cannot be scored, a label has no image, or a model has learned from the part.
     NsfwScanError
@@ -158,8 +163,10 @@ def compare(
         if any(_same(file, other) for other in files[:i]):
             raise InputError(f"{file} is listed twice; list each model once")
     names = names_of(files)
+    given = {_listed(file, files): manifest for file, manifest in manifests.items()}
     loaded = {
-        name: Classifier.load(file, device="cpu") for name, file in zip(names, files, strict=True)
+        name: Classifier.load(file, manifest=given.get(file), device="cpu")
+        for name, file in zip(names, files, strict=True)
     }
     for name, model in loaded.items():
         if part in learned_from(model.manifest):
@@ -177,7 +184,7 @@ def compare(
     found = []
     for name, model in loaded.items():
         with progress(f"scanning with {name}", None):
-            measured = measure(model.path, list(images), probe)
+            measured = measure(model.path, model.manifest, list(images), probe)
         scores = np.array(measured.scores)
         graph = modelfile.read_graph(model.path)
         with progress(f"computing the intervals of {name}", None):
@@ -214,6 +221,13 @@ def compare(
 
 def _same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
+
+
+def _listed(file: Path, files: Sequence[Path]) -> Path:
+    for listed in files:
+        if _same(file, listed):
+            return listed
+    raise InputError(f"--manifest names {file}, which is not among the compared models")
 
 
 def _decoded(model: Classifier, paths: Sequence[str]) -> Pixels:

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from nsfwscan import Classifier, decode
+from nsfwscan import Classifier, Manifest, decode
 
 _STATUS = Path("/proc/self/status")  # see proc_pid_status(5)
 _KILOBYTE = 1024
@@ -34,13 +34,17 @@ class Measured:
     peak_megabytes: float | None
 
 
-def measure(model: Path, images: Sequence[tuple[str, int]], probe: Sequence[str]) -> Measured:
+def measure(
+    model: Path, manifest: Manifest, images: Sequence[tuple[str, int]], probe: Sequence[str]
+) -> Measured:
     """Measure a model in a new process.
 
     Parameters
     ----------
     model
         The ONNX file.
+    manifest
+        Its manifest.
     images
         The images and their labels.
     probe
@@ -55,11 +59,13 @@ def measure(model: Path, images: Sequence[tuple[str, int]], probe: Sequence[str]
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_measure, model, images, probe).result()
+        return pool.submit(_measure, model, manifest, images, probe).result()
 
 
-def _measure(model: Path, images: Sequence[tuple[str, int]], probe: Sequence[str]) -> Measured:
-    classifier = Classifier.load(model, device="cpu")
+def _measure(
+    model: Path, manifest: Manifest, images: Sequence[tuple[str, int]], probe: Sequence[str]
+) -> Measured:
+    classifier = Classifier.load(model, manifest=manifest, device="cpu")
     for path in probe:
         pixels = decode(Path(path).read_bytes(), classifier.manifest.preprocess).pixels
         classifier.predict(pixels)

@@ -1,7 +1,7 @@
 """Thresholds on the command line: numbers, names, bands."""
 
 import math
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -22,16 +22,16 @@ def threshold_of(value: Any) -> Threshold:
     typer.BadParameter
         If it is neither.
     """
-    from nsfwscan.inference.operating import Level
+    from nsfwscan.inference.operating import LEVELS
 
-    if value in get_args(Level):
+    if value in LEVELS:
         return str(value)
     try:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not 0 <= number <= 1:
-        names = ", ".join(sorted(get_args(Level)))
+        names = ", ".join(LEVELS)
         raise typer.BadParameter(f"{value!r} is neither a number from 0 to 1 nor one of {names}")
     return number
 

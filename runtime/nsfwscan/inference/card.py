@@ -1,6 +1,6 @@
 """What people want to know of a model: its operating points, and a model card in Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -122,5 +122,16 @@ def _output(spec: OutputSpec) -> dict[str, Any]:
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    rows = [(escaped(key.replace("_", " ")), escaped(str(value))) for key, value in facts.items()]
+    rows = [(escaped(key.replace("_", " ")), escaped(str(value))) for key, value in _flat(facts)]
     return table(("", ""), *rows)
+
+
+def _flat(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield facts within facts as facts of their own."""
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{key}: {inner}", fact) for inner, fact in _flat(value))
+        elif isinstance(value, (list, tuple)):
+            yield key, ", ".join(map(str, value))
+        else:
+            yield key, value

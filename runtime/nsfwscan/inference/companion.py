@@ -1,5 +1,6 @@
 """The fast model of a cascade beside its original."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import nsfwscan
@@ -26,10 +27,13 @@ def load_companion(path: Path | None) -> Classifier:
     ModelError
         If it cannot be loaded, or the built-in file is not the one that was measured.
     """
-    fast = Classifier.load(path or BUILT_IN, device="cpu")
-    if path is None and fast.sha256 != COMPANION_SHA256:
-        raise ModelError(f"{BUILT_IN} is damaged; install nsfwscan again, or leave --fast out")
-    return fast
+    if path is not None:
+        return Classifier.load(path, device="cpu")
+    with suppress(ModelError):
+        fast = Classifier.load(BUILT_IN, device="cpu")
+        if fast.sha256 == COMPANION_SHA256:
+            return fast
+    raise ModelError(f"{BUILT_IN} is damaged; install nsfwscan again, or leave --fast out")
 
 
 def cascade_of(original: Classifier, fast: Classifier) -> Cascade:

@@ -18,7 +18,7 @@ from nsfwscan.dataset.labels import DEFAULT_NAMES
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.errors import ManifestError
 from nsfwscan.inference.cascade import Cascade
-from nsfwscan.inference.operating import OperatingPoint
+from nsfwscan.inference.operating import LEVELS, OperatingPoint
 from nsfwscan.util.digest import is_digest
 from nsfwscan.util.encoding import not_utf8
 from nsfwscan.util.escape import to_json
@@ -65,7 +65,7 @@ class InputSpec:
     Raises
     ------
     ValueError
-        If `mean` or `scale` is not finite, or is given for an integer input.
+        If `mean` or `scale` is not finite, `scale` is 0, or one is given for an integer input.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -81,6 +81,8 @@ class InputSpec:
         """Check that the fields agree."""
         if not all(map(math.isfinite, self.mean + self.scale)):
             raise ValueError("mean and scale must be finite numbers")
+        if 0 in self.scale:
+            raise ValueError("scale must not be 0: the model would not see the image")
         if self.dtype == "uint8" and self.normalises:
             raise ValueError("an input of dtype uint8 takes unchanged pixels: omit mean and scale")
 
@@ -166,7 +168,11 @@ class OutputSpec:
         if self.classes and columns != len(self.classes):
             return f"output.classes names {len(self.classes)} classes: {', '.join(self.classes)}"
         if self.reduction == "column" and self.column >= columns:
-            return f"output.column is {self.column}, and the first column is 0"
+            return (
+                f"output.column is {self.column}, and the columns are 0 to {columns - 1}"
+                if columns > 1
+                else f"output.column is {self.column}, and the only column is 0"
+            )
         if self.activation == "softmax" and columns == 1:
             return "output.activation is softmax, which makes 1 of a single column: use sigmoid"
         return None
@@ -220,7 +226,8 @@ class Manifest:
     ------
     ValueError
         If the threshold is not in [0, 1], the schema is not `SCHEMA`, two operating points have one
-        name, the digest is no SHA-256, or JSON cannot represent a value.
+        name, the names are in another order than the thresholds, the digest is no SHA-256, or JSON
+        cannot represent a value.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -257,6 +264,10 @@ class Manifest:
         names = [point.name for point in self.operating_points if point.name is not None]
         if len(set(names)) < len(names):
             raise ValueError("two operating points have the same name")
+        levels = {point.name: point.threshold for point in self.operating_points}
+        known = [levels[name] for name in LEVELS if name in levels]
+        if known != sorted(known):
+            raise ValueError("the threshold must rise from sensitive to balanced to strict")
         if self.digest is not None and not is_digest("sha256", self.digest):
             raise ValueError("digest must be a SHA-256: 64 digits of lower-case hex")
         self.to_json()  # raises for values that JSON cannot represent, such as NaN

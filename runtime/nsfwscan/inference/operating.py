@@ -2,12 +2,16 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from datetime import date
+from typing import Any, ClassVar, Literal, get_args
 
-Level = Literal["balanced", "sensitive", "strict"]
+Level = Literal["sensitive", "balanced", "strict"]
 """The names by which a user chooses a threshold."""
 
-_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
+LEVELS: tuple[Level, ...] = get_args(Level)
+"""The names by ascending threshold."""
+
+_DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,7 @@ class OperatingPoint:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {value}")
-        if self.date is not None and not _DATE.fullmatch(self.date):
+        if self.date is not None and not _is_date(self.date):
             raise ValueError(f"date must be such as 2026-10-31, got {self.date!r}")
 
     def precision(self, prevalence: float) -> float | None:
@@ -75,3 +79,14 @@ class OperatingPoint:
         found = self.recall * prevalence
         flagged = found + self.false_positive_rate * (1 - prevalence)
         return found / flagged if flagged else None
+
+
+def _is_date(text: str) -> bool:
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return False
+    try:
+        date(*(int(part or 1) for part in match.groups()))
+    except ValueError:
+        return False
+    return True

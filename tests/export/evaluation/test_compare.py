@@ -36,6 +36,33 @@ def listed(tmp_path: Path) -> list[tuple[str, int]]:
 
 
 @pytest.mark.slow
+def test_a_model_of_another_project_is_compared(
+    run: Run, tmp_path: Path, models: list[Path], listed: list[tuple[str, int]]
+) -> None:
+    lines = ["path,label", *(f"{path},{label}" for path, label in listed)]
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    mean_model(tmp_path / "foreign.onnx")
+    (tmp_path / "their.json").write_text(manifest(threshold=0.3).to_json())
+    words = ("compare", "red.onnx", "foreign.onnx", "--labels", "list.csv", "-o", "found")
+    refused = run(*words, program="nsfwexport")
+    assert refused.returncode == 2
+    assert "has no manifest" in refused.stderr
+    done = run(*words, "--manifest", "foreign.onnx=their.json", program="nsfwexport")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "found" / "models.csv").open() as stream:
+        own, foreign = csv.DictReader(stream)
+    assert (own["threshold"], foreign["threshold"]) == ("0.5", "0.3")
+    assert own["roc_auc"] == foreign["roc_auc"]  # the same weights
+    for pair, said in (
+        ("their.json", "must be MODEL=FILE, got 'their.json'"),
+        ("other.onnx=their.json", "names other.onnx, which is not among the compared models"),
+    ):
+        refused = run(*words, "--manifest", pair, program="nsfwexport")
+        assert refused.returncode == 2
+        assert said in refused.stderr
+
+
+@pytest.mark.slow
 def test_models_are_measured_as_they_scan(
     run: Run, tmp_path: Path, models: list[Path], listed: list[tuple[str, int]]
 ) -> None:

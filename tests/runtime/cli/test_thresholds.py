@@ -97,7 +97,7 @@ def test_the_nearer_source_sets_the_threshold(run: Run, photos: Path) -> None:
     ("options", "said"),
     [
         (["-t", "balanced"], "has no threshold called 'balanced'; give a number from 0 to 1, or"),
-        (["-t", "high"], "'high' is neither a number from 0 to 1 nor one of balanced, sensitive,"),
+        (["-t", "high"], "'high' is neither a number from 0 to 1 nor one of sensitive, balanced,"),
         (["-t", "nan"], "'nan' is neither a number from 0 to 1 nor one of"),
         (["-t", "-0.1"], "'-0.1' is neither a number from 0 to 1 nor one of"),
         (["--review-band", "0.5"], "'0.5' is no band; write two scores such as 0.2:0.8"),

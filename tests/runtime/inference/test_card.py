@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 from nsfwscan import Manifest, OutputSpec, Preprocess
 from nsfwscan.inference.card import HEADER, card, operating_rows
@@ -26,6 +27,19 @@ def test_a_card_without_points_has_the_facts_that_there_are() -> None:
     assert "## Training" in text
     assert "| images | 12 |" in text
     assert "## Parity" not in text
+
+
+def test_facts_within_facts_have_lines_of_their_own() -> None:
+    parity = {"images": 9, "difference": {"mean": 0.1, "99": 0.2}, "devices": ["cpu", "cuda"]}
+    text = card(replace(OURS, parity=parity), "0" * 64)
+    _, _, found = text.partition("## Parity")
+    rows = [line.strip("| ").split(" | ") for line in found.splitlines() if " | " in line]
+    assert rows[-4:] == [
+        ["images", "9"],
+        ["difference: mean", "0.1"],
+        ["difference: 99", "0.2"],
+        ["devices", "cpu, cuda"],
+    ]
 
 
 def test_a_card_shows_names_as_text() -> None:

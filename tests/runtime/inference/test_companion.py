@@ -124,3 +124,11 @@ def test_the_built_in_file_decides_as_the_default_model() -> None:
         assert record.status == expected[name].status
         assert record.precision in {"full", "reduced"}
         assert record.score == pytest.approx(expected[name].score, abs=0.1)
+
+
+def test_a_damaged_built_in_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes(BUILT_IN.read_bytes()[:-1000])
+    monkeypatch.setattr("nsfwscan.inference.companion.BUILT_IN", cut)
+    with pytest.raises(ModelError, match=r"cut\.onnx is damaged; install nsfwscan again"):
+        load_companion(None)

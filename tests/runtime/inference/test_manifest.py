@@ -29,7 +29,7 @@ inputs = st.builds(
     layout=st.sampled_from(["NHWC", "NCHW"]),
     channels=st.sampled_from(["RGB", "BGR"]),
     mean=channels,
-    scale=channels,
+    scale=channels.filter(all),
 )
 activations = st.sampled_from(["none", "sigmoid", "softmax"])
 outputs = st.builds(
@@ -116,7 +116,10 @@ def changed(**changes: object) -> str:
             (changed(output=output), said)
             for output, said in (
                 ({"classes": ["a", "a"]}, "classes names a class twice"),
-                ({"classes": ["a", "b"], "column": 2}, "output.column is 2, and the first column"),
+                (
+                    {"classes": ["a", "b"], "column": 2},
+                    "output.column is 2, and the columns are 0 to 1",
+                ),
                 ({"classes": ["a"], "activation": "softmax"}, "softmax, which makes 1 of a single"),
                 ({"classes": ["a", "b"], "counted": ["b"]}, "counted needs the reduction sum, max"),
                 ({"reduction": "sum"}, "the reduction sum needs classes, and counted"),
@@ -153,6 +156,7 @@ def changed(**changes: object) -> str:
         (changed(output={"column": -1}), "column must be 0 or more"),
         (changed(input={"dtype": "float32", "mean": [float("nan"), 0.0, 0.0]}), "must be finite"),
         (changed(input={"dtype": "float32", "scale": [1.0, 1.0, float("inf")]}), "must be finite"),
+        (changed(input={"dtype": "float32", "scale": [0.0, 0.0, 0.0]}), "scale must not be 0"),
         (changed(training={"loss": float("nan")}), "not JSON compliant"),
         (changed(labels=["only one"]), "field 'labels"),
         (" " * 2_000_000 + MINIMAL, "larger than 1,048,576 bytes"),

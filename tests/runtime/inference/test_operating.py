@@ -37,6 +37,8 @@ def test_without_a_rate_the_precision_is_unknown() -> None:
         ({"recall": -0.1}, "recall must be in"),
         ({"false_positive_rate": 2.0}, "false_positive_rate must be in"),
         ({"date": "October"}, "date must be such as 2026-10-31"),
+        ({"date": "2026-13"}, "date must be such as 2026-10-31"),
+        ({"date": "2026-02-30"}, "date must be such as 2026-10-31"),
     ],
 )
 def test_wrong_facts_are_refused(facts: dict[str, object], said: str) -> None:
@@ -52,3 +54,9 @@ def test_a_name_chooses_one_threshold() -> None:
         manifest.threshold_named("balanced")
     with pytest.raises(ValueError, match="two operating points have the same name"):
         Manifest(name="m", preprocess=Preprocess(size=8), operating_points=points[:1] * 2)
+
+
+def test_names_are_in_the_order_of_their_thresholds() -> None:
+    points = point(threshold=0.2, name="strict"), point(threshold=0.4, name="sensitive")
+    with pytest.raises(ValueError, match="must rise from sensitive to balanced to strict"):
+        Manifest(name="m", preprocess=Preprocess(size=8), operating_points=points)
