@@ -22,8 +22,8 @@ def merge(
 ) -> None:
     """Merge the reports of shards (scan --shard I/N --format parquet).
 
-    Each shard must be there once, complete, and scanned with the same version, model and
-    threshold. The exit code is that of a scan of all files.
+    Each shard must be there once, complete, and scanned with the same version, model, threshold
+    and options. The exit code is that of a scan of all files.
     """
     with errors_as_exit_codes():
         from nsfwscan.cli.preparation import check_regular_file

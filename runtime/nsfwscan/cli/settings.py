@@ -25,7 +25,10 @@ def about(
     from nsfwscan.reports.about import About
 
     chosen = {name: getattr(given, name) for name in ("shard", "allow", "baseline")}
-    chosen["fast"] = None if fast is None else fast.path
+    if given.review_band is not None:
+        chosen["review_band"] = ":".join(map(str, given.review_band))
+    if fast is not None:
+        chosen["fast"] = f"{fast.manifest.name} {fast.sha256[:12]}"
     return About(
         version=__version__,
         model=classifier.manifest.name,

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -29,12 +30,15 @@ class Origin:
         Lowest score of a flagged image, in [0, 1].
     schema
         Version of the records' layout.
+    options
+        The other options on which scores and decisions depend, and their values.
     """
 
     version: str
     model: str
     threshold: float
     schema: int = SCHEMA
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +110,7 @@ def parse_footer(text: bytes) -> Footer:
     """
     values: dict[str, Any] = json.loads(text)
     counts, shard = values["counts"], values["shard"]
-    origin = {name: values[name] for name in ("version", "model", "threshold", "schema")}
+    origin = {name: values[name] for name in ("version", "model", "threshold", "schema", "options")}
     return Footer(
         origin=Origin(**origin),
         shard=None if shard is None else parse_shard(shard),

@@ -67,10 +67,19 @@ def _checked(path: Path, footer: Footer, first: Path, expected: Footer) -> Shard
         ("version", "version of nsfwscan"),
         ("schema", "schema of the records"),
     ):
-        here, there = getattr(footer.origin, name), getattr(expected.origin, name)
-        if here != there:
-            raise InputError(f"{path} has another {said} than {first}: {here}, not {there}")
+        _require_equal(
+            path, first, said, getattr(footer.origin, name), getattr(expected.origin, name)
+        )
+    here, there = footer.origin.options, expected.origin.options
+    for name in sorted(here.keys() | there.keys()):
+        option = "--" + name.replace("_", "-")
+        _require_equal(path, first, option, here.get(name, "none"), there.get(name, "none"))
     return shard
+
+
+def _require_equal(path: Path, first: Path, what: str, here: object, there: object) -> None:
+    if here != there:
+        raise InputError(f"{path} has another {what} than {first}: {here}, not {there}")
 
 
 def _shard(path: Path, footer: Footer) -> Shard:

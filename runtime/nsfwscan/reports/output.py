@@ -22,6 +22,9 @@ from nsfwscan.util.files import atomic_write, write_errors
 
 Format = Literal["text", "jsonl", "json", "csv", "html", "sarif", "parquet"]
 
+_DECIDING = ("frames", "views", "exact", "max_pixels", "max_filesize", "fast", "review_band")
+"""The settings of a scan on which its scores and decisions depend."""
+
 
 def open_report(
     out: TextIO,
@@ -74,7 +77,12 @@ def open_report(
         from nsfwscan.reports.footer import Origin  # noqa: PLC0415 - for this format only
         from nsfwscan.reports.parquet import ParquetReport  # noqa: PLC0415 - pyarrow is optional
 
-        origin = Origin(version=about.version, model=about.sha256, threshold=about.threshold)
+        origin = Origin(
+            version=about.version,
+            model=about.sha256,
+            threshold=about.threshold,
+            options={name: about.settings[name] for name in _DECIDING if name in about.settings},
+        )
         return ParquetReport(out, origin, about.shard)
     colored = has_colors(out, color)
     return TextReport(out, colored=colored, quiet=quiet, show_allowed=show_allowed)

@@ -92,6 +92,12 @@ def test_a_shard_of_another_number_is_named(parts: list[Path], tmp_path: Path) -
     [
         ({"sha256": "99" * 32}, f"another model than FIRST: {'99' * 32}, not {'86' * 32}"),
         ({"threshold": 0.7}, "another threshold than FIRST: 0.7, not 0.5"),
+        ({"settings": {"frames": "8"}}, "another --frames than FIRST: 8, not 32"),
+        ({"settings": {}}, "another --frames than FIRST: none, not 32"),
+        (
+            {"settings": {"frames": "32", "fast": "small 12"}},
+            "another --fast than FIRST: small 12, not none",
+        ),
         ({"version": "1.3"}, "another version of nsfwscan than FIRST: 1.3, not 1.2.3"),
     ],
 )
