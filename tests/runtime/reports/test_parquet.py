@@ -89,7 +89,8 @@ def test_the_footer_says_what_was_scanned(tmp_path: Path) -> None:
     path = write(tmp_path / "r", RECORDS, Shard(1, 4), skipped=Counter(skipped), known=5)
     footer = json.loads(parquet.read_metadata(path).metadata[b"nsfwscan"])
     assert footer == {
-        "version": "1.2.3", "model": "86" * 32, "threshold": 0.5, "options": {"frames": "32"}, "schema": SCHEMA, "shard": "1/4",
+        "version": "1.2.3", "model": "86" * 32, "threshold": 0.5, "schema": SCHEMA, "shard": "1/4",
+        "options": {"frames": "32"},
         "counts": {"found": 12, "safe": 2, "flagged": 1, "errors": 1, "known": 5,
                    "skipped": {"video": 2, "hidden file": 1}},
         "interrupted": False,
