@@ -76,7 +76,7 @@ def _speed_and_quality(models: Sequence[Evaluated]) -> Figure:
         ylabel="AUROC, 95 % interval",
     )
     axes.set_xlim(left=0, right=1.15 * max(model.milliseconds for model in models))
-    axes.legend(fontsize=9)
+    figure.legend(loc="outside upper right", fontsize=9)  # over no interval
     return figure
 
 
