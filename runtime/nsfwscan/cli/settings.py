@@ -23,6 +23,7 @@ def about(
 
     from nsfwscan import __version__
     from nsfwscan.reports.about import About
+    from nsfwscan.sources.remote.url import recorded
 
     chosen = {name: getattr(given, name) for name in ("shard", "allow", "baseline")}
     chosen["fast"] = None if fast is None else fast.path
@@ -33,7 +34,7 @@ def about(
         label=classifier.manifest.labels[1],
         device=classifier.device,
         threshold=run.threshold,
-        sources=tuple(given.paths or ()),
+        sources=tuple(map(recorded, given.paths or ())),
         started=datetime.now(UTC),
         settings={
             name: str(value)
