@@ -107,7 +107,7 @@ class Remote:
         selection
             Which of the objects below it to yield.
         others
-            URLs that are not yielded, and neither is what lies below them.
+            URLs of which nothing is yielded, because they are given themselves.
 
         Yields
         ------
@@ -128,39 +128,7 @@ class Remote:
         except SourceError as error:
             yield _problem(text, error, is_listing=True)
             return
-        yield from self._below(url, store, selection, others)
-
-    def _below(
-        self, url: Url, store: Store, selection: Selection, others: Sequence[str]
-    ) -> Iterator[Found]:
-        prefix = f"{url.key.removesuffix('/')}/" if url.key else ""
-        skip, listed = _Below(url, prefix, selection), 0
-        apart = [one.removesuffix("/") for one in others]
-        try:
-            for details in store.list(prefix):
-                listed += 1
-                location = f"{url.root}/{details.key}"
-                if any(location == one or location.startswith(f"{one}/") for one in apart):
-                    continue
-                found = skip.judge(details, location)
-                if isinstance(found, Skipped):
-                    yield found
-                elif found:
-                    key = details.key
-                    get, look = partial(store.open, key), partial(store.look, key)
-                    yield RemoteEntry(
-                        location=location, url=location, get=get, look=look, listed=details
-                    )
-        except SourceError as error:
-            problem = _problem(url.location, error, is_listing=True)
-            if listed:
-                said = f"the listing ended after {listed:,} objects: {problem.detail}"
-                problem = Problem(problem.location, problem.reason, said, is_listing=True)
-            yield problem
-        else:
-            if not listed and url.key:
-                said = "there is no such object, and nothing below it"
-                yield Problem(url.location, Reason.NOT_FOUND, said, is_listing=True)
+        yield from _below(url, store, selection, others)
 
     def _entry(self, url: Url, details: Details | None = None) -> RemoteEntry:
         key = url.whole if url.scheme in WEB else url.key
@@ -237,10 +205,46 @@ def missing(location: str, error: ModuleNotFoundError) -> InputError:
 
 
 def _problem(text: str, error: SourceError, *, is_listing: bool = False) -> Problem:
+    # That there is nothing is an answer, and the same in every shard.
+    is_listing = is_listing and error.reason is not Reason.NOT_FOUND
     return Problem(recorded(text), error.reason, error.detail, is_listing)
 
 
-class _Below:
+def _below(url: Url, store: Store, selection: Selection, others: Sequence[str]) -> Iterator[Found]:
+    prefix = f"{url.key.removesuffix('/')}/" if url.key else ""
+    folders, listed = _Folders(url, prefix, selection), 0
+    apart = {f"{one.removesuffix('/')}/" for one in others}
+    try:
+        for details in store.list(prefix):
+            listed += 1
+            location = f"{url.root}/{details.key}"
+            if f"{location}/" in apart:  # it is an object, and so names nothing that follows
+                apart.discard(f"{location}/")
+                continue
+            if any(location.startswith(one) for one in apart):
+                continue
+            found = folders.judge(details, location)
+            if isinstance(found, Skipped):
+                yield found
+            elif found:
+                key = details.key
+                get, look = partial(store.open, key), partial(store.look, key)
+                yield RemoteEntry(
+                    location=location, url=location, get=get, look=look, listed=details
+                )
+    except SourceError as error:
+        problem = _problem(url.location, error, is_listing=True)
+        if listed:
+            said = f"the listing ended after {listed:,} objects: {problem.detail}"
+            problem = Problem(problem.location, problem.reason, said, is_listing=True)
+        yield problem
+    else:
+        if not listed and url.key:
+            said = "there is no such object, and nothing below it"
+            yield Problem(url.location, Reason.NOT_FOUND, said)
+
+
+class _Folders:
     """Judges the objects below a prefix, in the order of their keys.
 
     Folders are what the keys have before a slash. As in a walk, one that is not entered is found
