@@ -106,8 +106,8 @@ class Server(ThreadingHTTPServer):
 
     Attributes
     ----------
-    asked
-        How often each object was asked for.
+    asked, looked
+        How often each object was asked for (GET), and looked at (HEAD).
     most_at_once
         Most objects that were asked for at once.
     pages
@@ -133,7 +133,7 @@ class Server(ThreadingHTTPServer):
         self.latency = latency
         self.etags = etags
         self.any_object = any_object
-        self.asked: Counter[str] = Counter()
+        self.asked, self.looked = Counter[str](), Counter[str]()
         self.most_at_once = self.at_once = self.pages = 0
         self.lock = threading.Lock()
         self.over = threading.Event()
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._list(parse_qs(query), with_body=with_body)
             return
         with server.lock:
-            server.asked[key] += 1
+            (server.asked if with_body else server.looked)[key] += 1
             server.at_once += 1
             server.most_at_once = max(server.at_once, server.most_at_once)
         try:
