@@ -12,6 +12,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from typing import Any
@@ -81,6 +82,11 @@ def put_all(endpoint: str, objects: Mapping[str, bytes], bucket: str = BUCKET) -
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
     for key, data in objects.items():
         s3.put_object(Bucket=bucket, Key=key, Body=data)
+
+
+@cache
+def _digest(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
@@ -204,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault == "changed":
             data = data[: len(data) // 2]
-        tag = '"' + hashlib.md5(data).hexdigest() + '"'
+        tag = f'"{_digest(data)}"'
         self.send_response(200)
         if self.server.etags != "none":
             self.send_header("ETag", tag if self.server.etags == "strong" else f"W/{tag}")
@@ -273,7 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
         after = "" if is_last else token
         contents = "".join(
             f"<Contents><Key>{escape(quote(key, safe='/'))}</Key><Size>{len(data)}</Size>"
-            f'<ETag>"{hashlib.md5(data).hexdigest()}"</ETag>'
+            f'<ETag>"{_digest(data)}"</ETag>'
             "<LastModified>2020-11-28T02:04:00.123Z</LastModified></Contents>"
             for key, data in page
         )

