@@ -1,4 +1,7 @@
-"""Servers of objects for tests, over real HTTP on the loopback: moto's S3, and one with faults."""
+"""Servers of objects for tests, over real HTTP on the loopback: moto's S3, and one with faults.
+
+The latter also speaks as much of the interface of Google Cloud Storage as obstore uses.
+"""
 
 import hashlib
 import os
@@ -12,7 +15,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from typing import Any
@@ -24,8 +27,10 @@ _STALL_SECONDS = 60
 
 
 def environment(endpoint: str) -> dict[str, str]:
-    """Return the variables with which a store of S3 is reached, and nothing else of the user's."""
+    """Return the variables with which a store is reached, and nothing else of the user's."""
     return {
+        "GOOGLE_BASE_URL": endpoint,
+        "GOOGLE_SKIP_SIGNATURE": "true",
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "an-id",
         "AWS_SECRET_ACCESS_KEY": "a-secret",
@@ -277,8 +282,10 @@ class _Handler(BaseHTTPRequestHandler):
         server.pages += 1
         token = f"<NextContinuationToken>{server.pages * size}</NextContinuationToken>"
         after = "" if is_last else token
+        # Google's store lists in the same way, and leaves the keys as they are.
+        name = partial(quote, safe="/") if "encoding-type" in query else str
         contents = "".join(
-            f"<Contents><Key>{escape(quote(key, safe='/'))}</Key><Size>{len(data)}</Size>"
+            f"<Contents><Key>{escape(name(key))}</Key><Size>{len(data)}</Size>"
             f'<ETag>"{_digest(data)}"</ETag>'
             "<LastModified>2020-11-28T02:04:00.123Z</LastModified></Contents>"
             for key, data in page

@@ -47,8 +47,8 @@ def use(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def urls(server: Server, kind: str) -> list[str]:
-    if kind == "store":
-        return [f"s3://{BUCKET}"]
+    if kind != "web":
+        return [f"{kind}://{BUCKET}"]
     return [f"{server.url}/{BUCKET}/{name}" for name in server.objects]
 
 
@@ -57,7 +57,7 @@ def named(records: list[Record]) -> dict[str, Record]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["store", "web"])
+@pytest.mark.parametrize("kind", ["s3", "gs", "web"])
 def test_what_fails_in_passing_is_fetched_again(
     images: dict[str, bytes], model: Classifier, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -75,7 +75,7 @@ def test_what_fails_in_passing_is_fetched_again(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["store", "web"])
+@pytest.mark.parametrize("kind", ["s3", "gs", "web"])
 def test_what_fails_each_time_is_an_error(
     images: dict[str, bytes], model: Classifier, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

@@ -179,8 +179,8 @@ def test_errors_are_one_clear_sentence(run: Run, tmp_path: Path, moto: str) -> N
         (f"{moto}/{BUCKET}/a.png", env, "unreadable", "the server answered 403 Forbidden"),
         (ROOT, anonymous, "unreadable", NO_CREDENTIALS),
         (ROOT, nowhere, "unreadable", "the connection to the store failed"),
-        ("gs://bucket/", {"GOOGLE_SKIP_SIGNATURE": "true", "GOOGLE_BASE_URL": nowhere[
-            "AWS_ENDPOINT_URL"]}, "unreadable", "the connection to the store failed"),
+        ("gs://bucket/", nowhere, "unreadable", "the connection to the store failed"),
+        ("gs://no-such-bucket/", env, "not-found", "there is no such object or bucket"),
         ("az://container/", {}, "unreadable",
          "the account is not known: set AZURE_STORAGE_ACCOUNT_NAME"),
         ("ftp://host/a.png", {}, "not-found", OTHER_SCHEME),
@@ -204,6 +204,39 @@ def test_without_the_extra_a_url_is_one_sentence(tmp_path: Path) -> None:
             f"nsfwscan: cannot read {url}: it needs {package}, which is not installed: "
             'pip install "nsfwscan[remote]"\n'
         )
+
+
+@pytest.mark.slow
+def test_each_store_is_reached_in_its_usual_ways(run: Run, tmp_path: Path) -> None:
+    """A profile with an endpoint, a public bucket of S3, and one of Google."""
+    objects = {"a b%20c#?ü.png": image(9), "dir/": b"", "dir/b.png": image(8)}
+    (tmp_path / "credentials").write_text(
+        "[mine]\naws_access_key_id = an-id\naws_secret_access_key = a-secret\n"
+    )
+    with Server(objects) as server:
+        (tmp_path / "config").write_text(
+            f"[profile mine]\nregion = eu-central-1\nendpoint_url = {server.url}\n"
+        )
+        env = environment(server.url)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            del env[name]
+        public = env | {"AWS_SKIP_SIGNATURE": "true"}
+        del env["AWS_ENDPOINT_URL"], env["AWS_REGION"]
+        files = {name: str(tmp_path / name) for name in ("config", "credentials")}
+        profile = env | {
+            "AWS_PROFILE": "mine",
+            "AWS_CONFIG_FILE": files["config"],
+            "AWS_SHARED_CREDENTIALS_FILE": files["credentials"],
+        }
+        for root, variables in ((ROOT, profile), (ROOT, public), (f"gs://{BUCKET}", env)):
+            done = run(root, *SCAN, "--cache", "c", environment=variables)
+            assert done.returncode == 0, done.stdout
+            paths = [one["path"].removeprefix(f"{root}/") for one in records(done.stdout)]
+            assert paths == ["a b%20c#?ü.png", "dir/b.png"]
+        server.asked.clear()
+        for path in (root, f"{root}/a b%20c#?ü.png"):
+            assert run(path, *SCAN, "--cache", "c", environment=env).returncode == 0
+        assert not server.asked
 
 
 @pytest.mark.slow

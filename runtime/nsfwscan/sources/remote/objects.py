@@ -26,6 +26,11 @@ _PIECE_BYTES = 1 << 16
 
 _ENDPOINTS = ("GOOGLE_BASE_URL", "GOOGLE_ENDPOINT", "AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
 
+_MISSING = "there is no such object or bucket"
+
+_LOGIN = re.compile(r"//(metadata\.google\.internal|169\.254\.169\.254)|/oauth2/|/token\b")
+"""Where credentials are asked for, if there are no others."""
+
 _STATUS = re.compile(r"status code: (\d{3}[\w ]*)")
 
 
@@ -51,7 +56,17 @@ class Objects:
         """Yield the objects whose keys begin with a prefix that ends with a slash, or is empty."""
         with _errors():
             for page in self._lister.list(prefix or None, chunk_size=_PAGE):
-                yield from map(_details, page)
+                for details in map(_details, page):
+                    if details.size or self._exists(details.key):
+                        yield details
+
+    def _exists(self, key: str) -> bool:
+        """Tell an empty object from the mark of a folder, which is listed without its slash."""
+        try:
+            self._lister.head(key)
+        except FileNotFoundError:
+            return False
+        return True
 
     def look(self, key: str) -> Details:
         """Ask for what is known of an object."""
@@ -119,8 +134,7 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        what = "bucket" if "NoSuchBucket" in str(error) else "object"
-        raise SourceError(Reason.NOT_FOUND, f"there is no such {what}") from error
+        raise SourceError(Reason.NOT_FOUND, _MISSING) from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
         raise SourceError(Reason.UNREADABLE, "the store denies access") from error
     except (InvalidPathError, ValueError) as error:
@@ -135,11 +149,13 @@ def _converted(said: str) -> SourceError:
     if "account must be specified" in lowered:
         detail = "the account is not known: set AZURE_STORAGE_ACCOUNT_NAME"
         return SourceError(Reason.UNREADABLE, detail)
-    if "metadata" in lowered or "169.254" in lowered or "token" in lowered:
+    if _LOGIN.search(said) is not None:
         detail = "there are no credentials: set the variables of the store, or log in with its tool"
         return SourceError(Reason.UNREADABLE, detail)
     if (status := _STATUS.search(said)) is not None:
         answer = status[1].strip()
+        if answer[:3] == "404":
+            return SourceError(Reason.NOT_FOUND, _MISSING)
         # 408 and 429 ask to come again; other answers of 3xx and 4xx will not change.
         passing = answer[0] == "5" or answer[:3] in {"408", "429"}
         return SourceError(Reason.UNREADABLE, f"the store answered {answer}", passing=passing)
