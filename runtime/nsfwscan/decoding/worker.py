@@ -98,7 +98,7 @@ class Worker:
         return idle and self._user == _user() and self._process.is_running()
 
     def read(
-        self, entry: Entry, options: ScanOptions, data: bytes | None = None
+        self, entry: Entry, options: ScanOptions, data: bytes | bytearray | None = None
     ) -> Digests | Skipped | Problem:
         """Read an entry. The process holds its bytes until the next request.
 
@@ -213,7 +213,7 @@ class Worker:
             self._state = _State.READY
 
     @contextlib.contextmanager
-    def _exchange(self, *message: bytes, most: int = 0) -> Iterator[bytes]:
+    def _exchange(self, *message: bytes | bytearray, most: int = 0) -> Iterator[bytes]:
         """Send a request and yield the answer's line. The block parses it and reads the rest.
 
         The answer has at most `most` numbers of frames.

@@ -200,10 +200,11 @@ class Engine:
             if isinstance(found, Fetched):
                 # In the order of arrival: none that has arrived waits for one that waits for room.
                 self._tasks.put(_Task(entry, result, share, found))
-                continue
-            share.give_back()
-            if found is not None:
-                result.set_result(found if isinstance(found, Outcome) else _as_result(found))
+            else:
+                share.give_back()
+                if found is not None:
+                    result.set_result(found if isinstance(found, Outcome) else _as_result(found))
+            del found  # its bytes, which would stay until the next object
 
     def _decode_entries(self) -> None:
         while (task := self._tasks.get()) is not None and not self._supervisor.is_stopped:
@@ -215,6 +216,7 @@ class Engine:
                 task.result.set_exception(error)
             finally:
                 task.share.give_back()
+            del task  # as above
 
     def _decode(self, task: _Task) -> None:
         """Read and decode an entry; resolve its result, or queue its pixels to be scored."""

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from nsfwscan.errors import Reason
 from nsfwscan.sources.entry import (
@@ -150,7 +150,7 @@ def read_stream(entry: Entry, max_filesize: int) -> bytes | Skipped | Problem:
 class Fetched:
     """The bytes of an object, and its stamp when they were sent."""
 
-    data: bytes
+    data: bytearray
     stamp: Stamp | None
 
 
@@ -191,7 +191,9 @@ def _fetch_once(
             if refusal is not None:
                 return refusal
             admit(size)
-            data = read_up_to(stream, max_filesize + 1)
+            data = bytearray()  # grows in place: pieces and their sum would take twice as much
+            while len(data) <= max_filesize and (piece := stream.read(_PIECE_BYTES)):
+                data += piece
     except MemoryError:
         return Problem(location, Reason.TOO_LARGE, "there is not enough memory to read it")
     if len(data) > max_filesize:
@@ -215,14 +217,7 @@ def open_regular(path: str, *, follow: bool) -> BinaryIO:
     return open(path, "rb", buffering=0, opener=lambda name, flags: os.open(name, flags | more))
 
 
-class Readable(Protocol):
-    """What has bytes to read."""
-
-    def read(self, size: int, /) -> bytes | None:
-        """Read at most `size` bytes, or none at the end."""
-
-
-def read_up_to(stream: Readable, most: int, *, first: int = _PIECE_BYTES) -> bytes:
+def read_up_to(stream: BinaryIO, most: int, *, first: int = _PIECE_BYTES) -> bytes:
     """Read to the end of a stream, or at most `most` bytes.
 
     The first read asks for `first` bytes. One more than the size of a file avoids a copy.
@@ -240,8 +235,8 @@ def read_up_to(stream: Readable, most: int, *, first: int = _PIECE_BYTES) -> byt
     return b"".join(pieces)
 
 
-def _some(stream: Readable, size: int) -> bytes:
-    data = stream.read(size)
+def _some(stream: BinaryIO, size: int) -> bytes:
+    data: bytes | None = stream.read(size)
     if data is None:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     return data
