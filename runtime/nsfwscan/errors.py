@@ -43,11 +43,11 @@ class Reason(StrEnum):
 
 
 REASONS = {
-    Reason.NOT_FOUND: "a given path does not exist",
+    Reason.NOT_FOUND: "a given path or URL does not exist",
     Reason.VANISHED: "the file was deleted between listing and opening it",
     Reason.DANGLING_LINK: "a symbolic link whose target does not exist",
     Reason.SPECIAL_FILE: "a pipe, socket or device; such files are never opened",
-    Reason.UNREADABLE: "permission was denied, or the disk failed",
+    Reason.UNREADABLE: "permission was denied, or the disk, the network or the store failed",
     Reason.EMPTY: "the extension is that of an image, but the file is empty",
     Reason.NOT_AN_IMAGE: "the content is not an image, but its name is, or it is standard input",
     Reason.UNSUPPORTED: "nsfwscan does not decode the image's format",
@@ -55,7 +55,7 @@ REASONS = {
     Reason.CORRUPT: "the image's data is damaged",
     Reason.TOO_LARGE: "more pixels, bytes or memory than the limits allow",
     Reason.CRASHED: "the decoding process crashed on the image",
-    Reason.TIMEOUT: "reading and decoding took longer than `--timeout`",
+    Reason.TIMEOUT: "reading or decoding took longer than `--timeout`, or a store did not answer",
     Reason.UNSCORED: "the model returned no probability for the image",
 }
 """The meaning of each reason, for the documentation."""

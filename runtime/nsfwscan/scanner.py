@@ -107,12 +107,13 @@ def scan(
     on_skipped: Callable[[Skipped], None] | None = None,
     **changes: Any,
 ) -> Scan:
-    """Scan files and folders for images and score them.
+    """Scan files, folders and URLs for images and score them.
 
     Parameters
     ----------
     paths
-        Files, folders and entries, or one of them. An iterator is consumed as the scan proceeds.
+        Files, folders, URLs and entries, or one of them. An iterator is consumed as the scan
+        proceeds.
     classifier
         The model.
     fast
@@ -190,7 +191,8 @@ def scan(
     skipped: Counter[Kind] = Counter()
     if isinstance(paths, (str, os.PathLike, Entry)):
         paths = [paths]
-    results = engine.run(share(discover(paths, selection or Selection()), shard))
+    found = discover(paths, selection or Selection(), options.timeout)
+    results = engine.run(share(found, shard))
     names = manifest.output.classes if classes else ()
     judge = partial(_record, classifier, threshold, uncertain_below, names)
     records = _records(results, judge, skipped, on_skipped)

@@ -63,7 +63,7 @@ def test_the_kernel_kills_a_process_that_opens_a_network_socket() -> None:
 @pytest.mark.usefixtures("seccomp")
 @pytest.mark.slow
 def test_a_scan_opens_no_network_socket(tmp_path: Path) -> None:
-    """This covers the command and its workers, reports, subcommands and URLs as arguments."""
+    """This covers the command and its workers, reports, subcommands and a URL as a model."""
     many(tmp_path / "photos", 40)
     (tmp_path / "photos" / "url.png").write_bytes(b"https://example.org/a.png")
     model = redness(tmp_path / "m.onnx")
@@ -71,7 +71,6 @@ def test_a_scan_opens_no_network_socket(tmp_path: Path) -> None:
         (("photos", "-m", model), 2),
         (("photos", "-m", model, "-f", "json"), 2),
         (("photos/000001.png",), 0),  # with the default model
-        (("https://example.org/a.png",), 2),
         (("model", model), 0),
         (("cache", "info"), 0),
         (("--version",), 0),

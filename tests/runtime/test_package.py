@@ -21,6 +21,9 @@ SLOW = {
     "scipy",
     "jinja2",
     "pyarrow",
+    "obstore",
+    "botocore",
+    "urllib3",
 }
 
 

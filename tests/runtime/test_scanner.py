@@ -602,8 +602,8 @@ def test_a_forged_sha1_does_not_give_another_image_s_score(
     """All files have the same SHA-1. Since 2017, such collisions can be made."""
     honest = Worker.read
 
-    def forged(self: Worker, entry: Entry, options: ScanOptions) -> object:
-        seen = honest(self, entry, options)
+    def forged(self: Worker, entry: Entry, options: ScanOptions, data: bytearray | None) -> object:
+        seen = honest(self, entry, options, data)
         return replace(seen, sha1="f" * 40) if isinstance(seen, Digests) else seen
 
     monkeypatch.setattr(Worker, "read", forged)

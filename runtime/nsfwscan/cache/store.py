@@ -3,7 +3,7 @@
 A score is kept under the SHA-256 of a file's bytes and a cache key, which covers everything else
 that can change the score. To find the score of an unchanged file without reading it, the cache
 also keeps its digests under a keyed hash of its path, with a digest of its stamp (device, inode,
-size and times). The file contains no paths and no names.
+size and times; of an object, its entity tag and size). The file contains no paths and no names.
 
 Each row has the day of its last use, by which the least recently used rows are dropped at a size
 limit, and each folder has a row, so that `nsfwscan.cache.prune` can look for files without names.
@@ -203,6 +203,8 @@ class Cache:
 
     def _folder(self, path: str) -> bytes | None:
         """Store a folder and those above it, and return its hash; None if it does not exist."""
+        if not os.path.isabs(path):  # below a URL; `prune` does not look for it
+            return hash_of_path(path, self._salt)
         parent = os.path.dirname(path)
         hashed, above = hash_of_path(path, self._salt), hash_of_path(parent, self._salt)
         try:

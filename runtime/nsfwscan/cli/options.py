@@ -39,7 +39,8 @@ Paths = Annotated[
     typer.Argument(
         metavar="PATH",
         show_default=False,
-        help="Files, and folders with everything below them; - is an image on standard input.",
+        help="Files, and folders with everything below them; URLs (s3, gs, az, https); - is an "
+        "image on standard input.",
     ),
 ]
 FilesFrom = Annotated[
@@ -47,8 +48,8 @@ FilesFrom = Annotated[
     option(
         "--files-from FILE",
         _INPUT,
-        "Also scan the paths listed in FILE, one per line, or in a table (.parquet, .csv, .jsonl); "
-        "- is standard input.",
+        "Also scan the paths and URLs listed in FILE, one per line, or in a table (.parquet, .csv, "
+        ".jsonl); - is standard input.",
     ),
 ]
 Null = Annotated[bool, option("--null", _INPUT, "NUL bytes end the paths in that list.")]

@@ -17,6 +17,7 @@ import typer
 
 from nsfwscan.cli.config import OPTIONS_FILE, overrides
 from nsfwscan.errors import CacheError, InputError, ModelError, OutputError
+from nsfwscan.limits import TIMEOUT
 from nsfwscan.util.escape import printable
 
 if TYPE_CHECKING:
@@ -208,24 +209,41 @@ def _sources(given: SimpleNamespace, stack: ExitStack) -> "Iterable[Source]":
     sources: list[Source] = list(dict.fromkeys(given.paths or ()))
     if STDIN in sources:
         sources[sources.index(STDIN)] = _image_from_stdin(given.max_filesize)
-    return list_of(sources, given, stack)
+    return list_of(sources, given, stack, given.timeout)
 
 
 def list_of(
-    sources: "list[Source]", given: SimpleNamespace, stack: ExitStack
+    sources: "list[Source]",
+    given: SimpleNamespace,
+    stack: ExitStack,
+    timeout: float = TIMEOUT,
 ) -> "Iterable[Source]":
-    """Give some sources and then the paths of the list, if there is one."""
+    """Give some sources and then the paths of the list, if there is one.
+
+    A URL of the list is that of an object, unless it ends with a slash: nobody asks the store.
+    """
     if given.files_from is None:
         return sources
+    from nsfwscan.sources.entry import Entry
+    from nsfwscan.sources.remote.entries import Remote
+    from nsfwscan.sources.remote.url import is_url
     from nsfwscan.sources.tables import is_table, read_table
     from nsfwscan.sources.walk import read_list
+
+    remote = Remote(timeout)
+
+    def source(path: str) -> "Source":
+        if is_url(path) and not path.endswith("/"):
+            found = remote.entry(path)
+            return found if isinstance(found, Entry) else path
+        return path
 
     stream = stack.enter_context(_open_list(given.files_from))
     if is_table(given.files_from):
         if given.null:
             raise InputError(f"--null is for a list of bare paths; {given.files_from} is a table")
-        return chain(sources, read_table(stream, given.files_from))
-    return chain(sources, read_list(stream, null=given.null))
+        return chain(sources, map(source, read_table(stream, given.files_from)))
+    return chain(sources, map(source, read_list(stream, null=given.null)))
 
 
 def _image_from_stdin(max_filesize: int) -> "Entry":

@@ -227,8 +227,12 @@ def _progress(
     hides_results = loaded.terminal is not None and to_terminal and _streams(given)
     if given.quiet or given.no_progress or hides_results:
         return no_progress("scanning", None)
+    from nsfwscan.sources.remote.url import is_url
     from nsfwscan.sources.shard import share
     from nsfwscan.sources.walk import discover
+
+    # A store is not listed twice.
+    unknown = given.files_from or any(is_url(path) for path in given.paths)
 
     def total() -> "Iterator[Found]":
         return share(discover(list(loaded.sources), loaded.selection), given.shard)
@@ -236,7 +240,7 @@ def _progress(
     def say(line: str) -> None:
         loaded.say(f"nsfwscan: {line}")
 
-    return progress(loaded.terminal or say, "scanning", None if given.files_from else total)
+    return progress(loaded.terminal or say, "scanning", None if unknown else total)
 
 
 def _streams(given: SimpleNamespace) -> bool:

@@ -23,6 +23,7 @@ def about(
 
     from nsfwscan import __version__
     from nsfwscan.reports.about import About
+    from nsfwscan.sources.remote.url import recorded
 
     chosen = {name: getattr(given, name) for name in ("shard", "allow", "baseline")}
     if given.review_band is not None:
@@ -36,7 +37,7 @@ def about(
         label=classifier.manifest.labels[1],
         device=classifier.device,
         threshold=run.threshold,
-        sources=tuple(given.paths or ()),
+        sources=tuple(map(recorded, given.paths or ())),
         started=datetime.now(UTC),
         settings={
             name: str(value)

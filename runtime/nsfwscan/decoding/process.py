@@ -74,7 +74,7 @@ class Process:
         setup = [[absolute(path) for path in paths if isinstance(path, str)], theirs]
         self.send(json.dumps(setup).encode() + b"\n")
 
-    def send(self, *parts: bytes) -> None:
+    def send(self, *parts: bytes | bytearray) -> None:
         """Write to standard input. If the process has ended, reading its answer reports it."""
         with contextlib.suppress(OSError):
             for part in parts:

@@ -97,8 +97,19 @@ class Worker:
         idle = self._state is not _State.BUSY and self._end is None
         return idle and self._user == _user() and self._process.is_running()
 
-    def read(self, entry: Entry, options: ScanOptions) -> Digests | Skipped | Problem:
+    def read(
+        self, entry: Entry, options: ScanOptions, data: bytes | bytearray | None = None
+    ) -> Digests | Skipped | Problem:
         """Read an entry. The process holds its bytes until the next request.
+
+        Parameters
+        ----------
+        entry
+            The entry.
+        options
+            Only `max_filesize`, `max_memory` and `timeout` apply.
+        data
+            The bytes, if they have been read.
 
         Raises
         ------
@@ -107,12 +118,13 @@ class Worker:
         EngineError
             If the process did not start.
         """
-        self._location, data = entry.location, b""
-        if entry.open is not None:
+        self._location = entry.location
+        if data is None and not entry.is_file:
             found = read_stream(entry, options.max_filesize)
             if not isinstance(found, bytes):
                 return found
             data = found
+        if data is not None:
             line = to_line(ReadBytes(len(data), options.max_memory))
         else:
             path = absolute(entry.location)
@@ -121,7 +133,7 @@ class Worker:
         self._await_start()
         self._files += 1
         self._timeout = self._left = options.timeout
-        with self._exchange(line, data) as first:
+        with self._exchange(line, data or b"") as first:
             answer = parse_read_answer(first)
         match answer:
             case Digests():
@@ -201,7 +213,7 @@ class Worker:
             self._state = _State.READY
 
     @contextlib.contextmanager
-    def _exchange(self, *message: bytes, most: int = 0) -> Iterator[bytes]:
+    def _exchange(self, *message: bytes | bytearray, most: int = 0) -> Iterator[bytes]:
         """Send a request and yield the answer's line. The block parses it and reads the rest.
 
         The answer has at most `most` numbers of frames.

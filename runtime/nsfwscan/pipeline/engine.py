@@ -1,17 +1,20 @@
 """The scan engine: workers decode ahead, threads score what is decoded, results keep their order.
 
 One thread consumes the entries. Threads named ``decode`` drive one worker process each and put
-decoded images into a short queue; threads named ``score`` take batches from it. Results come out
-in the order of the entries. Everything that runs ahead is bounded, and so is the memory.
+decoded images into a short queue; threads named ``score`` take batches from it. Objects of stores
+are first fetched by threads named ``fetch``. Results come out in the order of the entries.
+Everything that runs ahead is bounded, and so is the memory.
 """
 
 import atexit
 import contextlib
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 
 from nsfwscan.cache.layers import CascadeCache
@@ -24,12 +27,25 @@ from nsfwscan.errors import EngineError, ImageError
 from nsfwscan.inference.scoring import Scorer
 from nsfwscan.limits import ScanOptions
 from nsfwscan.pipeline.batching import BatchQueue, Plan
+from nsfwscan.pipeline.fetching import REQUESTS, Budget, Share
 from nsfwscan.pipeline.inflight import InFlight, Outcome, Result
 from nsfwscan.pipeline.supervision import Supervisor, with_restarts
 from nsfwscan.sources.entry import Entry, Found, Problem, Skipped
+from nsfwscan.sources.reader import Fetched, fetch
+from nsfwscan.sources.remote.entries import RemoteEntry
 
 WINDOW = 256
 """Most entries in progress ahead of the next result; each holds little until it is decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """An entry to decode, and its bytes if they have been fetched."""
+
+    entry: Entry
+    result: "Future[Result]"
+    share: Share
+    fetched: Fetched | None = None
 
 
 class Engine:
@@ -75,8 +91,11 @@ class Engine:
         self._room = threading.Semaphore(WINDOW)
         self._results: queue.SimpleQueue[Result | Future[Result] | BaseException | None]
         self._results = queue.SimpleQueue()
-        self._entries: queue.SimpleQueue[tuple[Entry, Future[Result]] | None]
-        self._entries = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._objects: queue.SimpleQueue[tuple[RemoteEntry, Future[Result]] | None]
+        self._objects = queue.SimpleQueue()
+        self._fetching = 0  # threads
+        self._budget = Budget()
         self._batches = BatchQueue(plan)
         self._in_flight = InFlight(cache, key)
         self._threads: list[threading.Thread] = []
@@ -104,14 +123,19 @@ class Engine:
         """Stop all work: nothing new begins, and what is in progress is interrupted."""
         self._supervisor.stop()
         self._room.release()
+        self._budget.stop()
         for _ in range(self._plan.workers):
-            self._entries.put(None)
+            self._tasks.put(None)
+        for _ in range(REQUESTS):
+            self._objects.put(None)
         self._batches.stop()
         if threading.current_thread() in self._threads:
             return  # the garbage collector may run this on any thread
+        # A list that does not continue, or an entry that does not open, can block its thread.
+        until = time.monotonic() + 0.5
         for thread in self._threads:
-            # A list that does not continue, or an entry that does not open, can block its thread.
-            thread.join(timeout=0.5 if thread.name in {"discover", "decode"} else None)
+            blocks = thread.name in {"discover", "decode", "fetch"}
+            thread.join(timeout=max(0, until - time.monotonic()) if blocks else None)
 
     def _start(self, name: str, work: Callable[..., None], *arguments: object) -> None:
         # Daemon threads: a program that abandons a scan can still exit.
@@ -142,42 +166,71 @@ class Engine:
         """Give the result of an entry, or a future if the entry has to be read."""
         if not isinstance(entry, Entry):
             return _as_result(entry)
-        hit = None
-        if self._cache is not None and not self._rehash:
-            max_filesize = self._options.max_filesize
-            hit = self._cache.find_unread(
-                entry.address, lambda: entry.stamp(max_filesize), self._key
-            )
-        if hit is not None:
-            return Outcome(
-                entry.location, hit.score, None, hit.sha256, hit.sha1, cached=hit.earlier
-            )
         result: Future[Result] = Future()
-        self._entries.put((entry, result))
+        if isinstance(entry, RemoteEntry):
+            self._objects.put((entry, result))
+            if self._fetching < REQUESTS:
+                self._fetching += 1
+                self._start("fetch", self._fetch_objects)
+            return result
+        if (hit := self._unread(entry)) is not None:
+            return hit
+        self._tasks.put(_Task(entry, result, Share(self._budget)))
         return result
 
-    def _decode_entries(self) -> None:
-        while (item := self._entries.get()) is not None and not self._supervisor.is_stopped:
+    def _unread(self, entry: Entry) -> Outcome | None:
+        """Return the result of an entry that has not changed since an earlier scan."""
+        if self._cache is None or self._rehash:
+            return None
+        max_filesize = self._options.max_filesize
+        hit = self._cache.find_unread(entry.address, lambda: entry.stamp(max_filesize), self._key)
+        if hit is None:
+            return None
+        return Outcome(entry.location, hit.score, None, hit.sha256, hit.sha1, cached=hit.earlier)
+
+    def _fetch_objects(self) -> None:
+        while (item := self._objects.get()) is not None and not self._supervisor.is_stopped:
             entry, result = item
+            share = Share(self._budget)
             try:
-                with_restarts(partial(self._decode, entry, result))
-            except ImageError as error:
-                result.set_result(Outcome(entry.location, error=error))
+                found = self._unread(entry) or fetch(entry, self._options.max_filesize, share.take)
             except BaseException as error:  # noqa: BLE001 - raised where the results are consumed
                 result.set_exception(error)
+                found = None
+            if isinstance(found, Fetched):
+                # In the order of arrival: none that has arrived waits for one that waits for room.
+                self._tasks.put(_Task(entry, result, share, found))
+            else:
+                share.give_back()
+                if found is not None:
+                    result.set_result(found if isinstance(found, Outcome) else _as_result(found))
+            del found  # its bytes, which would stay until the next object
 
-    def _decode(self, entry: Entry, result: "Future[Result]") -> None:
+    def _decode_entries(self) -> None:
+        while (task := self._tasks.get()) is not None and not self._supervisor.is_stopped:
+            try:
+                with_restarts(partial(self._decode, task))
+            except ImageError as error:
+                task.result.set_result(Outcome(task.entry.location, error=error))
+            except BaseException as error:  # noqa: BLE001 - raised where the results are consumed
+                task.result.set_exception(error)
+            finally:
+                task.share.give_back()
+            del task  # as above
+
+    def _decode(self, task: _Task) -> None:
         """Read and decode an entry; resolve its result, or queue its pixels to be scored."""
         claimed: Digests | None = None
         failure: BaseException
+        data = None if task.fetched is None else task.fetched.data
         try:
-            with contextlib.closing(self._supervisor.workers(entry.location)) as workers:
+            with contextlib.closing(self._supervisor.workers(task.entry.location)) as workers:
                 for worker in workers:
-                    seen = worker.read(entry, self._options)
+                    seen = worker.read(task.entry, self._options, data)
                     if worker.needs_recycling:
                         continue
                     if claimed is None:
-                        claimed = self._claim(entry, seen, result)
+                        claimed = self._claim(task, seen)
                         if claimed is None:
                             return
                     elif seen != claimed:
@@ -196,16 +249,15 @@ class Engine:
         if claimed is not None:
             self._in_flight.complete(claimed.sha256, failure)
 
-    def _claim(
-        self, entry: Entry, seen: Digests | Skipped | Problem, result: "Future[Result]"
-    ) -> Digests | None:
+    def _claim(self, task: _Task, seen: Digests | Skipped | Problem) -> Digests | None:
         """Resolve the result of an entry that is not to be decoded; give digests of one that is."""
         if not isinstance(seen, Digests):
-            result.set_result(_as_result(seen))
+            task.result.set_result(_as_result(seen))
             return None
-        if seen.stamp is not None and self._cache is not None:
-            self._cache.remember(entry.address, seen.stamp, seen.sha256, seen.sha1)
-        return seen if self._in_flight.claim(entry.location, seen, result) else None
+        entry, stamp = task.entry, seen.stamp if task.fetched is None else task.fetched.stamp
+        if stamp is not None and self._cache is not None:
+            self._cache.remember(entry.address, stamp, seen.sha256, seen.sha1)
+        return seen if self._in_flight.claim(entry.location, seen, task.result) else None
 
     def _score_batches(self) -> None:
         score: Scorer | None = None

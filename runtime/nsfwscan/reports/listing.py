@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from nsfwscan.errors import OutputError
-from nsfwscan.sources.entry import Entry, Problem
+from nsfwscan.sources.entry import Entry, Problem, SourceError
+from nsfwscan.sources.remote.entries import RemoteEntry
 from nsfwscan.sources.tables import ENDINGS
 from nsfwscan.util.escape import to_json, to_unicode
 from nsfwscan.util.files import atomic_write, is_special
@@ -27,6 +28,12 @@ class Row(NamedTuple):
 
 def row_of(found: Entry | Problem) -> Row:
     """Look a file up, without opening it."""
+    if isinstance(found, RemoteEntry):
+        try:
+            details = found.details()
+        except SourceError:
+            return Row(found.location, None, None)
+        return Row(found.location, details.size, details.modified)
     if isinstance(found, Entry):
         try:
             status = os.stat(found.location, follow_symlinks=found.follows)

@@ -11,6 +11,7 @@ from nsfwscan.record import Record
 from nsfwscan.reports.about import About
 from nsfwscan.reports.report import Report
 from nsfwscan.reports.summary import Summary
+from nsfwscan.sources.remote.url import encoded, is_url
 from nsfwscan.util.escape import printable, to_json
 
 SCHEMA = (
@@ -125,8 +126,11 @@ def artifact_location(path: str) -> dict[str, str]:
     """Return where a file is, in SARIF's words.
 
     A relative path stays one, with the folder of the scan as its base, unless it leads out of that
-    folder. Bytes that are not UTF-8 are percent-encoded as they are.
+    folder. Bytes that are not UTF-8 are percent-encoded as they are. A URL stays one, with the key
+    of an object percent-encoded.
     """
+    if is_url(path):
+        return {"uri": encoded(path)}
     pure = PurePath(path)
     if ".." in pure.parts:
         pure = PurePath(os.path.abspath(path))

@@ -13,6 +13,7 @@ from nsfwscan.review.items import Items, is_listed
 from nsfwscan.review.page import render
 from nsfwscan.review.thumbnails import Thumbnails
 from nsfwscan.sources.reader import is_image
+from nsfwscan.sources.remote.url import is_url
 from nsfwscan.sources.walk import IGNORE_FILE
 from nsfwscan.util.files import atomic_write, check_output, write_errors
 from nsfwscan.util.parallel import available_cores
@@ -105,7 +106,7 @@ def _checked(results: Path, base: Path, least: float | None, say: Callable[[str]
     example = ""
     for record in read_results(results, say):
         total += 1
-        if is_listed(record, least) and record.path != _STDIN:
+        if is_listed(record, least) and record.path != _STDIN and not is_url(record.path):
             listed += 1
             location = str(base / record.path)
             if not os.path.lexists(location):

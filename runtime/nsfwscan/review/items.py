@@ -17,6 +17,7 @@ from nsfwscan.inference.operating import OperatingPoint
 from nsfwscan.record import Record
 from nsfwscan.review.similar import groups
 from nsfwscan.review.thumbnails import Missing, Thumbnails, encode, hash_of
+from nsfwscan.sources.remote.url import encoded, is_url
 from nsfwscan.util.parallel import map_ahead
 
 THUMBNAILS = "thumbnails"
@@ -195,7 +196,7 @@ class Items:
         return made, hash_
 
     def _path(self, record: Record) -> str:
-        return os.path.join(self.base, record.path)
+        return record.path if is_url(record.path) else os.path.join(self.base, record.path)
 
     def _found(self, record: Record, thumbnails: Thumbnails) -> _Shown | None:
         """Return a thumbnail that is there already, or what to make one of; None for an error."""
@@ -203,6 +204,8 @@ class Items:
             return None
         if record.sha256 is None:
             return Missing("the record has no digest")
+        if is_url(record.path):
+            return Missing("only images in files are shown; this one is in a store")
         if not self.single:
             with suppress(OSError):
                 found = (self.out / _file_of(record)).read_bytes()
@@ -225,6 +228,8 @@ class Items:
         return _file_of(record)
 
     def _link(self, path: str) -> str:
+        if is_url(path):
+            return encoded(path)
         try:
             relative = os.path.relpath(path, self.out.parent if self.single else self.out)
         except ValueError:  # on another drive

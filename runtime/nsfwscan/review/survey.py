@@ -14,6 +14,7 @@ from nsfwscan.review.selection import Wanted
 from nsfwscan.review.sidecars import ByStem, by_stem, sidecars_of, xmp_name
 from nsfwscan.review.steps import Action, NotDoneError, Step, why
 from nsfwscan.review.transfer import holds, read_state
+from nsfwscan.sources.remote.url import is_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ def make_plan(wanted: Sequence[Wanted], action: Action, folder: str) -> Plan:
     notes = list[Note]()
     found = _look_at(wanted, action, notes)
     listing = cache(_list)
+    if wanted and all(is_url(one.path) for one in wanted):
+        raise InputError(
+            f"only files are acted upon, and the images are objects of a store, such as "
+            f"{wanted[0].path}; use the tools of the store"
+        )
     if wanted and not any(os.path.lexists(one.location) for one in wanted):
         raise InputError(
             f"none of the {len(wanted)} images is there, such as {wanted[0].location}; run this in "
@@ -68,6 +74,10 @@ def _look_at(wanted: Sequence[Wanted], action: Action, notes: list[Note]) -> lis
     found: dict[str, Found] = {}
     real = cache(os.path.realpath)
     for one in wanted:
+        if is_url(one.path):
+            said = "it is an object of a store; only files are acted upon"
+            notes.append(Note(one.path, said, is_failure=True))
+            continue
         head, name = os.path.split(one.location)
         location = os.path.join(real(head), name)
         if location in found:

@@ -17,11 +17,32 @@ from nsfwscan.errors import Reason
 from nsfwscan.sources.filetype import Kind
 
 Stamp = tuple[int, ...]
-"""Numbers that change with the content, unless somebody deliberately restores them."""
+"""Numbers that change with the content, unless somebody deliberately restores them.
+
+The last two are times in nanoseconds, of a change that the others may hide; 0 if they hide none.
+"""
 
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://?[^/]")
 """The scheme and the start of the authority (RFC 3986); `pathlib` drops a slash."""
+
+
+class SourceError(Exception):
+    """The bytes of an entry cannot be had.
+
+    Parameters
+    ----------
+    reason, detail
+        As in `Problem`.
+    passing
+        Whether it may succeed a moment later.
+    """
+
+    def __init__(self, reason: Reason, detail: str, *, passing: bool = False) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.passing = passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +58,19 @@ class Entry:
     follow
         Whether a symbolic link at this location is followed. A given location always is.
     open
-        Opens the bytes. None for a file, which the worker process opens by its location. It runs on
-        a thread of the scan, may be called twice, and no timeout covers it.
+        Opens the bytes. None for a file. It runs on a thread of the scan, may be called twice, and
+        no timeout covers it.
     """
 
     location: str
     explicit: bool = False
     follow: bool = False
     open: Callable[[], AbstractContextManager[BinaryIO]] | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file, which the worker process opens by its location."""
+        return self.open is None
 
     @property
     def follows(self) -> bool:
@@ -54,7 +80,7 @@ class Entry:
     @property
     def address(self) -> str:
         """The location, independent of the working directory. The cache uses it as a key."""
-        return os.path.abspath(self.location) if self.open is None else self.location
+        return os.path.abspath(self.location) if self.is_file else self.location
 
     def stamp(self, max_filesize: int) -> Stamp | None:
         """Return the stamp of an unopened file.
@@ -65,7 +91,7 @@ class Entry:
             As `stamp_of`. None if the file does not exist or has more than `max_filesize` bytes,
             or if the entry is not a file.
         """
-        if self.open is not None:
+        if not self.is_file:
             return None
         try:
             status = os.stat(self.location, follow_symlinks=self.follows)
@@ -84,11 +110,20 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An entry that cannot be read, and the reason."""
+    """An entry that cannot be read, and the reason.
+
+    Attributes
+    ----------
+    location, reason, detail
+        As ``path``, ``reason`` and ``detail`` of the record.
+    is_listing
+        Whether it stands for entries that a listing did not give. It is in every shard then.
+    """
 
     location: str
     reason: Reason
     detail: str
+    is_listing: bool = False
 
 
 Found = Entry | Skipped | Problem
@@ -125,7 +160,8 @@ def problem_of(path: str, error: OSError | ValueError, *, explicit: bool) -> Pro
         if os.path.islink(path):
             return Problem(path, Reason.DANGLING_LINK, "the link's target does not exist")
         if explicit and _URL.match(path):
-            return Problem(path, Reason.NOT_FOUND, "URLs are not read; download it first")
+            said = "no such file; only a scan reads URLs, and they have two slashes"
+            return Problem(path, Reason.NOT_FOUND, said)
         if explicit:
             return Problem(path, Reason.NOT_FOUND, "no such file or folder")
         return Problem(path, Reason.VANISHED, "it was deleted before it could be opened")

@@ -1,14 +1,18 @@
 """Read the bytes of an image, and compute their digests.
 
 The first bytes decide whether the rest is read. A worker process reads files (`read_file`). Other
-entries can be opened only by the scan itself, which reads their bytes (`read_stream`) and sends
-them to a worker. The worker computes the digests (`contents_of`).
+entries can be opened only by the scan itself, which reads their bytes (`read_stream`, and
+`fetch` for objects of a store) and sends them to a worker. The worker computes the digests
+(`contents_of`).
 """
 
 import errno
 import hashlib
 import os
+import random
 import stat
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -20,14 +24,19 @@ from nsfwscan.sources.entry import (
     Entry,
     Problem,
     Skipped,
+    SourceError,
     Stamp,
     problem_of,
     special_file,
     stamp_of,
 )
 from nsfwscan.sources.filetype import HEAD_BYTES, Kind, kind_of, promised_format, sniff
+from nsfwscan.sources.remote.entries import RemoteEntry
 
 _PIECE_BYTES = 1 << 20
+
+_PAUSES = (0.1, 0.4, 1.6)
+"""Most seconds before the second attempt to fetch an object, and before each later one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +119,10 @@ def read_stream(entry: Entry, max_filesize: int) -> bytes | Skipped | Problem:
     Raises
     ------
     ValueError
-        If the entry is a file.
+        If the entry is a file or a URL.
     """
     if entry.open is None:
-        raise ValueError(f"{entry.location} is a file")
+        raise ValueError(f"{entry.location} is a file or a URL")
     try:
         with entry.open() as stream:
             head = read_up_to(stream, HEAD_BYTES)
@@ -135,6 +144,67 @@ def read_stream(entry: Entry, max_filesize: int) -> bytes | Skipped | Problem:
         said = f"{type(error).__name__}: {error}"
         return Problem(entry.location, Reason.UNREADABLE, f"its source failed ({said})")
     return data if len(data) <= max_filesize else _too_large(entry.location, max_filesize)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The bytes of an object, and its stamp when they were sent."""
+
+    data: bytearray
+    stamp: Stamp | None
+
+
+def fetch(
+    entry: RemoteEntry, max_filesize: int, admit: Callable[[int | None], None]
+) -> Fetched | Skipped | Problem:
+    """Read an object, as `read_file` reads a file; try again if it fails in passing.
+
+    Parameters
+    ----------
+    entry
+        The object.
+    max_filesize
+        Most bytes of an image file. Of more, only the first piece is read.
+    admit
+        Called with the number of bytes, or None, before more than the first piece is read. It may
+        wait until there is room for them.
+    """
+    for pause in (*_PAUSES, None):
+        try:
+            return _fetch_once(entry, max_filesize, admit)
+        except SourceError as error:
+            if not error.passing or pause is None:
+                return _failed(entry, error)
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - apart from other threads
+    raise AssertionError  # the last attempt has no pause
+
+
+def _fetch_once(
+    entry: RemoteEntry, max_filesize: int, admit: Callable[[int | None], None]
+) -> Fetched | Skipped | Problem:
+    location = entry.location
+    try:
+        with entry.get() as stream:
+            size = stream.details.size
+            head = stream.peek(HEAD_BYTES)
+            refusal = _refusal(location, head, size or len(head), max_filesize)
+            if refusal is not None:
+                return refusal
+            admit(size)
+            data = bytearray()  # grows in place: pieces and their sum would take twice as much
+            while len(data) <= max_filesize and (piece := stream.read(_PIECE_BYTES)):
+                data += piece
+    except MemoryError:
+        return Problem(location, Reason.TOO_LARGE, "there is not enough memory to read it")
+    if len(data) > max_filesize:
+        return _too_large(location, max_filesize)
+    return Fetched(data, stream.details.stamp)
+
+
+def _failed(entry: RemoteEntry, error: SourceError) -> Problem:
+    if error.reason is Reason.NOT_FOUND and not entry.explicit:
+        return Problem(entry.location, Reason.VANISHED, "it was deleted after it was listed")
+    return Problem(entry.location, error.reason, error.detail)
 
 
 def open_regular(path: str, *, follow: bool) -> BinaryIO:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from nsfwscan.errors import InputError
-from nsfwscan.sources.entry import Found
+from nsfwscan.sources.entry import Found, Problem
 
 COUNT_VARIABLE = "NSFWSCAN_SHARDS"
 """The number of shards, where the array job does not tell it."""
@@ -66,8 +66,17 @@ def _bytes(location: str) -> bytes:
 
 
 def share(found: Iterator[Found], shard: Shard | None) -> Iterator[Found]:
-    """Yield what is in a shard, and drop what is not; None is everything."""
-    return found if shard is None else (one for one in found if shard.holds(one.location))
+    """Yield what is in a shard, and drop what is not; None is everything.
+
+    A listing that failed is in every shard: nobody knows which of its entries are missing.
+    """
+    if shard is None:
+        return found
+    return (
+        one
+        for one in found
+        if (isinstance(one, Problem) and one.is_listing) or shard.holds(one.location)
+    )
 
 
 def parse_shard(text: str) -> Shard:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +13,9 @@ from nsfwscan.util.escape import from_unicode
 
 COLUMNS = ("path", "location", "url", "file", "key", "Key")
 """Names of the column of paths; the first one that a table has counts."""
+
+BUCKETS = {"key": "bucket", "Key": "Bucket"}
+"""Names of a column of buckets of S3, which makes keys URLs, as in an inventory of S3."""
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
 """Endings of the names of tables. Any other list has one path on each line."""
@@ -51,11 +54,12 @@ def read_table(stream: BinaryIO, path: Path) -> Iterator[str]:
     return filter(None, found)
 
 
-def _column(names: Iterable[str], path: Path) -> str:
+def _columns(names: Iterable[str], path: Path) -> list[str]:
+    """Return the name of the column of paths, after that of the buckets if there is one."""
     there = list(names)
     for name in COLUMNS:
         if name in there:
-            return name
+            return [one for one in (BUCKETS.get(name), name) if one in there]
     raise InputError(
         f"the list {path} has no column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}, but "
         f"{', '.join(there) or 'none'}; rename the one of the paths"
@@ -64,10 +68,11 @@ def _column(names: Iterable[str], path: Path) -> str:
 
 def _from_parquet(stream: BinaryIO, path: Path, parquetfile: Any) -> Iterator[str]:
     with parquetfile.open_parquet(stream, path) as file:
-        name = _column(file.schema_arrow.names, path)
-        for batch in file.iter_batches(parquetfile.BATCH, columns=[name]):
-            for number, value in enumerate(batch.column(0).to_pylist(), start=1):
-                yield from_unicode(_text("" if value is None else value, path, f"row {number}"))
+        names = _columns(file.schema_arrow.names, path)
+        for batch in file.iter_batches(parquetfile.BATCH, columns=names):
+            columns = (batch.column(name).to_pylist() for name in names)
+            for number, values in enumerate(zip(*columns, strict=True), start=1):
+                yield _joined(["" if one is None else one for one in values], path, f"row {number}")
 
 
 def _from_csv(stream: BinaryIO, path: Path) -> Iterator[str]:
@@ -75,14 +80,14 @@ def _from_csv(stream: BinaryIO, path: Path) -> Iterator[str]:
     try:
         rows = csv.reader(lines, strict=True)
         names = next(rows, [])
-        place = names.index(_column(names, path))
+        places = [names.index(name) for name in _columns(names, path)]
         for row in rows:
             if row and len(row) != len(names):
                 raise InputError(
                     f"the list {path}, line {rows.line_num}: {len(row)} cells, not {len(names)}"
                 )
             if row:
-                yield from_unicode(row[place])
+                yield _joined([row[place] for place in places], path, f"line {rows.line_num}")
     except UnicodeDecodeError as error:
         raise InputError(f"the list {path} {not_utf8(error)}") from error
     except csv.Error as error:
@@ -92,7 +97,7 @@ def _from_csv(stream: BinaryIO, path: Path) -> Iterator[str]:
 
 
 def _from_json_lines(stream: BinaryIO, path: Path) -> Iterator[str]:
-    name = None
+    names = None
     for number, line in enumerate(stream, start=1):
         if not line.strip():
             continue
@@ -103,11 +108,15 @@ def _from_json_lines(stream: BinaryIO, path: Path) -> Iterator[str]:
             raise InputError(f"the list {path}, {where}: this is no JSON") from error
         if not isinstance(value, dict):
             raise InputError(f"the list {path}, {where}: this is no JSON object")
-        name = name or _column(value, path)
-        yield _text(value.get(name), path, where)
+        names = names or _columns(value, path)
+        yield _joined([value.get(name) for name in names], path, where, unescape=False)
 
 
-def _text(value: Any, path: Path, where: str) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"the list {path}, {where}: the path is no text, but {value!r:.100}")
-    return value
+def _joined(values: Sequence[Any], path: Path, where: str, *, unescape: bool = True) -> str:
+    """Return the path of a row, or the URL of bucket and key."""
+    for value in values:
+        if not isinstance(value, str):
+            raise InputError(f"the list {path}, {where}: the path is no text, but {value!r:.100}")
+    *bucket, found = values
+    found = from_unicode(found) if unescape else found
+    return f"s3://{bucket[0]}/{found}" if bucket and found else found

@@ -14,9 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from nsfwscan.errors import InputError, Reason
+from nsfwscan.limits import TIMEOUT
 from nsfwscan.sources.entry import Entry, Found, Problem, Skipped, problem_of, special_file
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.reader import open_regular, read_up_to
+from nsfwscan.sources.remote.entries import Remote
+from nsfwscan.sources.remote.url import is_url
 from nsfwscan.sources.selection import (
     BYTE_ORDER_MARK,
     Ignore,
@@ -38,31 +41,48 @@ class ByteStream(Protocol):
 
 
 def discover(
-    paths: Iterable[str | os.PathLike[str] | Entry], selection: Selection
+    paths: Iterable[str | os.PathLike[str] | Entry],
+    selection: Selection,
+    timeout: float = TIMEOUT,
 ) -> Iterator[Found]:
     """Yield the entries at some paths and below them, in a stable order.
 
     Parameters
     ----------
     paths
-        Files, folders and entries. An entry is yielded unchanged. Symbolic links are followed if
-        they are among the paths, and below a folder as the selection says. A path that occurs twice
-        in a sequence, or lies below another path, is yielded once. An iterator is consumed lazily.
+        Files, folders, URLs and entries. An entry is yielded unchanged. Symbolic links are followed
+        if they are among the paths, and below a folder as the selection says. A path that occurs
+        twice in a sequence, or lies below another path, is yielded once. An iterator is consumed
+        lazily.
     selection
         Which entries below folders to yield, and which to skip.
+    timeout
+        Most seconds that the bytes of a URL may take to arrive.
 
     Yields
     ------
     Entry, Skipped or Problem
         One for each entry. A folder itself yields nothing if it is entered.
+
+    Raises
+    ------
+    InputError
+        If there is a URL, and the library for it is not installed.
     """
     explicit = _entries(paths) if isinstance(paths, Sequence) else set[str]()
-    done, walk = set[str](), _Walk(selection, explicit)
+    done, walk, remote = set[str](), _Walk(selection, explicit), Remote(timeout)
     for given in paths:
         if isinstance(given, Entry):
             yield given
             continue
         path = os.fspath(given)
+        if is_url(path):
+            if not explicit or path not in done:
+                below = f"{path.rstrip('/')}/"
+                others = [one for one in explicit if one.startswith(below) and one != below]
+                yield from remote.entries(path, selection, others)
+            done.add(path)
+            continue
         problem: Problem | None = None
         try:
             mode, identity = os.stat(path).st_mode, os.path.realpath(path)
@@ -83,12 +103,15 @@ def discover(
 
 
 def _entries(paths: Sequence[str | os.PathLike[str] | Entry]) -> set[str]:
-    """Return the real paths at which a walk would find the given paths, including links."""
+    """Return the real paths at which a walk would find the given paths, with links; and URLs."""
     found = {os.curdir}  # not a real path: makes the set true even if no given path exists
     for given in paths:
         if isinstance(given, Entry):
             continue
         path = os.fspath(given)
+        if is_url(path):
+            found.add(path)
+            continue
         folder, name = os.path.split(path)
         with suppress(OSError, ValueError):  # `discover` reports it when it reaches the path
             os.stat(path)

@@ -73,7 +73,10 @@ def test_locations_of_relative_and_absolute_paths(
 ) -> None:
     here = {"uriBaseId": "%SRCROOT%"}
     assert artifact_location("./a//b c.jpg") == {"uri": "a/b%20c.jpg", **here}
-    assert artifact_location("http://x") == {"uri": "http%3A/x", **here}
+    assert artifact_location("http:/x") == {"uri": "http%3A/x", **here}
+    assert artifact_location("https://x/a%20b.jpg") == {"uri": "https://x/a%20b.jpg"}
+    assert artifact_location("s3://x/a b%#\udce9.jpg") == {"uri": "s3://x/a%20b%25%23%E9.jpg"}
+    assert artifact_location("javascript://%0aalert(1)") == {"uri": "about:blank"}
     assert artifact_location("/srv/\udcff.jpg") == {"uri": "file:///srv/%FF.jpg"}
     monkeypatch.chdir(tmp_path)
     assert artifact_location("../a.jpg") == {"uri": (tmp_path.parent / "a.jpg").as_uri()}

@@ -34,7 +34,7 @@ def test_system_errors_have_a_reason(
 def test_a_url_is_no_path() -> None:
     error = FileNotFoundError(errno.ENOENT, "x")
     for url in ("https://example.org/a.jpg", "http:/example.org/a.jpg", "s3://bucket/a.jpg"):
-        assert "URLs are not read" in problem_of(url, error, explicit=True).detail
+        assert "only a scan reads URLs" in problem_of(url, error, explicit=True).detail
     for path in ("c:/a.jpg", "a:b/c.jpg", "/tmp/a://b", "https:///x"):
         assert problem_of(path, error, explicit=True).detail == "no such file or folder"
 

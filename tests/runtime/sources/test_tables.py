@@ -90,3 +90,18 @@ def test_a_table_is_known_by_its_ending() -> None:
     assert [is_table(Path(n)) for n in ("a.csv", "a.CSV", "-", "csv", "a.txt", "a.json")] == [
         True, True, False, False, False, False,
     ]  # fmt: skip
+
+
+def test_a_column_of_buckets_makes_keys_urls() -> None:
+    """As in an inventory of S3."""
+    expected = ["s3://one/a b.jpg", "s3://two/a%20b.jpg"]
+    out = io.BytesIO()
+    keys = ["a b.jpg", "a%20b.jpg", None]
+    parquet.write_table(pa.table({"bucket": ["one", "two", "two"], "key": keys}), out)
+    assert read(out.getvalue(), "inventory.parquet") == expected
+    assert read(b"Key,Bucket\na b.jpg,one\na%20b.jpg,two\n,two\n", "l.csv") == expected
+    lines = b'{"bucket": "one", "key": "a b.jpg"}\n{"bucket": "two", "key": "a%20b.jpg"}\n'
+    assert read(lines, "l.jsonl") == expected
+    assert read(b"bucket,path\none,a.jpg\n", "l.csv") == ["a.jpg"]
+    with pytest.raises(InputError, match="line 1: the path is no text, but 3"):
+        read(b'{"bucket": 3, "key": "a"}\n', "l.jsonl")
