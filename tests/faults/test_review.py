@@ -16,6 +16,7 @@ from PIL import Image
 THUMBNAILS = "thumbnails/*/*.jpg"
 END_OF_IMAGE = b"\xff\xd9"
 
+
 def written(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()

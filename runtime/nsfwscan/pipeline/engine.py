@@ -6,7 +6,6 @@ in the order of the entries. Everything that runs ahead is bounded, and so is th
 """
 
 import atexit
-import contextlib
 import queue
 import threading
 import weakref
@@ -25,6 +24,7 @@ from nsfwscan.inference.scoring import Scorer
 from nsfwscan.limits import ScanOptions
 from nsfwscan.pipeline.batching import BatchQueue, Plan
 from nsfwscan.pipeline.inflight import InFlight, Outcome, Result
+from nsfwscan.pipeline.reading import as_result, read_and_decode
 from nsfwscan.pipeline.supervision import Supervisor, with_restarts
 from nsfwscan.sources.entry import Entry, Found, Problem, Skipped
 
@@ -141,7 +141,7 @@ class Engine:
     def _begin(self, entry: Found) -> "Result | Future[Result]":
         """Give the result of an entry, or a future if the entry has to be read."""
         if not isinstance(entry, Entry):
-            return _as_result(entry)
+            return as_result(entry)
         hit = None
         if self._cache is not None and not self._rehash:
             max_filesize = self._options.max_filesize
@@ -169,39 +169,28 @@ class Engine:
     def _decode(self, entry: Entry, result: "Future[Result]") -> None:
         """Read and decode an entry; resolve its result, or queue its pixels to be scored."""
         claimed: Digests | None = None
-        failure: BaseException
+
+        def claim(seen: Digests | Skipped | Problem) -> bool:
+            nonlocal claimed
+            claimed = self._claim(entry, seen, result)
+            return claimed is not None
+
         try:
-            with contextlib.closing(self._supervisor.workers(entry.location)) as workers:
-                for worker in workers:
-                    seen = worker.read(entry, self._options)
-                    if worker.needs_recycling:
-                        continue
-                    if claimed is None:
-                        claimed = self._claim(entry, seen, result)
-                        if claimed is None:
-                            return
-                    elif seen != claimed:
-                        break  # the file changed before the retry
-                    try:
-                        image = worker.decode(self._preprocess, self._options)
-                    except ImageError as error:
-                        failure = error
-                        continue
-                    self._batches.put(claimed.sha256, image)
-                    return
+            image = read_and_decode(entry, self._supervisor, self._preprocess, self._options, claim)
         except BaseException as error:
             if claimed is None:
                 raise
-            failure = error
-        if claimed is not None:
-            self._in_flight.complete(claimed.sha256, failure)
+            self._in_flight.complete(claimed.sha256, error)
+            return
+        if claimed is not None and image is not None:
+            self._batches.put(claimed.sha256, image)
 
     def _claim(
         self, entry: Entry, seen: Digests | Skipped | Problem, result: "Future[Result]"
     ) -> Digests | None:
         """Resolve the result of an entry that is not to be decoded; give digests of one that is."""
         if not isinstance(seen, Digests):
-            result.set_result(_as_result(seen))
+            result.set_result(as_result(seen))
             return None
         if seen.stamp is not None and self._cache is not None:
             self._cache.remember(entry.address, seen.stamp, seen.sha256, seen.sha1)
@@ -222,12 +211,6 @@ class Engine:
                 scores = [error for _ in batch]
             for sha256, found in zip(digests, scores, strict=True):
                 self._in_flight.complete(sha256, found)
-
-
-def _as_result(found: Skipped | Problem) -> Result:
-    if isinstance(found, Skipped):
-        return found
-    return Outcome(found.location, error=ImageError(found.reason, found.detail))
 
 
 _open_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()

@@ -74,6 +74,11 @@ class Entry:
         return stamp_of(status) if status.st_size <= max_filesize else None
 
 
+def given_entry(location: str) -> Entry:
+    """Return the entry at a location that a table or a list gives. A folder there is not walked."""
+    return Entry(location, explicit=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """An entry that is not scored, and its kind."""
