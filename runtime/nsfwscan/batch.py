@@ -19,7 +19,7 @@ from nsfwscan.pipeline.inflight import Outcome
 from nsfwscan.record import Record
 from nsfwscan.reports.parquet import to_batch
 from nsfwscan.scanner import record_of, scan
-from nsfwscan.sources.entry import Entry, Skipped, given_entry
+from nsfwscan.sources.entry import Entry, Skipped, entry_at
 from nsfwscan.sources.reader import not_an_image
 from nsfwscan.sources.tables import COLUMNS
 from nsfwscan.util.escape import from_unicode
@@ -148,7 +148,7 @@ def _entry_of_bytes(name: pa.Scalar, image: pa.Scalar) -> Entry:
 def _entry_of_location(name: pa.Scalar) -> Entry:
     if not name.is_valid:
         return Entry("", explicit=True, open=_no_bytes)
-    return given_entry(from_unicode(name.as_py()))
+    return entry_at(from_unicode(name.as_py()))
 
 
 def _no_bytes() -> NoReturn:

@@ -1,16 +1,20 @@
-"""Read and decode one entry with the worker processes of some work."""
+"""Read and decode entries with the worker processes of some work."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 
 from nsfwscan.decoding.parameters import Preprocess
 from nsfwscan.decoding.pixels import DecodedImage
 from nsfwscan.decoding.protocol import Digests
+from nsfwscan.decoding.worker_pool import keeping
 from nsfwscan.errors import ImageError
 from nsfwscan.limits import ScanOptions
 from nsfwscan.pipeline.inflight import Outcome, Result
-from nsfwscan.pipeline.supervision import Supervisor
-from nsfwscan.sources.entry import Entry, Problem, Skipped
+from nsfwscan.pipeline.supervision import Supervisor, with_restarts
+from nsfwscan.sources.entry import Entry, Found, Problem, Skipped
+from nsfwscan.util.parallel import map_ahead
 
 
 def read_and_decode(
@@ -65,6 +69,87 @@ def read_and_decode(
                 failure = error
     assert failure is not None  # noqa: S101 - a worker that was read from has decoded, or has failed
     raise failure
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An image between decoding and scoring.
+
+    Attributes
+    ----------
+    location
+        As in `nsfwscan.sources.entry.Entry`.
+    sha256, sha1
+        Lower-case hex digests of the bytes.
+    image
+        The pixels.
+    """
+
+    location: str
+    sha256: str
+    sha1: str
+    image: DecodedImage
+
+
+def decode_all(
+    found: Iterable[Found],
+    supervisor: Supervisor,
+    preprocess: Preprocess,
+    options: ScanOptions,
+    *,
+    workers: int,
+) -> Generator[Decoded | Result]:
+    """Read and decode entries in worker processes, ahead of what is consumed.
+
+    Parameters
+    ----------
+    found
+        What to read, and what is not to be read.
+    supervisor
+        Its clock must run.
+    preprocess, options
+        The parameters and limits of decoding.
+    workers
+        Processes, 1 or more. Twice as many entries are in progress, or wait to be consumed.
+
+    Yields
+    ------
+    Decoded, Outcome or Skipped
+        One for each entry, in order.
+    """
+    read = partial(_decode, supervisor=supervisor, preprocess=preprocess, options=options)
+    with keeping(workers):
+        yield from map_ahead(read, found, workers=workers, window=2 * workers + 1)
+
+
+def _decode(
+    found: Found, supervisor: Supervisor, preprocess: Preprocess, options: ScanOptions
+) -> Decoded | Result:
+    if not isinstance(found, Entry):
+        return as_result(found)
+    digests: Digests | None = None
+    other: Result | None = None
+
+    def claim(seen: Digests | Skipped | Problem) -> bool:
+        nonlocal digests, other
+        if isinstance(seen, Digests):
+            digests = seen
+            return True
+        other = as_result(seen)
+        return False
+
+    decode = partial(read_and_decode, found, supervisor, preprocess, options, claim)
+    try:
+        image = with_restarts(decode)
+    except ImageError as error:
+        if digests is None:
+            return Outcome(found.location, error=error)
+        return Outcome(found.location, None, error, digests.sha256, digests.sha1)
+    if other is not None:
+        return other
+    assert digests is not None  # noqa: S101 - it was claimed
+    assert image is not None  # noqa: S101 - as above
+    return Decoded(found.location, digests.sha256, digests.sha1, image)
 
 
 def as_result(found: Skipped | Problem) -> Result:

@@ -74,9 +74,9 @@ class Entry:
         return stamp_of(status) if status.st_size <= max_filesize else None
 
 
-def given_entry(location: str) -> Entry:
-    """Return the entry at a location that a table or a list gives. A folder there is not walked."""
-    return Entry(location, explicit=True)
+def entry_at(location: str, *, explicit: bool = True, follow: bool = False) -> Entry:
+    """Return the entry at a location that a table gives. A folder there is not walked."""
+    return Entry(location, explicit, follow)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,189 @@
+"""The use of Ray: start or join a cluster, and stream blocks through the two stages.
+
+No other module imports Ray.
+"""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+import pyarrow as pa
+
+from nsfwscan.cluster.actors import Decode, Infer
+from nsfwscan.cluster.job import Job
+from nsfwscan.errors import EngineError, NsfwScanError
+from nsfwscan.util.files import temporary_folder
+from nsfwscan.util.parallel import available_cores
+
+STORE_BYTES = 512 << 20
+"""Memory of the object store of a local run. It holds the pieces between the stages."""
+
+_HALF_A_CORE = 0.5
+"""What an actor of either kind asks for: each core decodes and scores in turns, as in a scan."""
+
+_TASKS = 1 << 13
+"""Most tasks of a run: Ray keeps some kilobytes about each in this process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pools:
+    """The sizes of the two pools of actors.
+
+    Attributes
+    ----------
+    decoders
+        Most actors that read and decode. None: one for each core.
+    scorers
+        Most actors that score. None: one for each core, or as many as the GPUs have room for.
+    gpus
+        GPUs of each actor that scores: a fraction, or 0 for none.
+    """
+
+    decoders: int | None = None
+    scorers: int | None = None
+    gpus: float = 0.0
+
+
+@contextmanager
+def ray_cluster(address: str | None) -> Iterator[None]:
+    """Join the cluster at an address, or run one on this machine, until the block ends.
+
+    The local one listens on the loopback interface only, has no dashboard, and keeps its files in a
+    temporary folder, which is removed. Neither reports its use to Ray's makers.
+
+    Raises
+    ------
+    EngineError
+        If there is no cluster at the address, or Ray does not start.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"  # or it writes to the terminal
+    if address is None:
+        # Despite its name it also holds on Linux: the only address of this node is 127.0.0.1.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    import ray  # noqa: PLC0415 - slow, and it reads these variables
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    with _own_signals():
+        try:
+            if address is not None:
+                ray.init(address=address, **quiet)
+                yield
+                return
+            with temporary_folder(Path(gettempdir(), "ray")) as folder:
+                try:
+                    ray.init(
+                        address="local",
+                        num_cpus=available_cores(),
+                        object_store_memory=STORE_BYTES,
+                        include_dashboard=False,
+                        _temp_dir=folder,
+                        **quiet,
+                    )
+                    yield
+                finally:
+                    ray.shutdown()
+        except (ConnectionError, ray.exceptions.RayError, RuntimeError) as error:
+            raise _as_ours(error) from error
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the handlers of signals, which Ray replaces."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    is_main = threading.current_thread() is threading.main_thread()
+    _keep.update({number: signal.getsignal(number) for number in numbers} if is_main else {})
+    try:
+        yield
+    finally:
+        _restore_signals()
+        _keep.clear()
+
+
+_keep: dict[int, Any] = {}
+
+
+def _restore_signals() -> None:
+    for number, handler in _keep.items():
+        signal.signal(number, handler)
+
+
+def stream(job: Job, blocks: Sequence[int], pools: Pools) -> Generator[pa.Table]:
+    """Send blocks through the stages, and yield what `Infer` gives, in any order.
+
+    Ray starts an actor again that dies, and repeats what it had not finished.
+
+    Parameters
+    ----------
+    job
+        What the actors do.
+    blocks
+        The numbers of the blocks, one or more.
+    pools
+        How many actors there are.
+
+    Raises
+    ------
+    NsfwScanError
+        If the work cannot go on.
+    """
+    import ray  # noqa: PLC0415 - see above
+    from ray.data import ActorPoolStrategy, DataContext, from_arrow  # noqa: PLC0415
+
+    _restore_signals()
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.raise_original_map_exception = True
+    # A piece is a row, and each is handed on by itself, so that a task that is repeated hands on
+    # the same ones.
+    context.target_max_block_size = 1
+
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    cores = max(1, int(there.get("CPU", 1)))
+    scorers = pools.scorers or (int(there.get("GPU", 0) / pools.gpus) if pools.gpus else cores)
+    sizes = (min(pools.decoders or cores, len(blocks)), max(1, scorers))
+    decode, infer = (ActorPoolStrategy(min_size=1, max_size=size) for size in sizes)
+    step = -(-len(blocks) // _TASKS)
+    tables = [
+        pa.table({"block": blocks[start : start + step]}) for start in range(0, len(blocks), step)
+    ]
+    common: dict[str, Any] = {
+        "batch_size": None,
+        "batch_format": "pyarrow",
+        "fn_constructor_args": (job,),
+        "num_cpus": _HALF_A_CORE,
+    }
+    dataset = (
+        from_arrow(tables)
+        .map_batches(Decode, compute=decode, **common)
+        .map_batches(Infer, compute=infer, num_gpus=pools.gpus, **common)
+    )
+    try:
+        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+    except Exception as error:
+        raise _as_ours(error) from error
+
+
+def _as_ours(error: BaseException) -> NsfwScanError:
+    """Return the exception of an actor's own work, or a sentence about what Ray says."""
+    seen: BaseException | None = error
+    while seen is not None:
+        cause = getattr(seen, "cause", None)
+        for one in (seen, cause):
+            if isinstance(one, NsfwScanError):
+                return one
+        seen = seen.__cause__ or (cause if isinstance(cause, BaseException) else None)
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return EngineError(f"Ray has failed: {lines[-1].strip() if lines else type(error).__name__}")
