@@ -121,13 +121,12 @@ def cluster(
     given = SimpleNamespace(**locals())
     with errors_as_exit_codes(extra="ray"), ExitStack() as stack:
         stack.enter_context(silent_libraries())
-        import ray  # noqa: F401 - before the work, if it is missing
-
         from nsfwscan.cluster.run import score_source
-        from nsfwscan.cluster.stream import Pools
+        from nsfwscan.cluster.stream import Pools, load_ray
         from nsfwscan.reports.progress import no_progress as silent
         from nsfwscan.reports.summary import Summary
 
+        load_ray(address)  # before the work, because it may be missing
         classifier = _classifier(given)
         identity, job = _described(given, classifier)
         if not quiet:

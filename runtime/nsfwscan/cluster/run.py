@@ -74,19 +74,18 @@ class Identity:
     version: str = __version__
     schema: int = SCHEMA
 
-
-_SAID = {
-    "source": "source",
-    "digest": "content of the source",
-    "model": "model",
-    "threshold": "threshold",
-    "classes": "choice of --classes",
-    "options": "options of decoding",
-    "selection": "selection of files",
-    "block": "--block-size",
-    "version": "version of nsfwscan",
-    "schema": "schema of the records",
-}
+    def facts(self) -> dict[str, Any]:
+        """Return each fact under the words for it in a message, as it is read from JSON."""
+        values: dict[str, Any] = json.loads(to_json(asdict(self)))
+        chosen = (
+            values.pop("options") | values.pop("selection") | {"classes": values.pop("classes")}
+        )
+        options = {f"choice of --{name.replace('_', '-')}": one for name, one in chosen.items()}
+        words = {
+            "digest": "content of the source", "block": "--block-size",
+            "version": "version of nsfwscan", "schema": "schema of the records",
+        }  # fmt: skip
+        return {words.get(name, name): one for name, one in values.items()} | options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,13 +193,12 @@ def _resumed(folder: Folder, identity: Identity, out: str) -> _Run:
         run = _Run(**values | {"identity": Identity(**values["identity"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{out} has no readable {_RUN}; name another folder") from error
-    here, there = asdict(identity), asdict(run.identity)
-    for name, said in _SAID.items():
-        # JSON has no tuples.
-        if json.loads(json.dumps(here[name])) != there[name]:
+    here, there = identity.facts(), run.identity.facts()
+    for said in here | there:
+        if here.get(said) != there.get(said):
             raise InputError(
-                f"{out} was begun with another {said}: {there[name]}, not {here[name]}; repeat "
-                "that command with --resume, or name another folder"
+                f"{out} was begun with another {said}: {there.get(said)}, not {here.get(said)}; "
+                "repeat that command with --resume, or name another folder"
             )
     return run
 

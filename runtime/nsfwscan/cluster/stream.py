@@ -5,10 +5,12 @@ No other module imports Ray.
 
 import logging
 import os
+import secrets
 import signal
+import socket
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
@@ -51,6 +53,26 @@ class Pools:
     gpus: float = 0.0
 
 
+def load_ray(address: str | None) -> Any:
+    """Import Ray, for the first time in this process, and keep it quiet; local for no address.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If it is not installed.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"  # or it writes to the terminal
+    if address is None:
+        # Despite its name it also holds on Linux: the only address of this node is 127.0.0.1.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        # Otherwise Ray writes a token to the home folder. Other users of the machine have none.
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    import ray  # noqa: PLC0415 - slow, and it reads these variables
+
+    return ray
+
+
 @contextmanager
 def ray_cluster(address: str | None) -> Iterator[None]:
     """Join the cluster at an address, or run one on this machine, until the block ends.
@@ -63,21 +85,17 @@ def ray_cluster(address: str | None) -> Iterator[None]:
     EngineError
         If there is no cluster at the address, or Ray does not start.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"  # or it writes to the terminal
-    if address is None:
-        # Despite its name it also holds on Linux: the only address of this node is 127.0.0.1.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    import ray  # noqa: PLC0415 - slow, and it reads these variables
-
+    ray = load_ray(address)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    with _own_signals():
+    # Ray reports dead workers on standard output.
+    with _own_signals(), open(os.devnull, "w", encoding="utf-8") as null, redirect_stdout(null):
         try:
             if address is not None:
+                _check_reachable(address)
                 ray.init(address=address, **quiet)
                 yield
                 return
-            with temporary_folder(Path(gettempdir(), "ray")) as folder:
+            with temporary_folder(_short_temporary()) as folder:
                 try:
                     ray.init(
                         address="local",
@@ -94,6 +112,29 @@ def ray_cluster(address: str | None) -> Iterator[None]:
             raise _as_ours(error) from error
         finally:
             ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Find out whether something listens at an address: Ray would try it for minutes."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    if not (host and port.isdigit()):
+        return  # such as auto
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(
+            f"there is no Ray cluster at {address} ({error}); give --address as ray start has "
+            "printed it"
+        ) from error
+
+
+def _short_temporary() -> Path:
+    """Return a new name where the system has its temporary files, or in /tmp if that is too long.
+
+    Names of sockets have a limit of 107 bytes, of which Ray and the folder take 87.
+    """
+    usual = gettempdir()
+    return Path("/tmp" if len(os.fsencode(usual)) > 20 else usual, "ray")  # noqa: S108 - the folder in it is private
 
 
 @contextmanager
@@ -176,14 +217,31 @@ def stream(job: Job, blocks: Sequence[int], pools: Pools) -> Generator[pa.Table]
         raise _as_ours(error) from error
 
 
-def _as_ours(error: BaseException) -> NsfwScanError:
+def _as_ours(error: Exception) -> NsfwScanError:
     """Return the exception of an actor's own work, or a sentence about what Ray says."""
-    seen: BaseException | None = error
-    while seen is not None:
-        cause = getattr(seen, "cause", None)
-        for one in (seen, cause):
-            if isinstance(one, NsfwScanError):
-                return one
-        seen = seen.__cause__ or (cause if isinstance(cause, BaseException) else None)
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return EngineError(f"Ray has failed: {lines[-1].strip() if lines else type(error).__name__}")
+    chain = _chain(error)
+    for one in chain:
+        if isinstance(one, NsfwScanError):
+            return one
+    if any("InvalidAuthToken" in str(one) for one in chain):
+        return EngineError(
+            "the Ray cluster wants a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the "
+            "token, unless ~/.ray/auth_token has it"
+        )
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return EngineError(f"Ray has failed: {lines[-1] if lines else type(error).__name__}")
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an exception and its causes, also those that Ray keeps in an attribute.
+
+    Ray has been seen to make an exception its own cause.
+    """
+    found: list[BaseException] = []
+    pending: list[object] = [error]
+    while pending:
+        one = pending.pop(0)
+        if isinstance(one, BaseException) and not any(one is other for other in found):
+            found.append(one)
+            pending += [getattr(one, "cause", None), one.__cause__]
+    return found
