@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
@@ -86,32 +86,33 @@ def ray_cluster(address: str | None) -> Iterator[None]:
         If there is no cluster at the address, or Ray does not start.
     """
     ray = load_ray(address)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     # Ray reports dead workers on standard output.
-    with _own_signals(), open(os.devnull, "w", encoding="utf-8") as null, redirect_stdout(null):
+    with (
+        ExitStack() as stack,
+        open(os.devnull, "w", encoding="utf-8") as null,
+        redirect_stdout(null),
+    ):
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        if address is None:
+            options |= {
+                "address": "local",
+                "num_cpus": available_cores(),
+                "object_store_memory": STORE_BYTES,
+                "include_dashboard": False,
+                "_temp_dir": stack.enter_context(temporary_folder(_short_temporary())),
+            }
+        else:
+            _check_reachable(address)
+            options["address"] = address
+        handler = signal.getsignal(signal.SIGTERM)
+        stack.callback(ray.shutdown)  # before its folder is removed
         try:
-            if address is not None:
-                _check_reachable(address)
-                ray.init(address=address, **quiet)
-                yield
-                return
-            with temporary_folder(_short_temporary()) as folder:
-                try:
-                    ray.init(
-                        address="local",
-                        num_cpus=available_cores(),
-                        object_store_memory=STORE_BYTES,
-                        include_dashboard=False,
-                        _temp_dir=folder,
-                        **quiet,
-                    )
-                    yield
-                finally:
-                    ray.shutdown()
-        except (ConnectionError, ray.exceptions.RayError, RuntimeError) as error:
+            ray.init(**options)
+        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
             raise _as_ours(error) from error
-        finally:
-            ray.shutdown()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # Ray has replaced it
+        yield
 
 
 def _check_reachable(address: str) -> None:
@@ -137,27 +138,6 @@ def _short_temporary() -> Path:
     return Path("/tmp" if len(os.fsencode(usual)) > 20 else usual, "ray")  # noqa: S108 - the folder in it is private
 
 
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keep the handlers of signals, which Ray replaces."""
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    is_main = threading.current_thread() is threading.main_thread()
-    _keep.update({number: signal.getsignal(number) for number in numbers} if is_main else {})
-    try:
-        yield
-    finally:
-        _restore_signals()
-        _keep.clear()
-
-
-_keep: dict[int, Any] = {}
-
-
-def _restore_signals() -> None:
-    for number, handler in _keep.items():
-        signal.signal(number, handler)
-
-
 def stream(job: Job, blocks: Sequence[int], pools: Pools) -> Generator[pa.Table]:
     """Send blocks through the stages, and yield what `Infer` gives, in any order.
 
@@ -180,7 +160,6 @@ def stream(job: Job, blocks: Sequence[int], pools: Pools) -> Generator[pa.Table]
     import ray  # noqa: PLC0415 - see above
     from ray.data import ActorPoolStrategy, DataContext, from_arrow  # noqa: PLC0415
 
-    _restore_signals()
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     context = DataContext.get_current()
@@ -190,6 +169,8 @@ def stream(job: Job, blocks: Sequence[int], pools: Pools) -> Generator[pa.Table]
     # A piece is a row, and each is handed on by itself, so that a task that is repeated hands on
     # the same ones.
     context.target_max_block_size = 1
+    # A piece of files that each take all of their time is longer than the limit of half an hour.
+    context.execution_no_progress_timeout_s = -1
 
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cores = max(1, int(there.get("CPU", 1)))

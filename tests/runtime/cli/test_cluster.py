@@ -11,11 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from buckets import empty_bucket
 from faults.scans import many, redness
 from helpers import lacking
 from pyarrow import parquet
 
 import nsfwscan
+from nsfwscan.cluster.folder import LocalFolder, folder_at
 
 pytestmark = pytest.mark.slow
 
@@ -147,6 +149,30 @@ def test_a_missing_part_is_made_again(done: tuple[Path, Any]) -> None:
     assert records(at / "run2") == records(at / "run1")
     said = json.loads((at / "run2" / "_SUCCESS.json").read_text())
     assert (said["counts"]["found"], said["resumed"]) == (1236, 1135)
+
+
+def test_an_object_store_takes_the_result(done: tuple[Path, Any], tmp_path: Path) -> None:
+    at, _ = done
+    with empty_bucket() as (url, variables):
+        given = (*COMMAND, "--out", f"{url}/run1")
+        assert command(at, *given, **variables).returncode == 2
+        again = command(at, *given, **variables)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            folder = folder_at(f"{url}/run1")
+            names = sorted(folder.names())
+            for name in names:
+                (tmp_path / name).parent.mkdir(exist_ok=True)
+                with folder.open(name) as stream:
+                    (tmp_path / name).write_bytes(stream.read())
+        resumed = command(at, *given, "--resume", **variables)
+    assert names == sorted(LocalFolder(at / "run1").names())
+    assert records(tmp_path) == records(at / "run1")
+    assert again.stderr.splitlines()[1] == (
+        "nsfwscan: s3://bucket/run1 is not empty; go on with --resume, or name another folder"
+    )
+    assert resumed.returncode == 2
 
 
 def test_a_table_is_a_source_that_must_not_change(tmp_path: Path) -> None:

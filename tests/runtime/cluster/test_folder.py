@@ -4,29 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from buckets import empty_bucket
 
 from nsfwscan.cluster.folder import Folder, LocalFolder, StoreFolder, folder_at
 from nsfwscan.errors import OutputError
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serve an empty bucket over HTTP."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    import boto3
-
-    boto3.client("s3").create_bucket(Bucket="bucket")
-    yield "s3://bucket/run1"
-    server.stop()
+def bucket() -> Iterator[str]:
+    with empty_bucket() as (url, variables), pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield f"{url}/run1"
 
 
 def used(folder: Folder) -> None:
