@@ -146,9 +146,10 @@ def cluster(
                 )
         except KeyboardInterrupt:
             summary.interrupted = True
-        summary.seconds = time.monotonic() - started
         if not quiet:
-            typer.echo(summary.line(), err=True)
+            prefix = "Interrupted: " if summary.interrupted else ""
+            took = f"{time.monotonic() - started:.1f} s"
+            typer.echo(f"{prefix}{summary.counts()}; {took}", err=True)
         if summary.interrupted:
             typer.echo(f"nsfwscan: go on with --resume; {printable(out)} has the rest", err=True)
     raise typer.Exit(summary.exit_code(exit_zero=exit_zero))
@@ -163,7 +164,6 @@ def _classifier(given: SimpleNamespace) -> "Classifier":
 
 def _described(given: SimpleNamespace, classifier: "Classifier") -> "tuple[Identity, Job]":
     """Collect what the run is, and what its actors do."""
-    from nsfwscan.cli.preparation import selection_of
     from nsfwscan.cli.thresholds import resolved
     from nsfwscan.cluster.job import Job
     from nsfwscan.cluster.run import Identity
@@ -176,7 +176,6 @@ def _described(given: SimpleNamespace, classifier: "Classifier") -> "tuple[Ident
     names = ("frames", "views", "exact", "max_pixels", "max_filesize", "timeout", "max_memory")
     chosen = {name: getattr(given, name) for name in names}
     options = ScanOptions(**chosen, batch_size=given.batch_size)
-    selection = selection_of(given)
     identity = Identity(
         source=given.source,
         digest=file_sha256(source) if is_table(source) and source.is_file() else None,
@@ -185,8 +184,8 @@ def _described(given: SimpleNamespace, classifier: "Classifier") -> "tuple[Ident
         classes=given.classes,
         options=chosen,
         selection={
-            name: getattr(selection, name)
-            for name in ("glob", "ignore", "hidden", "follow", "max_depth")
+            name: getattr(given, name)
+            for name in ("glob", "no_ignore", "hidden", "follow", "max_depth")
         },
         block=given.block_size,
     )

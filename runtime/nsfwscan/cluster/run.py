@@ -170,9 +170,9 @@ def score_source(
                     done += sizes[block]
                     advance(done)
     check_complete(folder, len(sizes))
-    summary.seconds = time.monotonic() - started
-    if SUCCESS not in names:
-        _write_json(folder, SUCCESS, _success(run, summary, resumed))
+    if left or SUCCESS not in names:
+        seconds = time.monotonic() - started
+        _write_json(folder, SUCCESS, _success(run, summary, resumed, seconds))
 
 
 def _checked_names(folder: Folder, out: str, *, resume: bool) -> set[str]:
@@ -244,7 +244,7 @@ def _count(summary: Summary, footer: Footer) -> None:
     summary.skipped += footer.skipped
 
 
-def _success(run: _Run, summary: Summary, resumed: int) -> dict[str, Any]:
+def _success(run: _Run, summary: Summary, resumed: int, seconds: float) -> dict[str, Any]:
     names = ("found", "safe", "flagged", "errors", "skipped")
     return {
         "counts": {name: getattr(summary, name) for name in names},
@@ -257,7 +257,7 @@ def _success(run: _Run, summary: Summary, resumed: int) -> dict[str, Any]:
         },
         "started": run.started,
         "finished": datetime.now(UTC).isoformat(),
-        "seconds": round(summary.seconds, 3),
+        "seconds": round(seconds, 3),
         "resumed": resumed,
     }
 
