@@ -1,10 +1,10 @@
-# Three images. Most users need the first:
+# Four images. Most users need the first:
 #
 #   docker build --target scan-cpu -t nsfwscan .
 #   docker run --rm -v "$PWD/photos:/photos:ro" nsfwscan /photos
 #
 # scan-gpu and train need an NVIDIA driver on the host and --gpus all. The wheels include the CUDA
-# libraries, so all three are based on the official Python image. See docs/docker.md.
+# libraries, so all are based on the official Python image. See docs/docker.md.
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${BASE} AS base
@@ -35,6 +35,12 @@ RUN pip install --quiet --no-deps --require-hashes -r locks/scan.txt
 COPY --from=wheel /wheel /wheel
 RUN pip install --quiet --no-deps /wheel/*.whl
 
+FROM tools AS install-scan-cluster
+COPY locks/scan-cluster.txt locks/
+RUN pip install --quiet --no-deps --require-hashes -r locks/scan-cluster.txt
+COPY --from=wheel /wheel /wheel
+RUN pip install --quiet --no-deps /wheel/*.whl
+
 FROM tools AS install-scan-gpu
 COPY locks/scan-gpu.txt locks/
 RUN pip install --quiet --no-deps --require-hashes -r locks/scan-gpu.txt
@@ -60,6 +66,11 @@ HEALTHCHECK --interval=5m --timeout=1m CMD ["nsfwscan", "doctor"]
 FROM scan AS scan-gpu
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=install-scan-gpu /opt/nsfwscan /opt/nsfwscan
+
+# With Ray, object stores and Parquet: a task of a job, or a node of a Ray cluster.
+FROM scan AS scan-cluster
+ENV HOME=/tmp
+COPY --from=install-scan-cluster /opt/nsfwscan /opt/nsfwscan
 
 FROM base AS train
 ENV NVIDIA_VISIBLE_DEVICES=all \

@@ -55,6 +55,7 @@ lock: $(VENV)/dev.done
 	$(call compile,scan,pyproject.toml) --extra cpu --constraint locks/build.txt
 	$(call compile,dev,pyproject.toml) --extra cpu --extra dev --extra train --extra export \
 	  --constraint locks/scan.txt
+	$(call compile,scan-cluster,pyproject.toml) --extra cpu --extra ray --constraint locks/dev.txt
 	$(call compile,scan-gpu,pyproject.toml locks/gpu.in) --extra gpu \
 	  --constraint locks/scan.txt --override locks/gpu-overrides.in
 	$(call compile,train-gpu,pyproject.toml locks/gpu.in) --extra train-gpu \

@@ -219,7 +219,7 @@ TESTED_SEPARATELY = {
     ("README.md", "python"), ("library.md", "python"), ("scanning.md", "toml"),
     ("models.md", "json"), ("report.md", "python"), ("automation.md", "yaml"),
     ("architecture.md", "text"), ("reference.md", "text"), ("edge.md", "js"),
-    ("scaling.md", "yaml"),
+    ("scaling.md", "yaml"), ("scaling.md", "python"),
 }  # fmt: skip
 NOT_RUN = re.compile(r"not run: \S.+")
 

@@ -2,10 +2,13 @@
 
 import os
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from conftest import Run
 from documents import ROOT, all_blocks
@@ -84,6 +87,42 @@ def test_a_task_fails_that_leaves_no_report(tmp_path: Path, task: Any) -> None:
     here = os.environ | variables | {"PATH": path, "NSFWSCAN_MODEL": "gone.onnx"}
     assert subprocess.run(command, cwd=tmp_path, env=here, check=False).returncode == 1
     assert list((tmp_path / "parts").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_lines_for_ray_make_a_record_of_each_row(tmp_path: Path) -> None:
+    (code,) = (
+        b.text
+        for b in all_blocks(PAGE)
+        if b.note == "run by tests/test_scaling.py" and b.language == "python"
+    )
+    ours = Manifest(name="redness", preprocess=Preprocess(size=8))
+    mean_model(tmp_path / "m.onnx", ours)
+    paths = [str(tmp_path / f"{number}.png") for number in range(6)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (9, 9), (51 * number, 0, 0)).save(path)
+    rows = [*paths, "gone.png"]
+    parquet.write_table(pa.table({"path": rows}), tmp_path / "photos.parquet")
+    code = code.replace(
+        '"threshold": 0.7', f'"threshold": 0.7, "model": {str(tmp_path / "m.onnx")!r}'
+    )
+    with TemporaryDirectory() as place:  # a short name, for Ray's sockets
+        start = (
+            "import ray; ray.init(address='local', num_cpus=2, include_dashboard=False,"
+            f"object_store_memory=256 << 20, _temp_dir={place!r})\n"
+        )
+        variables = {
+            "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+            "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "ab" * 32,
+        }  # fmt: skip
+        subprocess.run(
+            [sys.executable, "-c", start + code], cwd=tmp_path, env=os.environ | variables,
+            check=True, capture_output=True, timeout=240,
+        )  # fmt: skip
+    found = parquet.read_table(tmp_path / "records")
+    assert found["path"].to_pylist() == rows
+    assert found["status"].to_pylist() == ["safe"] * 4 + ["flagged"] * 2 + ["error"]
+    assert found["score"].to_pylist() == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, None]
 
 
 def test_kubernetes_is_told_the_number_of_shards() -> None:

@@ -120,3 +120,7 @@ class ImageError(NsfwScanError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+    def __reduce__(self) -> tuple[type["ImageError"], tuple[Reason, str]]:
+        """Let it be pickled: by default an exception is made of its message alone."""
+        return type(self), (self.reason, self.detail)

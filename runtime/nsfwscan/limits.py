@@ -36,6 +36,9 @@ FRAMES = 32
 VIEWS = 40
 """Largest number of parts of a long image to score."""
 
+BLOCK = 4096
+"""Entries of a block of a run on a cluster: the work that is repeated when a process dies."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanOptions:

@@ -18,14 +18,14 @@ from nsfwscan.decoding.parameters import REVISION, Preprocess
 from nsfwscan.errors import ModelError
 from nsfwscan.inference.classifier import Classifier
 from nsfwscan.inference.companion import cascade_of
-from nsfwscan.inference.manifest import OutputSpec
+from nsfwscan.inference.manifest import Manifest, OutputSpec
 from nsfwscan.inference.scoring import Scorer, score_images, score_twice
 from nsfwscan.limits import ScanOptions
 from nsfwscan.pipeline.batching import Plan
 from nsfwscan.pipeline.engine import Engine
 from nsfwscan.pipeline.inflight import Outcome, Result
 from nsfwscan.record import Record
-from nsfwscan.sources.entry import Entry, Skipped
+from nsfwscan.sources.entry import Entry, Problem, Skipped, Source
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.selection import Selection
 from nsfwscan.sources.shard import Shard, share
@@ -34,9 +34,6 @@ from nsfwscan.util.escape import to_json
 from nsfwscan.util.parallel import available_cores
 
 _MODEL_DIGITS = 12
-
-Source = str | os.PathLike[str] | Entry
-"""A file, a folder, or an entry whose bytes come from elsewhere."""
 
 
 class Scan(Iterator[Record]):
@@ -161,24 +158,14 @@ def scan(
     """
     options = replace(options or ScanOptions(), **changes)
     manifest = classifier.manifest
-    if threshold is None:
-        threshold = manifest.threshold
-    elif isinstance(threshold, str):
-        threshold = manifest.threshold_named(threshold)
-    for name, value in (("threshold", threshold), ("uncertain_below", uncertain_below)):
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} must be in [0, 1], got {value}")
-    if classes and not manifest.output.classes:
-        raise ModelError(
-            f"the manifest of {manifest.name} names no classes, so their probabilities cannot be "
-            "told: leave --classes out"
-        )
-    preprocess = manifest.preprocess
-    if options.exact:
-        preprocess = replace(preprocess, jpeg_draft_margin=None)
-    plan = _plan(classifier, options)
+    threshold = threshold_of(manifest, threshold)
+    if not 0 <= uncertain_below <= 1:
+        raise ValueError(f"uncertain_below must be in [0, 1], got {uncertain_below}")
+    names = names_of(manifest, classes=classes)
+    preprocess = preprocess_of(manifest, options)
+    plan = plan_of(classifier, options)
     key_of = partial(_cache_key, preprocess=preprocess, options=options)
-    scorer: Callable[[], Scorer] = partial(_scorer, classifier, plan)
+    scorer: Callable[[], Scorer] = partial(scorer_of, classifier, plan)
     kept: Cache | CascadeCache | None = cache
     if fast is not None:
         thresholds = [threshold, max(threshold, uncertain_below)]
@@ -189,12 +176,11 @@ def scan(
         preprocess, options, plan, scorer, cache=kept, key=key_of(classifier), rehash=rehash
     )
     skipped: Counter[Kind] = Counter()
-    if isinstance(paths, (str, os.PathLike, Entry)):
+    if isinstance(paths, (str, os.PathLike, Entry, Problem)):
         paths = [paths]
     found = discover(paths, selection or Selection(), options.timeout)
     results = engine.run(share(found, shard))
-    names = manifest.output.classes if classes else ()
-    judge = partial(_record, classifier, threshold, uncertain_below, names)
+    judge = partial(record_of, classifier, threshold, uncertain_below, names)
     records = _records(results, judge, skipped, on_skipped)
     resolved = replace(
         options, workers=plan.workers, threads=plan.threads, batch_size=plan.batch_size
@@ -202,7 +188,47 @@ def scan(
     return Scan(records, skipped, threshold, resolved)
 
 
-def _scorer(classifier: Classifier, plan: Plan) -> Scorer:
+def threshold_of(manifest: Manifest, threshold: float | str | None) -> float:
+    """Resolve the threshold of a scan.
+
+    Raises
+    ------
+    ValueError
+        If it is out of range, or the model has no threshold of this name.
+    """
+    if threshold is None:
+        return manifest.threshold
+    if isinstance(threshold, str):
+        return manifest.threshold_named(threshold)
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must be in [0, 1], got {threshold}")
+    return threshold
+
+
+def names_of(manifest: Manifest, *, classes: bool) -> tuple[str, ...]:
+    """Return the classes whose probabilities the records have.
+
+    Raises
+    ------
+    ModelError
+        If the manifest names no classes, and `classes` asks for them.
+    """
+    if classes and not manifest.output.classes:
+        raise ModelError(
+            f"the manifest of {manifest.name} names no classes, so their probabilities cannot be "
+            "told: leave --classes out"
+        )
+    return manifest.output.classes if classes else ()
+
+
+def preprocess_of(manifest: Manifest, options: ScanOptions) -> Preprocess:
+    """Return the parameters of decoding for a model and the options of a scan."""
+    if options.exact:
+        return replace(manifest.preprocess, jpeg_draft_margin=None)
+    return manifest.preprocess
+
+
+def scorer_of(classifier: Classifier, plan: Plan) -> Scorer:
     """Return the function of one thread from images to scores."""
     predict = classifier.bound(plan.batch_size) if plan.pad_batches else classifier.predictions
     return partial(score_images, predict=predict, batch_size=plan.batch_size)
@@ -212,11 +238,11 @@ def _cascade_scorer(
     fast: Classifier, original: Classifier, plan: Plan, interval: tuple[float, float]
 ) -> Scorer:
     """Return the function of one thread from images to scores of two models."""
-    first, again = _scorer(fast, plan), _scorer(original, plan)
+    first, again = scorer_of(fast, plan), scorer_of(original, plan)
     return partial(score_twice, fast=first, original=again, interval=interval)
 
 
-def _plan(classifier: Classifier, options: ScanOptions) -> Plan:
+def plan_of(classifier: Classifier, options: ScanOptions) -> Plan:
     """Resolve the automatic options."""
     on_gpu = classifier.device != "cpu"
     cores = available_cores()
@@ -292,13 +318,26 @@ def _records(
                     on_skipped(result)
 
 
-def _record(
+def record_of(
     classifier: Classifier,
     threshold: float,
     uncertain_below: float,
     names: tuple[str, ...],
     outcome: Outcome,
 ) -> Record:
+    """Make the record of an outcome.
+
+    Parameters
+    ----------
+    classifier
+        The model that scored it.
+    threshold, uncertain_below
+        As in `scan`, resolved.
+    names
+        The classes whose probabilities the record has; none for no probabilities.
+    outcome
+        A score or an error.
+    """
     score, error = outcome.score, outcome.error
     value = None if score is None else score.value
     of_classes = None if score is None or not names else score.classes

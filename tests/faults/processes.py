@@ -10,12 +10,17 @@ from pathlib import Path
 Arguments = str | Path
 
 
-def start(folder: Path, program: str, *arguments: Arguments, **variables: str) -> "Process":
-    """Start a console script in a folder; its streams are pipes."""
+def start(
+    folder: Path, program: str, *arguments: Arguments, own_group: bool = False, **variables: str
+) -> "Process":
+    """Start a console script in a folder; its streams are pipes.
+
+    With a group of its own, `os.killpg` signals it and its children, as a terminal does.
+    """
     script = Path(sysconfig.get_path("scripts")) / program
     return Process(
         [script, *arguments], cwd=folder, env=os.environ | variables, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=own_group,
     )  # fmt: skip
 
 

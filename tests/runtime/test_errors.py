@@ -1,4 +1,5 @@
 import inspect
+import pickle
 
 import pytest
 
@@ -30,3 +31,9 @@ def test_an_image_error_has_a_word_and_a_sentence() -> None:
         "it ends",
         "truncated: it ends",
     )
+
+
+def test_the_error_of_an_image_can_be_pickled() -> None:
+    error = pickle.loads(pickle.dumps(ImageError(Reason.CORRUPT, "its data is damaged")))
+    assert type(error) is ImageError
+    assert (error.reason, error.detail) == (Reason.CORRUPT, "its data is damaged")

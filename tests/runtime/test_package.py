@@ -24,6 +24,7 @@ SLOW = {
     "obstore",
     "botocore",
     "urllib3",
+    "ray",
 }
 
 
@@ -76,6 +77,11 @@ def test_help_loads_nothing_slow() -> None:
         "pass"
     )
     assert not loaded_by(code) & SLOW
+
+
+def test_a_scan_loads_nothing_of_a_cluster() -> None:
+    loaded = loaded_by("from nsfwscan import Cache, Classifier, scan")
+    assert not loaded & {"ray", "obstore", "pyarrow", "pandas"}
 
 
 def test_the_default_model_s_package_is_not_imported() -> None:

@@ -689,7 +689,7 @@ def test_records_have_the_classes_of_the_frame_that_scored_on_request(
 ) -> None:
     """A cached record has them, too, even if the scan that stored it was not asked for them."""
     if bound:  # as on a GPU
-        monkeypatch.setattr(scanner, "_plan", lambda *_: Plan(1, 1, 2, pad_batches=True))
+        monkeypatch.setattr(scanner, "plan_of", lambda *_: Plan(1, 1, 2, pad_batches=True))
     (tmp_path / "a").write_bytes(animation("PNG", total=9, red=5))
     Image.new("RGB", (20, 10), (51, 102, 255)).save(tmp_path / "b.png")
     (tmp_path / "c.png").write_bytes(b"damaged")

@@ -11,6 +11,7 @@ import typer
 from nsfwscan.cli import cache
 from nsfwscan.cli.allow import allow
 from nsfwscan.cli.apply import apply, undo
+from nsfwscan.cli.cluster import cluster
 from nsfwscan.cli.config import OPTIONS_FILE, checked_defaults, find_config, read_config
 from nsfwscan.cli.doctor import doctor
 from nsfwscan.cli.framework import (
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (scan, merge, review, apply, undo, allow, model, manifest, doctor):
+for _command in (scan, merge, cluster, review, apply, undo, allow, model, manifest, doctor):
     app.command(cls=CommandWithPanels)(_command)
 app.command("list", cls=CommandWithPanels)(list_files)
 app.add_typer(
@@ -93,7 +94,15 @@ def _options(
     nsfwscan.toml in the current folder or the user's configuration folder.
     """
     del version  # its callback handles it
-    if context.invoked_subcommand in {"scan", "list", "model", "cache", "doctor", "allow"}:
+    if context.invoked_subcommand in {
+        "scan",
+        "list",
+        "cluster",
+        "model",
+        "cache",
+        "doctor",
+        "allow",
+    }:
         with errors_as_exit_codes():
             try:
                 defaults = _defaults_from_file(context)
@@ -107,6 +116,7 @@ def _options(
             context.default_map = {
                 "scan": defaults,
                 "list": defaults,
+                "cluster": defaults,
                 "model": {
                     "file": defaults.get("model"),
                     "manifest": defaults.get("manifest"),

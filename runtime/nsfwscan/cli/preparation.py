@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from nsfwscan.record import Record
     from nsfwscan.review.allowlist import Allowance
     from nsfwscan.review.screen import Screen
-    from nsfwscan.scanner import Source
-    from nsfwscan.sources.entry import Entry
+    from nsfwscan.sources.entry import Entry, Source
     from nsfwscan.sources.selection import Selection
 
     _Models = tuple[Classifier, Classifier | None]

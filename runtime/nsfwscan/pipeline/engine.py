@@ -7,7 +7,6 @@ Everything that runs ahead is bounded, and so is the memory.
 """
 
 import atexit
-import contextlib
 import queue
 import threading
 import time
@@ -29,6 +28,7 @@ from nsfwscan.limits import ScanOptions
 from nsfwscan.pipeline.batching import BatchQueue, Plan
 from nsfwscan.pipeline.fetching import REQUESTS, Budget, Share
 from nsfwscan.pipeline.inflight import InFlight, Outcome, Result
+from nsfwscan.pipeline.reading import as_result, read_and_decode
 from nsfwscan.pipeline.supervision import Supervisor, with_restarts
 from nsfwscan.sources.entry import Entry, Found, Problem, Skipped
 from nsfwscan.sources.reader import Fetched, fetch
@@ -165,7 +165,7 @@ class Engine:
     def _begin(self, entry: Found) -> "Result | Future[Result]":
         """Give the result of an entry, or a future if the entry has to be read."""
         if not isinstance(entry, Entry):
-            return _as_result(entry)
+            return as_result(entry)
         result: Future[Result] = Future()
         if isinstance(entry, RemoteEntry):
             self._objects.put((entry, result))
@@ -201,9 +201,9 @@ class Engine:
                 # In the order of arrival: none that has arrived waits for one that waits for room.
                 self._tasks.put(_Task(entry, result, share, found))
             else:
-                share.give_back()
+                share.close()
                 if found is not None:
-                    result.set_result(found if isinstance(found, Outcome) else _as_result(found))
+                    result.set_result(found if isinstance(found, Outcome) else as_result(found))
             del found  # its bytes, which would stay until the next object
 
     def _decode_entries(self) -> None:
@@ -215,44 +215,35 @@ class Engine:
             except BaseException as error:  # noqa: BLE001 - raised where the results are consumed
                 task.result.set_exception(error)
             finally:
-                task.share.give_back()
+                task.share.close()
             del task  # as above
 
     def _decode(self, task: _Task) -> None:
         """Read and decode an entry; resolve its result, or queue its pixels to be scored."""
         claimed: Digests | None = None
-        failure: BaseException
+
+        def claim(seen: Digests | Skipped | Problem) -> bool:
+            nonlocal claimed
+            claimed = self._claim(task, seen)
+            return claimed is not None
+
         data = None if task.fetched is None else task.fetched.data
         try:
-            with contextlib.closing(self._supervisor.workers(task.entry.location)) as workers:
-                for worker in workers:
-                    seen = worker.read(task.entry, self._options, data)
-                    if worker.needs_recycling:
-                        continue
-                    if claimed is None:
-                        claimed = self._claim(task, seen)
-                        if claimed is None:
-                            return
-                    elif seen != claimed:
-                        break  # the file changed before the retry
-                    try:
-                        image = worker.decode(self._preprocess, self._options)
-                    except ImageError as error:
-                        failure = error
-                        continue
-                    self._batches.put(claimed.sha256, image)
-                    return
+            image = read_and_decode(
+                task.entry, self._supervisor, self._preprocess, self._options, claim, data
+            )
         except BaseException as error:
             if claimed is None:
                 raise
-            failure = error
-        if claimed is not None:
-            self._in_flight.complete(claimed.sha256, failure)
+            self._in_flight.complete(claimed.sha256, error)
+            return
+        if claimed is not None and image is not None:
+            self._batches.put(claimed.sha256, image)
 
     def _claim(self, task: _Task, seen: Digests | Skipped | Problem) -> Digests | None:
         """Resolve the result of an entry that is not to be decoded; give digests of one that is."""
         if not isinstance(seen, Digests):
-            task.result.set_result(_as_result(seen))
+            task.result.set_result(as_result(seen))
             return None
         entry, stamp = task.entry, seen.stamp if task.fetched is None else task.fetched.stamp
         if stamp is not None and self._cache is not None:
@@ -274,12 +265,6 @@ class Engine:
                 scores = [error for _ in batch]
             for sha256, found in zip(digests, scores, strict=True):
                 self._in_flight.complete(sha256, found)
-
-
-def _as_result(found: Skipped | Problem) -> Result:
-    if isinstance(found, Skipped):
-        return found
-    return Outcome(found.location, error=ImageError(found.reason, found.detail))
 
 
 _open_engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()

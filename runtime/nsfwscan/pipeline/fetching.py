@@ -62,7 +62,7 @@ class Share:
         if self._taken is None:
             self._taken = self._budget.take(size)
 
-    def give_back(self) -> None:
+    def close(self) -> None:
         """Make room for others."""
         if self._taken is not None:
             self._budget.give_back(self._taken)

@@ -1,6 +1,6 @@
 """The report in Parquet, for tables of many records, and how it is read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, BinaryIO, TextIO, Union, get_args, get_origin, get_type_hints
@@ -83,18 +83,23 @@ class ParquetReport(Report):
             self._add_batch()
 
     def _add_batch(self) -> None:
-        columns = [
-            pa.array((_cell(getattr(one, column.name)) for one in self._records), column.type)
-            for column in COLUMNS
-        ]
+        self._table.add(to_batch(self._records))
         self._records.clear()
-        self._table.add(pa.RecordBatch.from_arrays(columns, schema=COLUMNS))
 
     def close(self, summary: Summary) -> None:
         """Write the last records and the footer."""
         self._add_batch()
         self._table.close(footer_of(self._origin, self._shard, summary))
         super().close(summary)
+
+
+def to_batch(records: Sequence[Record]) -> pa.RecordBatch:
+    """Return records as rows with the columns of the report."""
+    columns = [
+        pa.array((_cell(getattr(one, column.name)) for one in records), column.type)
+        for column in COLUMNS
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=COLUMNS)
 
 
 def _cell(value: Any) -> Any:

@@ -128,6 +128,9 @@ class Problem:
 
 Found = Entry | Skipped | Problem
 
+Source = str | os.PathLike[str] | Entry | Problem
+"""What a scan takes: a path or a URL, an entry, or the problem of one."""
+
 
 def stamp_of(status: os.stat_result) -> Stamp:
     """Return the stamp of a file.

@@ -128,7 +128,7 @@ def read_stream(entry: Entry, max_filesize: int) -> bytes | Skipped | Problem:
             head = read_up_to(stream, HEAD_BYTES)
             refusal = _refusal(entry.location, head, len(head), max_filesize)
             if isinstance(refusal, Skipped) and entry.explicit:
-                return _not_an_image(refusal)
+                return not_an_image(refusal)
             if refusal is not None:
                 return refusal
             if type(stream) is BytesIO:
@@ -261,7 +261,8 @@ def _refusal(location: str, head: bytes, size: int, max_filesize: int) -> Skippe
     return Problem(location, Reason.NOT_AN_IMAGE, detail)
 
 
-def _not_an_image(found: Skipped) -> Problem:
+def not_an_image(found: Skipped) -> Problem:
+    """Return the problem of something that was given as an image and is none."""
     if found.kind is Kind.EMPTY:
         return Problem(found.location, Reason.EMPTY, "there are no bytes")
     looks = "" if found.kind is Kind.OTHER else f"; it looks like a {found.kind}"

@@ -15,7 +15,15 @@ from typing import Literal, Protocol
 
 from nsfwscan.errors import InputError, Reason
 from nsfwscan.limits import TIMEOUT
-from nsfwscan.sources.entry import Entry, Found, Problem, Skipped, problem_of, special_file
+from nsfwscan.sources.entry import (
+    Entry,
+    Found,
+    Problem,
+    Skipped,
+    Source,
+    problem_of,
+    special_file,
+)
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.reader import open_regular, read_up_to
 from nsfwscan.sources.remote.entries import Remote
@@ -41,7 +49,7 @@ class ByteStream(Protocol):
 
 
 def discover(
-    paths: Iterable[str | os.PathLike[str] | Entry],
+    paths: Iterable[Source],
     selection: Selection,
     timeout: float = TIMEOUT,
 ) -> Iterator[Found]:
@@ -50,10 +58,10 @@ def discover(
     Parameters
     ----------
     paths
-        Files, folders, URLs and entries. An entry is yielded unchanged. Symbolic links are followed
-        if they are among the paths, and below a folder as the selection says. A path that occurs
-        twice in a sequence, or lies below another path, is yielded once. An iterator is consumed
-        lazily.
+        Files, folders, URLs and entries. Entries and problems are yielded unchanged. Symbolic links
+        are followed if they are among the paths, and below a folder as the selection says. A path
+        that occurs twice in a sequence, or lies below another path, is yielded once. An iterator is
+        consumed lazily.
     selection
         Which entries below folders to yield, and which to skip.
     timeout
@@ -72,7 +80,7 @@ def discover(
     explicit = _entries(paths) if isinstance(paths, Sequence) else set[str]()
     done, walk, remote = set[str](), _Walk(selection, explicit), Remote(timeout)
     for given in paths:
-        if isinstance(given, Entry):
+        if isinstance(given, (Entry, Problem)):
             yield given
             continue
         path = os.fspath(given)
@@ -102,11 +110,11 @@ def discover(
             yield special_file(path, mode)
 
 
-def _entries(paths: Sequence[str | os.PathLike[str] | Entry]) -> set[str]:
+def _entries(paths: Sequence[Source]) -> set[str]:
     """Return the real paths at which a walk would find the given paths, with links; and URLs."""
     found = {os.curdir}  # not a real path: makes the set true even if no given path exists
     for given in paths:
-        if isinstance(given, Entry):
+        if isinstance(given, (Entry, Problem)):
             continue
         path = os.fspath(given)
         if is_url(path):

@@ -24,8 +24,8 @@ def test_never_more_than_the_limit_is_held_and_everything_gets_its_turn(
             most = max(most, held)
         with lock:
             held -= 100 if size is None else min(size, 100)
-        share.give_back()
-        share.give_back()
+        share.close()
+        share.close()
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(fetch, sizes))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from nsfwscan.errors import InputError, Reason
 from nsfwscan.limits import TIMEOUT
@@ -14,7 +15,7 @@ from nsfwscan.sources.entry import Entry, Found, Problem, Skipped, SourceError, 
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.remote.store import Limits, Store
 from nsfwscan.sources.remote.stream import Details, ObjectStream
-from nsfwscan.sources.remote.url import WEB, Url, parse_url, recorded
+from nsfwscan.sources.remote.url import WEB, Url, is_url, parse_url, recorded
 from nsfwscan.sources.selection import Selection, skipped
 
 
@@ -81,6 +82,18 @@ class Remote:
         self._limits = Limits(timeout)
         self._stores: dict[str, Store | SourceError] = {}
         self._lock = threading.Lock()
+
+    def entry_at(
+        self, location: str, *, explicit: bool = True, follow: bool = False
+    ) -> Entry | Problem:
+        """Return the entry at a path or a URL, without a request. What lies below is not listed.
+
+        Parameters
+        ----------
+        location, explicit, follow
+            As in `Entry`.
+        """
+        return self.entry(location) if is_url(location) else Entry(location, explicit, follow)
 
     def entry(self, text: str) -> RemoteEntry | Problem:
         """Return the entry of one object, without a request.
@@ -193,6 +206,26 @@ def _open_store(url: Url, limits: Limits) -> Store:
         return open_bucket(url, limits)
     except ModuleNotFoundError as error:
         raise missing(url.location, error) from error
+
+
+def open_store(url: Url, limits: Limits) -> Any:
+    """Open what lies below the URL of a bucket with obstore, for reading and writing.
+
+    Raises
+    ------
+    SourceError
+        If the store cannot be used.
+    InputError
+        If the library is missing.
+    """
+    try:
+        if url.scheme == "s3":
+            from nsfwscan.sources.remote.s3 import store_below
+        else:
+            from nsfwscan.sources.remote.objects import store_below
+    except ModuleNotFoundError as error:
+        raise missing(url.location, error) from error
+    return store_below(url, limits)
 
 
 def missing(location: str, error: ModuleNotFoundError) -> InputError:

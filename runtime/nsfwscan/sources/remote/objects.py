@@ -116,16 +116,27 @@ def open_bucket(url: Url, limits: Limits) -> Objects:
     SourceError
         If the credentials or the account are missing.
     """
+    once, often = (_opened(url, limits, attempts) for attempts in (1, LISTING_ATTEMPTS))
+    return Objects(once, often, limits)
+
+
+def store_below(url: Url, limits: Limits) -> ObjectStore:
+    """Open what lies below a URL; raises as `open_bucket`."""
+    return _opened(url, limits, LISTING_ATTEMPTS, prefix=url.key)
+
+
+def _opened(url: Url, limits: Limits, attempts: int, prefix: str = "") -> ObjectStore:
     plain = any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS)
     emulated = os.environ.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in {"1", "true"}
     kind: Any = {"gs": GCSStore, "az": AzureStore}[url.scheme]
-    options = client_options(limits, plain=plain or emulated)
     with _errors():
-        once, often = (
-            kind(url.bucket, client_options=options, retry_config=retries(n, limits))
-            for n in (1, LISTING_ATTEMPTS)
+        store: ObjectStore = kind(
+            url.bucket,
+            prefix=prefix or None,
+            client_options=client_options(limits, plain=plain or emulated),
+            retry_config=retries(attempts, limits),
         )
-    return Objects(once, often, limits)
+    return store
 
 
 @contextmanager

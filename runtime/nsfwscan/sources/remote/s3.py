@@ -23,7 +23,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from botocore.utils import parse_timestamp
-from obstore.store import S3Store
+from obstore.store import ObjectStore, S3Store
 
 from nsfwscan.errors import Reason
 from nsfwscan.sources.entry import SourceError
@@ -60,14 +60,9 @@ class Bucket:
         self._name = url.bucket
         self._limits = limits
         with _errors():
-            session = botocore.session.Session()
-            parsers = session.get_component("response_parser_factory")
-            parsers.set_parser_defaults(timestamp_parser=_time)
-            self._client = _client(session, None, limits)
-            region = _region(self._client, url.bucket)
-            if region != self._client.meta.region_name:
-                self._client = _client(session, region, limits)
-            self._objects = self._reader(session)
+            session, self._client = _connected(url.bucket, limits)
+            store = _obstore(session, self._client, url.bucket, limits, attempts=1)
+        self._objects = Objects(store, store, limits)
 
     def list(self, prefix: str, /) -> Iterator[Details]:
         """Yield the objects whose keys begin with a prefix, page by page."""
@@ -93,37 +88,64 @@ class Bucket:
         pieces = _pieces(answer["Body"])
         return ObjectStream(pieces, _details(key, answer), self._limits.total)
 
-    def _reader(self, session: Any) -> Objects:
-        """Return the bucket as obstore reads it, with the credentials of botocore."""
-        endpoint = self._client.meta.endpoint_url
-        unsigned = self._client.meta.config.signature_version is UNSIGNED
-        more: dict[str, Any] = {}
-        if unsigned:
-            more["skip_signature"] = True
-        else:
-            credentials = session.get_credentials()
-            if credentials is None:
-                raise NoCredentialsError
 
-            def provide() -> dict[str, Any]:
-                frozen = credentials.get_frozen_credentials()
-                return {
-                    "access_key_id": frozen.access_key,
-                    "secret_access_key": frozen.secret_key,
-                    "token": frozen.token,
-                    "expires_at": datetime.now(UTC) + timedelta(minutes=_CREDENTIALS_MINUTES),
-                }
+def store_below(url: Url, limits: Limits) -> ObjectStore:
+    """Open what lies below a URL with obstore.
 
-            more["credential_provider"] = provide
-        store = S3Store(
-            self._name,
-            endpoint=endpoint,
-            region=self._client.meta.region_name,
-            client_options=cast("Any", client_options(self._limits, plain=endpoint[:5] == "http:")),
-            retry_config=cast("Any", retries(1, self._limits)),
-            **more,
-        )
-        return Objects(store, store, self._limits)
+    Raises
+    ------
+    SourceError
+        As `Bucket`.
+    """
+    with _errors():
+        session, client = _connected(url.bucket, limits)
+        return _obstore(session, client, url.bucket, limits, LISTING_ATTEMPTS, prefix=url.key)
+
+
+def _connected(bucket: str, limits: Limits) -> tuple[Any, Any]:
+    """Return a session of botocore, and its client in the region of a bucket."""
+    session = botocore.session.Session()
+    parsers = session.get_component("response_parser_factory")
+    parsers.set_parser_defaults(timestamp_parser=_time)
+    client = _client(session, None, limits)
+    region = _region(client, bucket)
+    if region != client.meta.region_name:
+        client = _client(session, region, limits)
+    return session, client
+
+
+def _obstore(
+    session: Any, client: Any, bucket: str, limits: Limits, attempts: int, prefix: str = ""
+) -> S3Store:
+    """Return a bucket as obstore uses it, with the credentials of botocore."""
+    endpoint = client.meta.endpoint_url
+    more: dict[str, Any] = {}
+    if client.meta.config.signature_version is UNSIGNED:
+        more["skip_signature"] = True
+    else:
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+
+        def provide() -> dict[str, Any]:
+            frozen = credentials.get_frozen_credentials()
+            return {
+                "access_key_id": frozen.access_key,
+                "secret_access_key": frozen.secret_key,
+                "token": frozen.token,
+                "expires_at": datetime.now(UTC) + timedelta(minutes=_CREDENTIALS_MINUTES),
+            }
+
+        more["credential_provider"] = provide
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        endpoint=endpoint,
+        region=client.meta.region_name,
+        client_options=cast("Any", client_options(limits, plain=endpoint[:5] == "http:")),
+        retry_config=cast("Any", retries(attempts, limits)),
+        **more,
+    )
 
 
 def _client(session: Any, region: str | None, limits: Limits) -> Any:
