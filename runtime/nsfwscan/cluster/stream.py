@@ -86,11 +86,11 @@ def ray_cluster(address: str | None) -> Iterator[None]:
         If there is no cluster at the address, or Ray does not start.
     """
     ray = load_ray(address)
-    # Ray reports dead workers on standard output.
+    # Ray reports dead workers on standard output, until it is shut down.
     with (
-        ExitStack() as stack,
         open(os.devnull, "w", encoding="utf-8") as null,
         redirect_stdout(null),
+        ExitStack() as stack,
     ):
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
         if address is None:
