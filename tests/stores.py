@@ -65,6 +65,14 @@ def moto_server() -> Iterator[str]:
         server.wait()
 
 
+@contextmanager
+def empty_bucket() -> Iterator[tuple[str, dict[str, str]]]:
+    """Serve an empty bucket; give its URL, and the variables with which clients find it."""
+    with moto_server() as url:
+        put_all(url, {})
+        yield f"s3://{BUCKET}", environment(url)
+
+
 def client(endpoint: str) -> Any:
     """Return boto3's client of a server."""
     import boto3

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from runtime.test_package import loaded_by
+from stores import Server, environment
 
 from nsfwscan import Classifier, InputError, scan
 from nsfwscan.batch import score_table
@@ -49,6 +50,19 @@ def test_each_row_has_its_record(tmp_path: Path, model: Path) -> None:
     assert found["score"].to_pylist() == [None, None, 1.0, None, None]
     assert found["detail"][0].as_py() == "the content is not an image; it looks like a text file"
     assert found["detail"][1].as_py() == "the row of the table has none (null)"
+
+
+def test_a_url_is_read(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(red(255))
+    key = "photos/a b#%.png"
+    with Server({key: red(255)}) as server:
+        for name, value in environment(server.url).items():
+            monkeypatch.setenv(name, value)
+        urls = [f"s3://bucket/{key}", "s3://bucket/none.png", "ftp://host/a.png", "s3://"]
+        found = score_table(pa.table({"url": [*urls, str(tmp_path / "a.png")]}), model=model)
+    assert found["score"].to_pylist() == [1.0, None, None, None, 1.0]
+    assert found["reason"].to_pylist() == [None, *["not-found"] * 3, None]
+    assert found["path"][0].as_py() == urls[0]
 
 
 @pytest.mark.parametrize("type_", [pa.binary(), pa.large_binary(), pa.binary_view()])

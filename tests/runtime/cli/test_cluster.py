@@ -11,10 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from buckets import empty_bucket
 from faults.scans import many, redness
 from helpers import lacking
 from pyarrow import parquet
+from stores import empty_bucket, put_all
 
 import nsfwscan
 from nsfwscan.cluster.folder import LocalFolder, folder_at
@@ -151,10 +151,14 @@ def test_a_missing_part_is_made_again(done: tuple[Path, Any]) -> None:
     assert (said["counts"]["found"], said["resumed"]) == (1236, 1135)
 
 
-def test_an_object_store_takes_the_result(done: tuple[Path, Any], tmp_path: Path) -> None:
+def test_an_object_store_has_the_images_and_takes_the_result(
+    done: tuple[Path, Any], tmp_path: Path
+) -> None:
     at, _ = done
+    photos = {f"photos/{path.name}": path.read_bytes() for path in (at / "photos").iterdir()}
     with empty_bucket() as (url, variables):
-        given = (*COMMAND, "--out", f"{url}/run1")
+        put_all(variables["AWS_ENDPOINT_URL"], photos)
+        given = ("cluster", f"{url}/photos", *COMMAND[2:], "--out", f"{url}/run1")
         assert command(at, *given, **variables).returncode == 2
         again = command(at, *given, **variables)
         with pytest.MonkeyPatch.context() as patch:
@@ -168,7 +172,9 @@ def test_an_object_store_takes_the_result(done: tuple[Path, Any], tmp_path: Path
                     (tmp_path / name).write_bytes(stream.read())
         resumed = command(at, *given, "--resume", **variables)
     assert names == sorted(LocalFolder(at / "run1").names())
-    assert records(tmp_path) == records(at / "run1")
+    found, local = records(tmp_path), records(at / "run1")
+    assert found["path"].to_pylist() == [f"{url}/{path}" for path in local["path"].to_pylist()]
+    assert found.drop_columns("path") == local.drop_columns("path")
     assert again.stderr.splitlines()[1] == (
         "nsfwscan: s3://bucket/run1 is not empty; go on with --resume, or name another folder"
     )
