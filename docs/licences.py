@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
-LOCKS = {"scan-cpu": "scan", "scan-gpu": "scan-gpu", "train": "train-gpu"}
+LOCKS = {
+    "scan-cpu": "scan",
+    "scan-gpu": "scan-gpu",
+    "scan-cluster": "scan-cluster",
+    "train": "train-gpu",
+}
 """The lock that each image is installed from."""
 
 NVIDIA = "NVIDIA's own, see below"

@@ -18,12 +18,13 @@ STAGES = {
         r"^FROM (\S+) AS (\S+)\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.DOTALL | re.MULTILINE
     )
 }
-TARGETS = ("scan-cpu", "scan-gpu", "train")
+TARGETS = ("scan-cpu", "scan-gpu", "scan-cluster", "train")
 LOCKED = {
     "scan": ["cpu"],
     "scan-gpu": ["gpu"],
+    "scan-cluster": ["cpu", "ray", "parquet", "remote"],
     "train-gpu": ["train-gpu", "train", "export", "gpu", "tensorflow"],
-    "dev": ["cpu", "dev", "train", "export", "tensorflow"],
+    "dev": ["cpu", "dev", "review", "ray", "remote", "train", "export", "tensorflow"],
 }
 
 
@@ -72,7 +73,12 @@ def test_an_image_has_an_unprivileged_user_no_tools_and_a_health_check(target: s
 
 @pytest.mark.parametrize(
     ("target", "lock"),
-    [("scan-cpu", "scan"), ("scan-gpu", "scan-gpu"), ("train", "train-gpu")],
+    [
+        ("scan-cpu", "scan"),
+        ("scan-gpu", "scan-gpu"),
+        ("scan-cluster", "scan-cluster"),
+        ("train", "train-gpu"),
+    ],
 )
 def test_an_image_installs_exactly_its_lock(target: str, lock: str) -> None:
     _, body = STAGES[f"install-{target}"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import kubernetes_validate
 import pyarrow as pa
 import pytest
 from conftest import Run
@@ -50,6 +51,14 @@ def kubernetes(index: int) -> tuple[list[str], dict[str, str]]:
         assert f"/{folder}" in script
         script = script.replace(f"/{folder}", folder)
     return [*shell, script], {"JOB_COMPLETION_INDEX": str(index), "NSFWSCAN_SHARDS": str(COUNT)}
+
+
+def test_the_job_is_one_of_kubernetes() -> None:
+    found = YAML(typ="safe").load(only("yaml"))
+    kubernetes_validate.validate(found, kubernetes_validate.latest_version(), strict=True)
+    found["spec"]["completionmode"] = "Indexed"
+    with pytest.raises(kubernetes_validate.ValidationError, match="completionmode"):
+        kubernetes_validate.validate(found, kubernetes_validate.latest_version(), strict=True)
 
 
 @pytest.mark.slow
