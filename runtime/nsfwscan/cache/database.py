@@ -12,6 +12,7 @@ from pathlib import Path
 import platformdirs
 
 from nsfwscan.errors import CacheError
+from nsfwscan.util.files import check_local
 
 SCHEMA = 6
 _APPLICATION_ID = 0x6E736677  # "nsfw", where SQLite keeps such marks (byte 68 of the file)
@@ -114,7 +115,10 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, bytes]:
     ------
     CacheError
         If it cannot be opened, is damaged, or was written by another version.
+    OutputError
+        If it is a URL.
     """
+    check_local(path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Scores of images are private.

@@ -26,6 +26,10 @@ def about(
     from nsfwscan.sources.remote.url import recorded
 
     chosen = {name: getattr(given, name) for name in ("shard", "allow", "baseline")}
+    for name in ("files_from", "glob", "no_ignore", "hidden", "follow", "max_depth"):
+        value = getattr(given, name)
+        if value is not None and value is not False:
+            chosen[name] = ", ".join(value) if isinstance(value, list) else value
     if given.review_band is not None:
         chosen["review_band"] = ":".join(map(str, given.review_band))
     if fast is not None:

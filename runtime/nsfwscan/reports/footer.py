@@ -30,6 +30,8 @@ class Origin:
         Lowest score of a flagged image, in [0, 1].
     schema
         Version of the records' layout.
+    sources
+        The files, folders and URLs that were given, and the list of them.
     options
         The other options on which scores and decisions depend, and their values.
     """
@@ -38,6 +40,7 @@ class Origin:
     model: str
     threshold: float
     schema: int = SCHEMA
+    sources: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -111,6 +114,7 @@ def parse_footer(text: bytes) -> Footer:
     values: dict[str, Any] = json.loads(text)
     counts, shard = values["counts"], values["shard"]
     origin = {name: values[name] for name in ("version", "model", "threshold", "schema", "options")}
+    origin["sources"] = tuple(values["sources"])
     return Footer(
         origin=Origin(**origin),
         shard=None if shard is None else parse_shard(shard),

@@ -70,10 +70,12 @@ def _checked(path: Path, footer: Footer, first: Path, expected: Footer) -> Shard
         _require_equal(
             path, first, said, getattr(footer.origin, name), getattr(expected.origin, name)
         )
-    here, there = footer.origin.options, expected.origin.options
-    for name in sorted(here.keys() | there.keys()):
+    given, wanted = (", ".join(one.origin.sources) for one in (footer, expected))
+    _require_equal(path, first, "choice of files and folders", given, wanted)
+    options, others = footer.origin.options, expected.origin.options
+    for name in sorted(options.keys() | others.keys()):
         option = "--" + name.replace("_", "-")
-        _require_equal(path, first, option, here.get(name, "none"), there.get(name, "none"))
+        _require_equal(path, first, option, options.get(name, "none"), others.get(name, "none"))
     return shard
 
 

@@ -22,8 +22,11 @@ from nsfwscan.util.files import atomic_write, write_errors
 
 Format = Literal["text", "jsonl", "json", "csv", "html", "sarif", "parquet"]
 
-_DECIDING = ("frames", "views", "exact", "max_pixels", "max_filesize", "fast", "review_band")
-"""The settings of a scan on which its scores and decisions depend."""
+_DECIDING = (
+    "frames", "views", "exact", "max_pixels", "max_filesize", "fast", "review_band", "files_from",
+    "glob", "no_ignore", "hidden", "follow", "max_depth",
+)  # fmt: skip
+"""The settings of a scan on which its records and decisions depend."""
 
 
 def open_report(
@@ -81,6 +84,7 @@ def open_report(
             version=about.version,
             model=about.sha256,
             threshold=about.threshold,
+            sources=about.sources,
             options={name: about.settings[name] for name in _DECIDING if name in about.settings},
         )
         return ParquetReport(out, origin, about.shard)

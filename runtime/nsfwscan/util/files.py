@@ -32,6 +32,7 @@ _folders = set[str]()
 """Names of the temporary folders of this process."""
 
 _NAME = re.compile(r"\.nsfwscan-\w{8}\.tmp", re.ASCII)
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:[/\\]", re.IGNORECASE)  # a drive has one letter
 _LOCK = ".nsfwscan-lock"
 """A file in each temporary folder."""
 
@@ -43,6 +44,15 @@ def is_temporary(name: str) -> bool:
     scan.
     """
     return name in _folders
+
+
+def check_local(target: Path) -> None:
+    """Raise `OutputError` for a URL, of which `Path` would make a folder such as ``s3:``."""
+    if _URL.match(str(target)) and not Path(target.parts[0]).exists():
+        raise OutputError(
+            f"cannot write {target}: nothing is written to URLs; name a file or folder of this "
+            "machine"
+        )
 
 
 @contextmanager
@@ -74,6 +84,7 @@ def check_output(target: Path, inputs: Iterable[Path | int] = ()) -> None:
     """
     if target == Path("-"):
         raise OutputError("cannot write -: this output does not go to standard output; name a file")
+    check_local(target)
     with write_errors(target):
         final = _checked(target)
         for source in inputs:
@@ -92,6 +103,7 @@ def check_outputs(folder: Path, names: Iterable[str], inputs: Iterable[Path | in
     OutputError
         If a file or the folder cannot be written, or a file is an input.
     """
+    check_local(folder)
     with write_errors(folder):
         place = next(path for path in (folder, *folder.parents) if path.exists())
     missing = folder.relative_to(place).parts[:1]

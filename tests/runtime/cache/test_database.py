@@ -11,7 +11,7 @@ from caches import KEY, LATER, OF_ANIMATION, OLD, SCORE, SHA1, SHA256, altered, 
 from nsfwscan.cache.database import clear, default_path, open_database
 from nsfwscan.cache.score import Hit
 from nsfwscan.cache.store import Cache
-from nsfwscan.errors import CacheError
+from nsfwscan.errors import CacheError, OutputError
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX permissions")
@@ -164,3 +164,10 @@ def test_a_cache_of_an_earlier_version_is_still_read(tmp_path: Path, statements:
             assert cache.failure is None
     with closing(sqlite3.connect(path)) as converted:
         assert converted.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+
+
+def test_a_url_is_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="nothing is written to URLs"):
+        open_database(Path("s3://bucket/c.db"))
+    assert not list(tmp_path.iterdir())

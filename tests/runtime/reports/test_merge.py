@@ -93,6 +93,14 @@ def test_a_shard_of_another_number_is_named(parts: list[Path], tmp_path: Path) -
         ({"sha256": "99" * 32}, f"another model than FIRST: {'99' * 32}, not {'86' * 32}"),
         ({"threshold": 0.7}, "another threshold than FIRST: 0.7, not 0.5"),
         ({"settings": {"frames": "8"}}, "another --frames than FIRST: 8, not 32"),
+        (
+            {"settings": {"frames": "32", "glob": "*.jpg"}},
+            "another --glob than FIRST: *.jpg, not none",
+        ),
+        (
+            {"sources": ("s3://b", "c")},
+            "another choice of files and folders than FIRST: s3://b, c, not photos",
+        ),
         ({"settings": {}}, "another --frames than FIRST: none, not 32"),
         (
             {"settings": {"frames": "32", "fast": "small 12"}},

@@ -90,14 +90,18 @@ def test_the_footer_says_what_was_scanned(tmp_path: Path) -> None:
     footer = json.loads(parquet.read_metadata(path).metadata[b"nsfwscan"])
     assert footer == {
         "version": "1.2.3", "model": "86" * 32, "threshold": 0.5, "schema": SCHEMA, "shard": "1/4",
-        "options": {"frames": "32"},
+        "options": {"frames": "32"}, "sources": ["photos"],
         "counts": {"found": 12, "safe": 2, "flagged": 1, "errors": 1, "known": 5,
                    "skipped": {"video": 2, "hidden file": 1}},
         "interrupted": False,
     }  # fmt: skip
     read = footer_of(path)
     assert read.origin == Origin(
-        version="1.2.3", model="86" * 32, threshold=0.5, options={"frames": "32"}
+        version="1.2.3",
+        model="86" * 32,
+        threshold=0.5,
+        options={"frames": "32"},
+        sources=("photos",),
     )
     assert (read.shard, read.found, read.skipped, read.interrupted) == (
         Shard(1, 4), 12, Counter(skipped), False,

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from nsfwscan import OutputError
-from nsfwscan.util.files import atomic_path, atomic_write, check_output, check_outputs, is_temporary
+from nsfwscan.util.files import (
+    atomic_path,
+    atomic_write,
+    check_local,
+    check_output,
+    check_outputs,
+    is_temporary,
+)
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs links, modes and limits of POSIX")
 
@@ -182,6 +189,18 @@ def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OutputError, match=r"cannot write .*loop: "):
         check_output(tmp_path / "loop")
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/a.csv", "HTTPS://host/a", "gs:/b"])
+def test_a_url_is_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for check in (check_output, lambda path: check_outputs(path, ["a"]), check_local):
+        with pytest.raises(OutputError, match="nothing is written to URLs; name a file or folder"):
+            check(Path(url))
+    assert not list(tmp_path.iterdir())
+    path = Path(url)
+    path.parent.mkdir(parents=True)
+    check_output(path)  # a folder of this name exists
 
 
 def test_a_check_changes_nothing(target: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from nsfwscan.util.files import atomic_write
+from nsfwscan.util.files import atomic_write, check_local
 from nsfwscan.util.lock import InUseError, locked
 from nsfwtrain.errors import FolderError
 
@@ -26,6 +26,7 @@ def held(folder: Path) -> Iterator[None]:
     OutputError
         If the folder cannot be written.
     """
+    check_local(folder)
     created = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
