@@ -45,6 +45,11 @@ class Decode:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._open = ExitStack()
+
+    def close(self) -> None:
+        """End the clock and the open file. Ray ends the whole process instead."""
+        self._open.close()
 
     def __call__(self, table: pa.Table) -> Iterator[pa.Table]:
         """Decode the blocks of the column ``block``."""
@@ -69,7 +74,6 @@ class Decode:
     def _prepared(self) -> tuple[Blocks, Supervisor]:
         """What the first call needs. An exception of `__init__` would not reach the command."""
         self._job.enter()
-        self._open = ExitStack()
         try:
             stream = self._open.enter_context(folder_at(self._job.out).open(NAME))
             blocks = Blocks(stream, self._job.options.timeout)
@@ -84,6 +88,7 @@ class Decode:
                 "the same folder there"
             )
         supervisor = Supervisor()
+        self._open.callback(supervisor.stop)
         threading.Thread(target=supervisor.run_clock, name="clock", daemon=True).start()
         return blocks, supervisor
 

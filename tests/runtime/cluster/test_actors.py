@@ -69,6 +69,7 @@ def test_the_stages_give_the_records_of_a_scan(at: Path, monkeypatch: pytest.Mon
         for piece in pieces_of(infer(table))
         if (pieces := collector.add(piece)) is not None
     ]
+    decode.close()
     batches = [piece.records for pieces in whole for piece in pieces]
     assert pa.Table.from_batches(batches) == pa.Table.from_batches([to_batch(records)])
     assert sum((p.skipped for pieces in whole for p in pieces), skipped) == run.skipped
