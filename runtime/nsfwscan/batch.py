@@ -32,6 +32,14 @@ BYTES = "bytes"
 NAMELESS = "-"
 """The path in the record of bytes without one, as of an image on standard input."""
 
+_TEXT = (
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null,
+)  # fmt: skip
+_BINARY = (
+    pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_null,
+    pa.types.is_fixed_size_binary,
+)  # fmt: skip
+
 _loading = threading.Lock()
 
 
@@ -131,12 +139,16 @@ def _entries(table: pa.Table, remote: Remote) -> Iterator[Entry | Problem]:
 
 def _column(table: pa.Table, name: str, type_: pa.DataType) -> Iterable[pa.Scalar]:
     """Return a column as one of the given type."""
+    if table.column_names.count(name) > 1:
+        raise InputError(f"the table has two columns {name}; rename one")
     column = table.column(name)
-    try:
-        cast: Iterable[pa.Scalar] = column.cast(type_)
-    except pa.ArrowException as error:
-        called = "text" if type_ == pa.string() else "binary"
-        raise InputError(f"the column {name} must be {called}, got {column.type}") from error
+    found = column.type
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    called, tests = ("text", _TEXT) if type_ == pa.string() else ("binary", _BINARY)
+    if not any(test(found) for test in tests):
+        raise InputError(f"the column {name} must be {called}, got {column.type}")
+    cast: Iterable[pa.Scalar] = column.cast(type_)
     return cast
 
 

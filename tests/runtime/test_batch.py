@@ -65,6 +65,16 @@ def test_a_url_is_read(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPa
     assert found["path"][0].as_py() == urls[0]
 
 
+@pytest.mark.parametrize(
+    "type_", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.utf8())]
+)
+def test_text_of_any_type_is_a_location(tmp_path: Path, model: Path, type_: Any) -> None:
+    (tmp_path / "a.png").write_bytes(red(255))
+    paths = pa.array([str(tmp_path / "a.png"), None], pa.string()).cast(type_)
+    found = score_table(pa.table({"path": paths}), model=model)
+    assert found["score"].to_pylist() == [1.0, None]
+
+
 @pytest.mark.parametrize("type_", [pa.binary(), pa.large_binary(), pa.binary_view()])
 def test_bytes_are_scored(model: Path, type_: Any) -> None:
     images = pa.array([red(255), None, b"", red(0)], type_)
@@ -98,6 +108,13 @@ def test_another_table_is_refused(model: Path) -> None:
         score_table(pa.table({"bytes": [1]}), model=model)
     with pytest.raises(InputError, match="the column path must be text, got list"):
         score_table(pa.table({"path": [["a"]]}), model=model)
+    with pytest.raises(InputError, match="the column path must be text, got int64"):
+        score_table(pa.table({"path": [1]}), model=model)
+    with pytest.raises(InputError, match="the column bytes must be binary, got string"):
+        score_table(pa.table({"bytes": ["a"]}), model=model)
+    twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["path", "path"])
+    with pytest.raises(InputError, match="the table has two columns path; rename one"):
+        score_table(twice, model=model)
     with pytest.raises(ValueError, match="threshold must be in"):
         score_table(pa.table({"path": ["a"]}), model=model, threshold=2)
 

@@ -1,5 +1,7 @@
 """The command ``nsfwscan cluster``: a scan by many machines, with Ray."""
 
+import hashlib
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -119,6 +121,10 @@ def cluster(
     interrupted goes on with --resume. When it is complete, the folder has _SUCCESS.json.
     """
     given = SimpleNamespace(**locals())
+    if not out:
+        raise typer.BadParameter("--out is empty; name a folder, or s3://BUCKET/PREFIX")
+    if not math.isfinite(gpus):
+        raise typer.BadParameter(f"--gpus must be a number, got {gpus}")
     with errors_as_exit_codes(extra="ray"), ExitStack() as stack:
         stack.enter_context(silent_libraries())
         from nsfwscan.cluster.run import score_source
@@ -179,7 +185,9 @@ def _described(given: SimpleNamespace, classifier: "Classifier") -> "tuple[Ident
     identity = Identity(
         source=given.source,
         digest=file_sha256(source) if is_table(source) and source.is_file() else None,
+        folder=None if _is_absolute(given.source) else os.getcwd(),
         model=classifier.sha256,
+        manifest=hashlib.sha256(described.to_json().encode()).hexdigest(),
         threshold=threshold,
         classes=given.classes,
         options=chosen,
@@ -203,6 +211,14 @@ def _described(given: SimpleNamespace, classifier: "Classifier") -> "tuple[Ident
         gpu=given.gpus > 0,
     )
     return identity, job
+
+
+def _is_absolute(source: str) -> bool:
+    """Tell whether no path of a source depends on the current folder. A table may have some."""
+    from nsfwscan.sources.remote.url import is_url
+    from nsfwscan.sources.tables import is_table
+
+    return is_url(source) or (os.path.isabs(source) and not is_table(Path(source)))
 
 
 def _found(given: SimpleNamespace) -> "Iterator[Found]":

@@ -37,7 +37,7 @@ def name_of(block: int) -> str:
 def blocks_in(names: Iterable[str]) -> Iterator[int]:
     """Yield the blocks of which there are parts, by the names of all files of a run."""
     for name in names:
-        if match := _NAME.fullmatch(name):
+        if (match := _NAME.fullmatch(name)) and name_of(int(match[1])) == name:
             yield int(match[1])
 
 

@@ -6,7 +6,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,7 +24,7 @@ from nsfwscan.cluster.parts import (
     read_parts,
     write_part,
 )
-from nsfwscan.cluster.stream import Pools, ray_cluster, stream
+from nsfwscan.cluster.stream import Pools, check_gpus, ray_cluster, stream
 from nsfwscan.errors import InputError, OutputError
 from nsfwscan.inference.session import engine_version
 from nsfwscan.record import SCHEMA
@@ -55,8 +55,10 @@ class Identity:
         Where the entries come from, as the user gave it.
     digest
         The SHA-256 of a source that is a table, so that it cannot change in between; else None.
-    model
-        The SHA-256 of the model.
+    folder
+        The current folder, to which relative paths refer; None if there are none.
+    model, manifest
+        The SHA-256 of the model, and of its manifest in JSON.
     threshold, classes, options, selection, block
         The settings, by name.
     version, schema
@@ -65,7 +67,9 @@ class Identity:
 
     source: str
     digest: str | None
+    folder: str | None
     model: str
+    manifest: str
     threshold: float
     classes: bool
     options: dict[str, Any]
@@ -82,7 +86,7 @@ class Identity:
         )
         options = {f"choice of --{name.replace('_', '-')}": one for name, one in chosen.items()}
         words = {
-            "digest": "content of the source", "block": "--block-size",
+            "digest": "content of the source", "block": "--block-size", "folder": "current folder",
             "version": "version of nsfwscan", "schema": "schema of the records",
         }  # fmt: skip
         return {words.get(name, name): one for name, one in values.items()} | options
@@ -151,28 +155,35 @@ def score_source(
     """
     started, folder = time.monotonic(), folder_at(job.out)
     names = _checked_names(folder, job.out, resume=resume)
-    run = _resumed(folder, identity, job.out) if _RUN in names else None
-    run = run or _listed(folder, found, identity, progress)
-    summary.skipped.update({Kind(kind): count for kind, count in run.skipped.items()})
-    origin = Origin(version=__version__, model=identity.model, threshold=identity.threshold)
-    sizes, left = run.sizes, run.sizes
-    with progress("scanning", run.entries) as advance:
-        done = 0
-        for block, footer in read_parts(folder, run.key, sizes, sorted(blocks_in(names))):
-            _count(summary, footer)
-            done += left.pop(block)
-        resumed = summary.records
-        if left:
+    earlier = _resumed(folder, identity, job.out) if _RUN in names else None
+    with ExitStack() as stack:
+        if earlier is None:
+            _join(stack, address, pools)  # before the list: if it fails, the folder stays empty
+        run = earlier or _listed(folder, found, identity, progress)
+        summary.skipped.update({Kind(kind): count for kind, count in run.skipped.items()})
+        origin = Origin(version=__version__, model=identity.model, threshold=identity.threshold)
+        sizes, left, done = run.sizes, run.sizes, 0
+        with progress("scanning", run.entries) as advance:
+            for block, footer in read_parts(folder, run.key, sizes, sorted(blocks_in(names))):
+                _count(summary, footer)
+                done += left.pop(block)
+            resumed = summary.records
+            if left and earlier is not None:
+                _join(stack, address, pools)
             job = replace(job, entries=run.entries)
-            with ray_cluster(address):
-                for block, footer in _scored(folder, run.key, origin, job, left, pools):
-                    _count(summary, footer)
-                    done += sizes[block]
-                    advance(done)
+            for block, footer in _scored(folder, run.key, origin, job, left, pools):
+                _count(summary, footer)
+                done += sizes[block]
+                advance(done)
     check_complete(folder, len(sizes))
     if left or SUCCESS not in names:
         seconds = time.monotonic() - started
         _write_json(folder, SUCCESS, _success(run, summary, resumed, seconds))
+
+
+def _join(stack: ExitStack, address: str | None, pools: Pools) -> None:
+    stack.enter_context(ray_cluster(address))
+    check_gpus(pools)
 
 
 def _checked_names(folder: Folder, out: str, *, resume: bool) -> set[str]:
@@ -182,6 +193,8 @@ def _checked_names(folder: Folder, out: str, *, resume: bool) -> set[str]:
         raise OutputError(f"{out} is not empty; go on with --resume, or name another folder")
     if foreign := sorted(names - {listed.NAME}) if _RUN not in names else []:
         raise OutputError(f"{out} has {foreign[0]}, and no run to go on with; name another folder")
+    if _RUN in names and listed.NAME not in names:
+        raise OutputError(f"{out} has lost {listed.NAME}; name another folder")
     return names
 
 
@@ -191,6 +204,9 @@ def _resumed(folder: Folder, identity: Identity, out: str) -> _Run:
         with folder.open(_RUN) as stream:
             values = json.loads(stream.read())
         run = _Run(**values | {"identity": Identity(**values["identity"])})
+        run.skipped.update({Kind(kind): int(count) for kind, count in run.skipped.items()})
+        if type(run.entries) is not int:
+            raise TypeError("not a number of entries")  # noqa: TRY301 - as for other fields
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{out} has no readable {_RUN}; name another folder") from error
     here, there = identity.facts(), run.identity.facts()
@@ -223,7 +239,7 @@ def _scored(
 ) -> Iterator[tuple[int, Footer]]:
     """Score blocks and write their parts."""
     collector = Collector(sizes)
-    for _ in range(_PASSES):
+    for _ in range(_PASSES if sizes else 0):
         with closing(stream(job, collector.missing, pools)) as tables:
             for table in tables:
                 for piece in pieces_of(table):

@@ -99,7 +99,8 @@ def ray_cluster(address: str | None) -> Iterator[None]:
                 "num_cpus": available_cores(),
                 "object_store_memory": STORE_BYTES,
                 "include_dashboard": False,
-                "_temp_dir": stack.enter_context(temporary_folder(_short_temporary())),
+                # Ray lets everybody into this folder, and the one around it lets nobody in.
+                "_temp_dir": f"{stack.enter_context(temporary_folder(_short_temporary()))}/r",
             }
         else:
             _check_reachable(address)
@@ -108,7 +109,7 @@ def ray_cluster(address: str | None) -> Iterator[None]:
         stack.callback(ray.shutdown)  # before its folder is removed
         try:
             ray.init(**options)
-        except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise _as_ours(error) from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray has replaced it
@@ -132,10 +133,23 @@ def _check_reachable(address: str) -> None:
 def _short_temporary() -> Path:
     """Return a new name where the system has its temporary files, or in /tmp if that is too long.
 
-    Names of sockets have a limit of 107 bytes, of which Ray and the folder take 87.
+    Names of sockets have a limit of 107 bytes, of which Ray and the folders take 89.
     """
     usual = gettempdir()
-    return Path("/tmp" if len(os.fsencode(usual)) > 20 else usual, "ray")  # noqa: S108 - the folder in it is private
+    return Path("/tmp" if len(os.fsencode(usual)) > 18 else usual, "ray")  # noqa: S108 - the folder in it is private
+
+
+def check_gpus(pools: Pools) -> None:
+    """Raise `EngineError` if no node of the cluster has the GPUs of an actor."""
+    import ray  # noqa: PLC0415 - see above
+
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    most = max((node["Resources"].get("GPU", 0.0) for node in nodes if node["Alive"]), default=0.0)
+    if pools.gpus > most:
+        raise EngineError(
+            f"no node of the Ray cluster has {pools.gpus:g} GPUs (the most are {most:g}); leave "
+            "--gpus out to score on the CPU"
+        )
 
 
 def stream(job: Job, blocks: Sequence[int], pools: Pools) -> Generator[pa.Table]:
@@ -182,15 +196,15 @@ def stream(job: Job, blocks: Sequence[int], pools: Pools) -> Generator[pa.Table]
         pa.table({"block": blocks[start : start + step]}) for start in range(0, len(blocks), step)
     ]
     common: dict[str, Any] = {
-        "batch_size": None,
         "batch_format": "pyarrow",
         "fn_constructor_args": (job,),
         "num_cpus": _HALF_A_CORE,
     }
     dataset = (
         from_arrow(tables)
-        .map_batches(Decode, compute=decode, **common)
-        .map_batches(Infer, compute=infer, num_gpus=pools.gpus, **common)
+        .map_batches(Decode, compute=decode, batch_size=None, **common)
+        # With GPUs, Ray wants a number: that of the one piece which a block has.
+        .map_batches(Infer, compute=infer, batch_size=1, num_gpus=pools.gpus, **common)
     )
     try:
         yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
@@ -200,10 +214,14 @@ def stream(job: Job, blocks: Sequence[int], pools: Pools) -> Generator[pa.Table]
 
 def _as_ours(error: Exception) -> NsfwScanError:
     """Return the exception of an actor's own work, or a sentence about what Ray says."""
+    from ray.exceptions import RayError  # noqa: PLC0415 - see above
+
     chain = _chain(error)
     for one in chain:
-        if isinstance(one, NsfwScanError):
-            return one
+        # Ray's own have the class of the actor's exception too, and its traceback as the message.
+        if isinstance(one, NsfwScanError) and not isinstance(one, RayError):
+            said, added, _ = str(one).partition("\nFailed to apply UDF")
+            return EngineError(said) if added else one
     if any("InvalidAuthToken" in str(one) for one in chain):
         return EngineError(
             "the Ray cluster wants a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the "

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +18,7 @@ from pyarrow import parquet
 from stores import empty_bucket, put_all
 
 import nsfwscan
+from nsfwscan import Classifier
 from nsfwscan.cluster.folder import LocalFolder, folder_at
 
 pytestmark = pytest.mark.slow
@@ -44,6 +46,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """Run once, in an empty place for temporary files."""
     at = tmp_path_factory.mktemp("cluster")
     redness(at / "m.onnx")
+    described = Classifier.load(at / "m.onnx").manifest
+    (at / "other.json").write_text(replace(described, name="other").to_json())
     many(at / "photos", 1234)
     (at / "photos" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(40))
     (at / "photos" / "note.txt").write_text("text")
@@ -117,6 +121,7 @@ def test_a_part_is_a_report(done: tuple[Path, Any]) -> None:
             "run1 was begun with another choice of --hidden: False, not True",
         ),
         (("--resume", "--model", "other.onnx"), "run1 was begun with another model: "),
+        (("--resume", "--manifest", "other.json"), "run1 was begun with another manifest: "),
     ],
 )
 def test_another_run_is_refused(done: tuple[Path, Any], more: tuple[str, ...], said: str) -> None:
@@ -149,6 +154,26 @@ def test_a_missing_part_is_made_again(done: tuple[Path, Any]) -> None:
     assert records(at / "run2") == records(at / "run1")
     said = json.loads((at / "run2" / "_SUCCESS.json").read_text())
     assert (said["counts"]["found"], said["resumed"]) == (1236, 1135)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("manifest.parquet", None, "has lost manifest.parquet; name another folder"),
+        ("run.json", b'{"entries": "x"}', "has no readable run.json; name another folder"),
+    ],
+)
+def test_a_run_that_has_lost_a_file_is_refused(
+    done: tuple[Path, Any], tmp_path: Path, name: str, content: bytes | None, said: str
+) -> None:
+    at, _ = done
+    shutil.copytree(at / "run1", tmp_path / "run1")
+    (tmp_path / "run1" / name).unlink()
+    if content is not None:
+        (tmp_path / "run1" / name).write_bytes(content)
+    result = command(at, *COMMAND, "--out", str(tmp_path / "run1"), "--resume")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[1].endswith(said)
 
 
 def test_an_object_store_has_the_images_and_takes_the_result(
@@ -226,7 +251,7 @@ import os, sys
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 import ray
 ray.init(
-    address="local", num_cpus=2, include_dashboard=False, log_to_driver=False,
+    address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False,
     object_store_memory=256 << 20, _temp_dir=sys.argv[1],
 )
 print(ray.get_runtime_context().gcs_address, flush=True)
@@ -247,7 +272,10 @@ def test_a_running_cluster_is_joined_and_left_running(done: tuple[Path, Any]) ->
             address = head.stdout.readline().strip()
             given = (*COMMAND, "--out", "joined", "--address", address)
             refused = command(at, *given, **VARIABLES | {"RAY_AUTH_TOKEN": "0" * 64})
-            result = command(at, *given, "--resume", **VARIABLES)
+            assert not (at / "joined").exists()
+            result = command(at, *given, **VARIABLES)
+            others = (*given[:-3], "gpus", *given[-2:])
+            many_gpus, one = (command(at, *others, "--gpus", n, **VARIABLES) for n in ("2", "0.5"))
             assert head.poll() is None
             head.communicate("")
     assert refused.returncode == 2
@@ -257,6 +285,14 @@ def test_a_running_cluster_is_joined_and_left_running(done: tuple[Path, Any]) ->
     assert "redness on the Ray cluster, flagging" in result.stderr
     assert len(result.stderr.splitlines()) == 2
     assert records(at / "joined") == records(at / "run1")
+    assert many_gpus.returncode == one.returncode == 2
+    assert many_gpus.stderr.splitlines()[1] == (
+        "nsfwscan: no node of the Ray cluster has 2 GPUs (the most are 1); leave --gpus out to "
+        "score on the CPU"
+    )
+    _, said = one.stderr.splitlines()  # the GPU is none
+    assert said.startswith("nsfwscan: ")
+    assert "cuda" in said.lower()
 
 
 def test_a_node_without_the_model_is_one_sentence(tmp_path: Path) -> None:
