@@ -239,18 +239,19 @@ def _scored(
 ) -> Iterator[tuple[int, Footer]]:
     """Score blocks and write their parts."""
     collector = Collector(sizes)
-    for _ in range(_PASSES if sizes else 0):
+    for _ in range(_PASSES):
+        if not collector.missing:
+            return
         with closing(stream(job, collector.missing, pools)) as tables:
             for table in tables:
                 for piece in pieces_of(table):
                     if (whole := collector.add(piece)) is not None:
                         yield piece.block, write_part(folder, run, origin, piece.block, whole)
-        if not collector.missing:
-            return
-    raise OutputError(
-        f"{len(collector.missing):,} blocks are not complete after {_PASSES} passes; go on with "
-        "--resume"
-    )
+    if collector.missing:
+        raise OutputError(
+            f"{len(collector.missing):,} blocks are not complete after {_PASSES} passes; go on "
+            "with --resume"
+        )
 
 
 def _count(summary: Summary, footer: Footer) -> None:
