@@ -122,6 +122,8 @@ class ObjectStream:
     def _next(self) -> bytes:
         """Wait for a piece. It is empty at the end only."""
         piece = b""
+        if self._got == self.details.size:
+            return piece  # at once: to wait for the end costs a thread
         while not piece:
             arrived = self._wait(lambda: next(self._pieces, None))
             if arrived is None:

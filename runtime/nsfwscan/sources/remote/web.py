@@ -30,7 +30,7 @@ from nsfwscan.sources.remote.deadline import Deadline
 from nsfwscan.sources.remote.store import Limits
 from nsfwscan.sources.remote.stream import Details, ObjectStream, stamp_of_object
 
-_FIRST_BYTES, _PIECE_BYTES = 1 << 16, 1 << 18
+_FIRST_BYTES, _PIECE_BYTES = 1 << 16, 1 << 20
 _CONNECTIONS = 64
 _REDIRECTS = 5
 
