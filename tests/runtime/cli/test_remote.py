@@ -343,3 +343,31 @@ def test_a_place_is_scanned_once_and_secrets_are_in_no_record(run: Run, tmp_path
     assert allowed.returncode == 2
     assert "this command takes files, and no URLs; fetch the image first" in allowed.stderr
     assert word not in allowed.stderr
+
+
+def redirect(to: str) -> str:
+    return f"302 Found\r\nLocation: {to}\r\nConnection: close"
+
+
+@pytest.mark.slow
+def test_an_answer_that_cannot_be_used_says_why(run: Run) -> None:
+    """In a process of its own: urllib3 leaves the sockets of some to the collector."""
+    answers = {
+        redirect("a0.png"): "the server redirects more than 5 times",
+        redirect("s3://b/k"): (
+            "the server redirects to a URL that begins with s3:, which is not read"
+        ),
+        redirect("file:///x"): "the server redirects to a URL without a host, which is not read",
+        redirect("http://[::1/x"): "this is no valid web address, or the server redirects to none",
+        "200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\n\r\nno gzip": (
+            "the bytes are not encoded as the server says (Content-Encoding)"
+        ),
+        f"200 OK\r\nX: {'y' * 70_000}": "the server's answer has a line that is too long",
+        "\r\n".join(["200 OK", *["X: y"] * 200]): "the server's answer is no valid HTTP",
+    }
+    faults = {f"a{i}.png": [f"HTTP/1.1 {one}\r\n\r\n"] * 9 for i, one in enumerate(answers)}
+    with Server(dict.fromkeys(faults, b""), faults) as server:
+        urls = [f"{server.url}/{BUCKET}/{key}" for key in faults]
+        done = run(*urls, *SCAN, "--no-cache", environment=environment(server.url))
+        assert [one["detail"] for one in records(done.stdout)] == list(answers.values())
+        assert {server.asked[key] for key in list(faults)[1:]} == {1}
