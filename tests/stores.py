@@ -24,6 +24,7 @@ from xml.sax.saxutils import escape
 
 BUCKET = "bucket"
 _STALL_SECONDS = 60
+_DRIP_SECONDS = 0.05
 
 
 def environment(endpoint: str) -> dict[str, str]:
@@ -115,7 +116,9 @@ class Server(ThreadingHTTPServer):
         middle of the body, ``stall`` sends no more there, ``short`` sends less than the
         length that it tells, ``chunks`` breaks off in chunks, ``plain`` sends all without a
         length, in chunks, ``refuse`` closes the connection before an answer, ``changed`` sends
-        half of the object as if it were all.
+        half of the object as if it were all, ``drip`` sends a byte now and then, and ``drip head``
+        does so from the first byte of the answer on. Of a page, only these and numbers are known.
+        Words that begin with ``HTTP/`` are the whole answer.
     latency
         Seconds before each answer.
     etags
@@ -218,6 +221,10 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "refuse":
             self.close_connection = True
             return
+        if fault == "drip head" or fault.startswith("HTTP/"):
+            self._drip_head() if fault == "drip head" else self.wfile.write(fault.encode())
+            self.close_connection = True
+            return
         if data is None or fault.isdigit():
             self._send_error(int(fault or 404), "NoSuchKey" if data is None else "SlowDown")
             return
@@ -243,12 +250,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if not with_body:
             return
+        if fault == "drip":
+            self._drip(data)
+            return
         self.wfile.write(half if fault in {"drop", "short", "stall"} else data)
         if fault == "stall":
             self.wfile.flush()
             self.server.over.wait(_STALL_SECONDS)
         if fault in {"drop", "short", "stall"}:
             self._cut(reset=fault == "drop")
+
+    def _drip(self, data: bytes) -> None:
+        for byte in data:
+            self.wfile.write(bytes([byte]))
+            if self.server.over.wait(_DRIP_SECONDS):
+                break
+        self._cut()
+
+    def _drip_head(self) -> None:
+        self._drip(b"HTTP/1.1 200 OK\r\nServer: " + b"x" * 10_000)
 
     def _cut(self, *, reset: bool = False) -> None:
         """End the connection, in good order or without it."""
@@ -276,7 +296,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         fault = server.fault(f"page {server.pages}")
-        if fault:
+        if fault == "drip head":
+            self._drip_head()
+            return
+        if fault.isdigit():
             self._send_error(int(fault), "InternalError")
             return
         prefix, size = query.get("prefix", [""])[0], 1000
@@ -307,4 +330,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/xml")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self._drip(body) if fault == "drip" else self.wfile.write(body)

@@ -96,6 +96,34 @@ def test_what_fails_each_time_is_an_error(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fault", ["drip", "drip head"])
+@pytest.mark.parametrize("kind", ["s3", "s3 odd", "gs", "web"])
+def test_bytes_that_drip_are_a_timeout(
+    model: Classifier, monkeypatch: pytest.MonkeyPatch, kind: str, fault: str
+) -> None:
+    """No read of theirs takes long, so that a limit of reads does not end them."""
+    key = "x//a.png" if kind == "s3 odd" else "a.png"
+    with Server({key: image(40)}, {key: [f"{fault}!"]}) as server:
+        use(server, monkeypatch)
+        (record,) = scan(urls(server, kind.partition(" ")[0]), model, timeout=0.6)
+        assert (record.status, record.reason) == ("error", Reason.TIMEOUT)
+        if fault == "drip":
+            assert server.asked[key] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["drip", "drip head"])
+@pytest.mark.parametrize("kind", ["s3", "gs"])
+def test_a_page_that_drips_is_a_timeout(
+    model: Classifier, monkeypatch: pytest.MonkeyPatch, kind: str, fault: str
+) -> None:
+    with Server({"a.png": image(40)}, {"page 0": [f"{fault}!"]}) as server:
+        use(server, monkeypatch)
+        (record,) = scan(urls(server, kind), model, timeout=0.6)
+    assert (record.path, record.reason) == (f"{kind}://{BUCKET}", Reason.TIMEOUT)
+
+
+@pytest.mark.slow
 def test_an_answer_without_a_length_is_read_from_a_web_server(
     model: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,7 @@ def _sha256_of_image(file: Path) -> str:
 
     from nsfwscan.sources.filetype import HEAD_BYTES, sniff
     from nsfwscan.sources.reader import open_regular, read_up_to
+    from nsfwscan.sources.remote.redaction import is_meant_as_url, recorded
 
     if file.is_dir():
         raise InputError(f"{file} is a folder; name images or decisions (.json)")
@@ -123,4 +124,7 @@ def _sha256_of_image(file: Path) -> str:
                 digest.update(piece)
             return digest.hexdigest()
     except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}") from error
+        why = error.strerror
+        if isinstance(error, FileNotFoundError) and is_meant_as_url(str(file)):
+            why = "this command takes files, and no URLs; fetch the image first"
+        raise InputError(f"cannot read {recorded(str(file))}: {why}") from error

@@ -223,19 +223,21 @@ def list_of(
     """
     if given.files_from is None:
         return sources
-    from nsfwscan.sources.entry import Entry
+    from nsfwscan.sources.entry import Problem, SourceError
     from nsfwscan.sources.remote.entries import Remote
-    from nsfwscan.sources.remote.url import is_url
+    from nsfwscan.sources.remote.url import is_url, parse_url
     from nsfwscan.sources.tables import is_table, read_table
     from nsfwscan.sources.walk import read_list
 
     remote = Remote(timeout)
 
-    def source(path: str) -> "Source":
-        if is_url(path) and not path.endswith("/"):
-            found = remote.entry(path)
-            return found if isinstance(found, Entry) else path
-        return path
+    def source(named: "str | Problem") -> "Source":
+        if isinstance(named, Problem) or not is_url(named):
+            return named
+        with suppress(SourceError):  # which the entry is then
+            if parse_url(named).is_prefix:
+                return named
+        return remote.entry(named)
 
     stream = stack.enter_context(_open_list(given.files_from))
     if is_table(given.files_from):

@@ -23,7 +23,7 @@ def about(
 
     from nsfwscan import __version__
     from nsfwscan.reports.about import About
-    from nsfwscan.sources.remote.url import recorded
+    from nsfwscan.sources.remote.redaction import recorded
 
     chosen = {name: getattr(given, name) for name in ("shard", "allow", "baseline")}
     for name in ("files_from", "glob", "no_ignore", "hidden", "follow", "max_depth"):

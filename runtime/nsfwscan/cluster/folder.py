@@ -11,8 +11,9 @@ from typing import Any, BinaryIO, Protocol
 from nsfwscan.errors import OutputError
 from nsfwscan.sources.entry import SourceError
 from nsfwscan.sources.remote.entries import open_store
+from nsfwscan.sources.remote.redaction import BUCKETS
 from nsfwscan.sources.remote.store import Limits
-from nsfwscan.sources.remote.url import BUCKETS, is_url, parse_url
+from nsfwscan.sources.remote.url import is_url, parse_url
 from nsfwscan.util.files import atomic_path, write_errors
 
 _SECONDS = 300.0  # for one file of a run

@@ -6,7 +6,6 @@ Only this module and the reader depend on the fact that most entries are files.
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -15,16 +14,13 @@ from typing import BinaryIO
 
 from nsfwscan.errors import Reason
 from nsfwscan.sources.filetype import Kind
+from nsfwscan.sources.remote.redaction import is_meant_as_url, recorded
 
 Stamp = tuple[int, ...]
 """Numbers that change with the content, unless somebody deliberately restores them.
 
 The last two are times in nanoseconds, of a change that the others may hide; 0 if they hide none.
 """
-
-
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://?[^/]")
-"""The scheme and the start of the authority (RFC 3986); `pathlib` drops a slash."""
 
 
 class SourceError(Exception):
@@ -159,12 +155,12 @@ def problem_of(path: str, error: OSError | ValueError, *, explicit: bool) -> Pro
         Whether the user gave the path. If so, a missing file was never there; otherwise it was
         deleted during the scan.
     """
+    if explicit and is_meant_as_url(path) and not os.path.lexists(path):
+        said = "no such file; only a scan reads URLs, and they have two slashes"
+        return Problem(recorded(path), Reason.NOT_FOUND, said)
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         if os.path.islink(path):
             return Problem(path, Reason.DANGLING_LINK, "the link's target does not exist")
-        if explicit and _URL.match(path):
-            said = "no such file; only a scan reads URLs, and they have two slashes"
-            return Problem(path, Reason.NOT_FOUND, said)
         if explicit:
             return Problem(path, Reason.NOT_FOUND, "no such file or folder")
         return Problem(path, Reason.VANISHED, "it was deleted before it could be opened")

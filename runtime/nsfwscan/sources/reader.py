@@ -9,9 +9,7 @@ entries can be opened only by the scan itself, which reads their bytes (`read_st
 import errno
 import hashlib
 import os
-import random
 import stat
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,11 +30,9 @@ from nsfwscan.sources.entry import (
 )
 from nsfwscan.sources.filetype import HEAD_BYTES, Kind, kind_of, promised_format, sniff
 from nsfwscan.sources.remote.entries import RemoteEntry
+from nsfwscan.sources.remote.store import PAUSES, persistently
 
 _PIECE_BYTES = 1 << 20
-
-_PAUSES = (0.1, 0.4, 1.6)
-"""Most seconds before the second attempt to fetch an object, and before each later one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +165,10 @@ def fetch(
         Called with the number of bytes, or None, before more than the first piece is read. It may
         wait until there is room for them.
     """
-    for pause in (*_PAUSES, None):
-        try:
-            return _fetch_once(entry, max_filesize, admit)
-        except SourceError as error:
-            if not error.passing or pause is None:
-                return _failed(entry, error)
-            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - apart from other threads
-    raise AssertionError  # the last attempt has no pause
+    try:
+        return persistently(lambda: _fetch_once(entry, max_filesize, admit), PAUSES)
+    except SourceError as error:
+        return _failed(entry, error)
 
 
 def _fetch_once(

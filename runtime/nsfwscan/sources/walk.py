@@ -26,7 +26,7 @@ from nsfwscan.sources.entry import (
 )
 from nsfwscan.sources.filetype import Kind
 from nsfwscan.sources.reader import open_regular, read_up_to
-from nsfwscan.sources.remote.entries import Remote
+from nsfwscan.sources.remote.entries import Remote, place_of
 from nsfwscan.sources.remote.url import is_url
 from nsfwscan.sources.selection import (
     BYTE_ORDER_MARK,
@@ -85,11 +85,11 @@ def discover(
             continue
         path = os.fspath(given)
         if is_url(path):
-            if not explicit or path not in done:
-                below = f"{path.rstrip('/')}/"
-                others = [one for one in explicit if one.startswith(below) and one != below]
-                yield from remote.entries(path, selection, others)
-            done.add(path)
+            if not explicit:
+                yield from remote.entries(path, selection)
+            elif (place := place_of(path)) not in done:
+                done.add(place)
+                yield from remote.entries(path, selection, explicit)
             continue
         problem: Problem | None = None
         try:
@@ -118,7 +118,7 @@ def _entries(paths: Sequence[Source]) -> set[str]:
             continue
         path = os.fspath(given)
         if is_url(path):
-            found.add(path)
+            found.add(place_of(path))
             continue
         folder, name = os.path.split(path)
         with suppress(OSError, ValueError):  # `discover` reports it when it reaches the path

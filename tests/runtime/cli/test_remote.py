@@ -178,8 +178,9 @@ def test_errors_are_one_clear_sentence(run: Run, tmp_path: Path, moto: str) -> N
         (f"{moto}/{BUCKET}/none.png", env, "not-found", "the server answered 404 Not Found"),
         (f"{moto}/{BUCKET}/a.png", env, "unreadable", "the server answered 403 Forbidden"),
         (ROOT, anonymous, "unreadable", NO_CREDENTIALS),
-        (ROOT, nowhere, "unreadable", "the connection to the store failed"),
-        ("gs://bucket/", nowhere, "unreadable", "the connection to the store failed"),
+        (ROOT, nowhere, "unreadable", "the connection to the store failed (127.0.0.1:1)"),
+        ("gs://bucket/", nowhere, "unreadable", "the connection to the store failed (127.0.0.1:1)"),
+        ("s3://B!/a.png", env, "not-found", "this is no name of a bucket of S3"),
         ("gs://no-such-bucket/", env, "not-found", "there is no such object or bucket"),
         ("az://container/", {}, "unreadable",
          "the account is not known: set AZURE_STORAGE_ACCOUNT_NAME"),
@@ -291,3 +292,82 @@ def test_what_acts_on_files_leaves_objects_alone(run: Run, tmp_path: Path) -> No
     (page,) = (path.read_text() for path in (tmp_path / "page").glob("*.html"))
     assert "only images in files are shown; this one is in a store" in page
     assert f'"{ROOT}/a.png"' in page
+
+
+@pytest.mark.slow
+def test_a_malformed_url_costs_one_record(run: Run, tmp_path: Path) -> None:
+    with Server({"a.png": image(9)}) as server:
+        env = environment(server.url)
+        good = f"{server.url}/{BUCKET}/a.png"
+        bad = ("http://[::1/x.jpg", "http://h:99999/x.jpg", "s3://b\\!/a.jpg", "ftp://h/a.jpg")
+        (tmp_path / "list").write_text("\n".join((*bad, f"  {good} ", "")))
+        scanned = run("--files-from", "list", *SCAN, "--no-cache", environment=env)
+        found = records(scanned.stdout)
+        assert [(one["path"], one["reason"]) for one in found] == [
+            *((url, "not-found") for url in bad), (good, None),
+        ]  # fmt: skip
+        listed = run("list", "--files-from", "list", "-o", "l.jsonl", environment=env)
+        assert (listed.returncode, listed.stderr[:9]) == (0, "5 listed,")
+        shards = [
+            run("--files-from", "list", *SCAN, "--no-cache", "--shard", f"{i}/2", environment=env)
+            for i in range(2)
+        ]
+        assert sorted("".join(one.stdout for one in shards).splitlines()) == sorted(
+            scanned.stdout.splitlines()
+        )
+        for i in range(2):
+            shard = run("s3://no!/", *SCAN, "--no-cache", "--shard", f"{i}/2", environment=env)
+            assert (shard.returncode, len(records(shard.stdout))) == (2, 1)
+
+
+@pytest.mark.slow
+def test_a_place_is_scanned_once_and_secrets_are_in_no_record(run: Run, tmp_path: Path) -> None:
+    word = "PASSW0RD"
+    with Server({"set/a.png": image(9), "set/b.png": image(8)}) as server:
+        env = environment(server.url)
+        done = run(f"{ROOT}/set/", f"{ROOT}/set", *SCAN, "--no-cache", environment=env)
+        assert [one["path"] for one in records(done.stdout)] == [
+            f"{ROOT}/set/a.png", f"{ROOT}/set/b.png",
+        ]  # fmt: skip
+        urls = (
+            f" http://user:{word}@[::1/x?{word}", f"http:/user:{word}@h/x", f"ftp://u:{word}@h/x?y",
+            f"http://user:PA/{word}@h/x", f"s3://u:{word}@bkt!/set", f"http:/u:{word}@{'h' * 300}",
+        )  # fmt: skip
+        (tmp_path / "list").write_text("\n".join(urls))
+        for sources in (urls, ("--files-from", "list")):
+            done = run(*sources, *SCAN, "--no-cache", "--verbose", environment=env)
+            assert done.returncode == 2
+            assert len(records(done.stdout)) == len(urls)
+            assert word not in done.stdout + done.stderr
+    allowed = run("allow", f"s3://u:{word}@bkt/a.png", "--reason", "x")
+    assert allowed.returncode == 2
+    assert "this command takes files, and no URLs; fetch the image first" in allowed.stderr
+    assert word not in allowed.stderr
+
+
+def redirect(to: str) -> str:
+    return f"302 Found\r\nLocation: {to}\r\nConnection: close"
+
+
+@pytest.mark.slow
+def test_an_answer_that_cannot_be_used_says_why(run: Run) -> None:
+    """In a process of its own: urllib3 leaves the sockets of some to the collector."""
+    answers = {
+        redirect("a0.png"): "the server redirects more than 5 times",
+        redirect("s3://b/k"): (
+            "the server redirects to a URL that begins with s3:, which is not read"
+        ),
+        redirect("file:///x"): "the server redirects to a URL without a host, which is not read",
+        redirect("http://[::1/x"): "this is no valid web address, or the server redirects to none",
+        "200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\n\r\nno gzip": (
+            "the bytes are not encoded as the server says (Content-Encoding)"
+        ),
+        f"200 OK\r\nX: {'y' * 70_000}": "the server's answer has a line that is too long",
+        "\r\n".join(["200 OK", *["X: y"] * 200]): "the server's answer is no valid HTTP",
+    }
+    faults = {f"a{i}.png": [f"HTTP/1.1 {one}\r\n\r\n"] * 9 for i, one in enumerate(answers)}
+    with Server(dict.fromkeys(faults, b""), faults) as server:
+        urls = [f"{server.url}/{BUCKET}/{key}" for key in faults]
+        done = run(*urls, *SCAN, "--no-cache", environment=environment(server.url))
+        assert [one["detail"] for one in records(done.stdout)] == list(answers.values())
+        assert {server.asked[key] for key in list(faults)[1:]} == {1}

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from nsfwscan.errors import InputError
+from nsfwscan.errors import InputError, Reason
+from nsfwscan.sources.entry import Problem
 from nsfwscan.sources.tables import COLUMNS, is_table, read_table
 
 PATHS = ["a.jpg", "b, c\n.jpg", "写真.jpg", "caf\udce9.jpg"]
@@ -30,7 +31,7 @@ def as_json_lines(column: str, paths: list[str]) -> bytes:
     return "".join(json.dumps({"other": 1, column: path}) + "\n" for path in paths).encode()
 
 
-def read(data: bytes, name: str) -> list[str]:
+def read(data: bytes, name: str) -> list[str | Problem]:
     return list(read_table(io.BytesIO(data), Path(name)))
 
 
@@ -41,12 +42,42 @@ def test_the_paths_are_in_a_column_of_one_of_these_names(column: str) -> None:
     assert read(as_json_lines(column, PATHS), "list.JSONL") == PATHS
 
 
-def test_the_first_name_counts_and_empty_rows_are_left_out() -> None:
-    assert read(b"url,path\r\nx,a.jpg\r\n\r\nx,\r\n", "l.csv") == ["a.jpg"]
-    assert read(b'\n{"url": "x", "path": "a.jpg"}\n{"path": ""}\n', "l.jsonl") == ["a.jpg"]
-    assert read(as_parquet("path", ["a.jpg", None, ""]), "l.parquet") == ["a.jpg"]
+def no_path(where: str) -> Problem:
+    return Problem(where, Reason.NOT_FOUND, "the row of the list names no path")
+
+
+def test_the_first_name_counts_and_blank_lines_are_left_out() -> None:
+    assert read(b"url,path\r\nx,a.jpg\r\n\r\n", "l.csv") == ["a.jpg"]
+    assert read(b'\n{"url": "x", "path": "a.jpg"}\n', "l.jsonl") == ["a.jpg"]
     assert read(b"\xef\xbb\xbfpath\na.jpg\n", "l.csv") == ["a.jpg"]
     assert read(b"", "l.jsonl") == []
+
+
+def test_a_row_without_a_path_is_a_problem() -> None:
+    assert read(b"path,x\n,1\na.jpg,2\n", "l.csv") == [no_path("l.csv, line 2"), "a.jpg"]
+    lines = b'{"path": ""}\n{"path": null}\n{"b": 1}\n{"path": "a.jpg"}\n'
+    problems = [no_path(f"l.jsonl, line {number}") for number in (2, 3)]
+    assert read(b'{"path": "a.jpg"}\n' + lines[13:], "l.jsonl") == ["a.jpg", *problems, "a.jpg"]
+    table = as_parquet("path", ["a.jpg", None, ""])
+    assert read(table, "l.parquet") == [
+        "a.jpg",
+        *map(no_path, ("l.parquet, row 2", "l.parquet, row 3")),
+    ]
+
+
+def test_of_an_inventory_only_objects_are_read() -> None:
+    csv = (
+        b"Bucket,Key,IsLatest,IsDeleteMarker\nb,old,false,false\nb,new,true,false\nb,no,true,true\n"
+    )
+    assert read(csv, "l.csv") == ["s3://b/new"]
+    out = io.BytesIO()
+    columns = {
+        "bucket": ["b"] * 3, "key": ["old", "new", "no"], "is_latest": [False, True, True],
+        "is_delete_marker": [False, None, True],
+    }  # fmt: skip
+    parquet.write_table(pa.table(columns), out)
+    assert read(out.getvalue(), "l.parquet") == ["s3://b/new"]
+    assert read(b"path,is_latest\na,false\n", "l.csv") == ["a"]
 
 
 def test_rows_are_read_as_they_are_needed() -> None:
@@ -72,7 +103,7 @@ def test_rows_are_read_as_they_are_needed() -> None:
         ("l.csv", b"path\ncaf\xe9\n", "l.csv is not in UTF-8; save it as UTF-8"),
         ("l.csv", "path\n".encode("utf-16"), "l.csv is in UTF-16; save it as UTF-8"),
         ("l.jsonl", b'{"a": 1}\n', "has no column .* but a;"),
-        ("l.jsonl", b'{"path": "a"}\n{"b": 1}\n', "line 2: the path is no text, but None"),
+        ("l.csv", b'"bkt","a b.jpg"\n', "l.csv has no header, but begins with 'bkt,a b.jpg'; add"),
         ("l.jsonl", b'{"path": 5}\n', "line 1: the path is no text, but 5"),
         ("l.jsonl", b'{"path": "a"}\n{"path"', "line 2: this is no JSON"),
         ("l.jsonl", b'["a"]\n', "line 1: this is no JSON object"),
@@ -96,10 +127,10 @@ def test_a_column_of_buckets_makes_keys_urls() -> None:
     """As in an inventory of S3."""
     expected = ["s3://one/a b.jpg", "s3://two/a%20b.jpg"]
     out = io.BytesIO()
-    keys = ["a b.jpg", "a%20b.jpg", None]
-    parquet.write_table(pa.table({"bucket": ["one", "two", "two"], "key": keys}), out)
+    keys = ["a b.jpg", "a%20b.jpg"]
+    parquet.write_table(pa.table({"bucket": ["one", "two"], "key": keys}), out)
     assert read(out.getvalue(), "inventory.parquet") == expected
-    assert read(b"Key,Bucket\na b.jpg,one\na%20b.jpg,two\n,two\n", "l.csv") == expected
+    assert read(b"Key,Bucket\na b.jpg,one\na%20b.jpg,two\n", "l.csv") == expected
     lines = b'{"bucket": "one", "key": "a b.jpg"}\n{"bucket": "two", "key": "a%20b.jpg"}\n'
     assert read(lines, "l.jsonl") == expected
     assert read(b"bucket,path\none,a.jpg\n", "l.csv") == ["a.jpg"]

@@ -4,7 +4,7 @@ This module is imported only for a URL, and a store's library only for a URL of 
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,9 +13,10 @@ from nsfwscan.errors import InputError, Reason
 from nsfwscan.limits import TIMEOUT
 from nsfwscan.sources.entry import Entry, Found, Problem, Skipped, SourceError, Stamp
 from nsfwscan.sources.filetype import Kind
+from nsfwscan.sources.remote.redaction import WEB, recorded
 from nsfwscan.sources.remote.store import Limits, Store
 from nsfwscan.sources.remote.stream import Details, ObjectStream
-from nsfwscan.sources.remote.url import WEB, Url, is_url, parse_url, recorded
+from nsfwscan.sources.remote.url import Url, is_url, parse_url
 from nsfwscan.sources.selection import Selection, skipped
 
 
@@ -81,6 +82,7 @@ class Remote:
     def __init__(self, timeout: float = TIMEOUT) -> None:
         self._limits = Limits(timeout)
         self._stores: dict[str, Store | SourceError] = {}
+        self._listed = set[str]()
         self._lock = threading.Lock()
 
     def entry_at(
@@ -109,7 +111,7 @@ class Remote:
             return _problem(text, error)
 
     def entries(
-        self, text: str, selection: Selection, others: Sequence[str] = ()
+        self, text: str, selection: Selection, given: Collection[str] | None = None
     ) -> Iterator[Found]:
         """Yield the object that a URL names or, if there is none, what lies below it.
 
@@ -119,8 +121,9 @@ class Remote:
             The URL. With a slash at its end, or without a key, it is never that of an object.
         selection
             Which of the objects below it to yield.
-        others
-            URLs of which nothing is yielded, because they are given themselves.
+        given
+            The places (`place_of`) that are given themselves. What is at or below such a place is
+            yielded there only, and nothing is listed twice. None if repetitions count.
 
         Yields
         ------
@@ -141,7 +144,12 @@ class Remote:
         except SourceError as error:
             yield _problem(text, error, is_listing=True)
             return
-        yield from _below(url, store, selection, others)
+        prefix = f"{url.key.removesuffix('/')}/" if url.key else ""
+        if given is not None:
+            if (place := f"{url.root}/{prefix}") in self._listed:
+                return
+            self._listed.add(place)
+        yield from _below(url, prefix, store, selection, given or ())
 
     def _entry(self, url: Url, details: Details | None = None) -> RemoteEntry:
         key = url.whole if url.scheme in WEB else url.key
@@ -238,23 +246,32 @@ def missing(location: str, error: ModuleNotFoundError) -> InputError:
 
 
 def _problem(text: str, error: SourceError, *, is_listing: bool = False) -> Problem:
-    # That there is nothing is an answer, and the same in every shard.
-    is_listing = is_listing and error.reason is not Reason.NOT_FOUND
     return Problem(recorded(text), error.reason, error.detail, is_listing)
 
 
-def _below(url: Url, store: Store, selection: Selection, others: Sequence[str]) -> Iterator[Found]:
-    prefix = f"{url.key.removesuffix('/')}/" if url.key else ""
+def place_of(text: str) -> str:
+    """Return what is the same for two spellings of one URL."""
+    try:
+        return parse_url(text).place
+    except SourceError:
+        return text
+
+
+def _below(
+    url: Url, prefix: str, store: Store, selection: Selection, given: Collection[str]
+) -> Iterator[Found]:
     folders, listed = _Folders(url, prefix, selection), 0
-    apart = {f"{one.removesuffix('/')}/" for one in others}
+    root = f"{url.root}/{prefix}"
+    apart = {one for one in given if one.startswith(root) and one != root}
+    below = {f"{one.removesuffix('/')}/" for one in apart}
     try:
         for details in store.list(prefix):
             listed += 1
             location = f"{url.root}/{details.key}"
-            if f"{location}/" in apart:  # it is an object, and so names nothing that follows
-                apart.discard(f"{location}/")
+            if location in apart:  # an object of this name: then only a slash names what is below
+                below -= {f"{location}/"} - apart
                 continue
-            if any(location.startswith(one) for one in apart):
+            if any(location.startswith(one) for one in below):
                 continue
             found = folders.judge(details, location)
             if isinstance(found, Skipped):
@@ -274,7 +291,7 @@ def _below(url: Url, store: Store, selection: Selection, others: Sequence[str]) 
     else:
         if not listed and url.key:
             said = "there is no such object, and nothing below it"
-            yield Problem(url.location, Reason.NOT_FOUND, said)
+            yield Problem(url.location, Reason.NOT_FOUND, said, is_listing=True)
 
 
 class _Folders:

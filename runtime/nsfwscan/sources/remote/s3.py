@@ -6,9 +6,10 @@ those.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 import botocore.session
@@ -19,6 +20,7 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     NoCredentialsError,
+    ParamValidationError,
     PartialCredentialsError,
     ReadTimeoutError,
 )
@@ -27,12 +29,20 @@ from obstore.store import ObjectStore, S3Store
 
 from nsfwscan.errors import Reason
 from nsfwscan.sources.entry import SourceError
-from nsfwscan.sources.remote.objects import Objects, client_options, retries
-from nsfwscan.sources.remote.store import LISTING_ATTEMPTS, Limits
+from nsfwscan.sources.remote.deadline import Deadline
+from nsfwscan.sources.remote.objects import (
+    Objects,
+    client_options,
+    host_of,
+    no_endpoint,
+    retries,
+    unconnected,
+)
+from nsfwscan.sources.remote.store import LISTING_ATTEMPTS, LISTING_PAUSES, Limits, persistently
 from nsfwscan.sources.remote.stream import Details, ObjectStream, stamp_of_object
 from nsfwscan.sources.remote.url import Url
+from nsfwscan.sources.remote.web import Body
 
-_PIECE_BYTES = 1 << 16
 _CREDENTIALS_MINUTES = 5
 """How long obstore keeps credentials before it asks botocore, which renews them, again."""
 
@@ -62,31 +72,38 @@ class Bucket:
         with _errors():
             session, self._client = _connected(url.bucket, limits)
             store = _obstore(session, self._client, url.bucket, limits, attempts=1)
-        self._objects = Objects(store, store, limits)
+        self._host = host_of(self._client.meta.endpoint_url)
+        self._objects = Objects(store, store, limits, self._host)
 
     def list(self, prefix: str, /) -> Iterator[Details]:
         """Yield the objects whose keys begin with a prefix, page by page."""
-        with _errors():
-            pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._name, Prefix=prefix):
-                for one in page.get("Contents", ()):
-                    size = one["Size"]
-                    stamp = stamp_of_object(one.get("ETag"), size)
-                    yield Details(one["Key"], size, one["LastModified"], stamp)
+        more = {"Prefix": prefix}
+        while True:
+            ask = partial(self._client.list_objects_v2, Bucket=self._name, **more)
+            page = _answer(ask, self._limits, self._host)
+            for one in page.get("Contents", ()):
+                size = one["Size"]
+                stamp = stamp_of_object(one.get("ETag"), size)
+                yield Details(one["Key"], size, one["LastModified"], stamp)
+            if not page.get("IsTruncated") or not page.get("NextContinuationToken"):
+                return
+            more["ContinuationToken"] = page["NextContinuationToken"]
 
     def look(self, key: str) -> Details:
         """Ask for what is known of an object."""
-        with _errors():
-            return _details(key, self._client.head_object(Bucket=self._name, Key=key))
+        ask = partial(self._client.head_object, Bucket=self._name, Key=key)
+        return _details(key, _answer(ask, self._limits, self._host))
 
     def open(self, key: str) -> ObjectStream:
         """Ask for an object."""
         if _has_name(key):
             return self._objects.open(key)
-        with _errors():
-            answer = self._client.get_object(Bucket=self._name, Key=key)
-        pieces = _pieces(answer["Body"])
-        return ObjectStream(pieces, _details(key, answer), self._limits.total)
+        deadline = Deadline(self._limits.total)
+        ask = partial(self._client.get_object, Bucket=self._name, Key=key)
+        with _errors(self._host):
+            answer = deadline.wait(ask)
+        body = Body(answer["Body"]._raw_stream)  # noqa: SLF001 - a deadline needs its connection
+        return ObjectStream(body, _details(key, answer), deadline.wait)
 
 
 def store_below(url: Url, limits: Limits) -> ObjectStore:
@@ -108,7 +125,7 @@ def _connected(bucket: str, limits: Limits) -> tuple[Any, Any]:
     parsers = session.get_component("response_parser_factory")
     parsers.set_parser_defaults(timestamp_parser=_time)
     client = _client(session, None, limits)
-    region = _region(client, bucket)
+    region = _region(client, bucket, limits)
     if region != client.meta.region_name:
         client = _client(session, region, limits)
     return session, client
@@ -153,23 +170,48 @@ def _client(session: Any, region: str | None, limits: Limits) -> Any:
     config = Config(
         connect_timeout=limits.connect,
         read_timeout=limits.stall,
-        retries={"mode": "standard", "total_max_attempts": LISTING_ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": 1},  # `persistently` tries again
         signature_version=UNSIGNED if unsigned else None,
         max_pool_connections=64,
     )
     region = region or session.get_config_variable("region") or "us-east-1"
     endpoint = os.environ.get("AWS_ENDPOINT") or None  # the name that obstore and others know
-    return session.create_client("s3", region_name=region, endpoint_url=endpoint, config=config)
-
-
-def _region(client: Any, bucket: str) -> str:
-    """Return the region of a bucket, which the store tells even who may not list it."""
+    names = "AWS_ENDPOINT_URL, or endpoint_url in ~/.aws/config,"
     try:
-        answer = client.head_bucket(Bucket=bucket)
-    except ClientError as error:
-        answer = error.response
-        if answer["ResponseMetadata"].get("HTTPStatusCode") not in {301, 400, 403}:
-            raise
+        client = session.create_client(
+            "s3", region_name=region, endpoint_url=endpoint, config=config
+        )
+    except BotoCoreError:
+        raise
+    except ValueError as error:
+        raise no_endpoint(str(error).removeprefix("Invalid endpoint: "), names) from error
+    if not host_of(client.meta.endpoint_url):
+        raise no_endpoint(client.meta.endpoint_url, names)
+    return client
+
+
+def _answer(ask: Callable[[], Any], limits: Limits, host: str) -> Any:
+    """Ask botocore, again if it fails in passing."""
+
+    def once() -> Any:
+        with _errors(host):
+            return Deadline(limits.total).wait(ask)
+
+    return persistently(once, LISTING_PAUSES)
+
+
+def _region(client: Any, bucket: str, limits: Limits) -> str:
+    """Return the region of a bucket, which the store tells even who may not list it."""
+
+    def ask() -> Any:
+        try:
+            return client.head_bucket(Bucket=bucket)
+        except ClientError as error:
+            if error.response["ResponseMetadata"].get("HTTPStatusCode") not in {301, 400, 403}:
+                raise
+            return error.response
+
+    answer = _answer(ask, limits, host_of(client.meta.endpoint_url))
     headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return str(headers.get("x-amz-bucket-region") or client.meta.region_name)
 
@@ -193,16 +235,8 @@ def _details(key: str, answer: dict[str, Any]) -> Details:
     return Details(key, size, answer.get("LastModified"), stamp_of_object(answer.get("ETag"), size))
 
 
-def _pieces(body: Any) -> Iterator[bytes]:
-    with _errors():
-        try:
-            yield from body.iter_chunks(_PIECE_BYTES)
-        finally:
-            body.close()
-
-
 @contextmanager
-def _errors() -> Iterator[None]:
+def _errors(host: str = "") -> Iterator[None]:
     """Convert botocore's errors."""
     try:
         yield
@@ -216,12 +250,17 @@ def _errors() -> Iterator[None]:
         raise SourceError(
             Reason.TIMEOUT, "the store did not answer in time", passing=True
         ) from error
+    except ParamValidationError as error:
+        raise SourceError(Reason.NOT_FOUND, "this is no name of a bucket of S3") from error
+    except UnicodeError as error:
+        raise SourceError(Reason.NOT_FOUND, "the key is no valid Unicode") from error
     except BotoCoreError as error:
         # Such as a connection that breaks, a profile that does not exist, or an expired login.
         kind = type(error).__name__
-        passing = "Connect" in kind or "Response" in kind or "HTTP" in kind
-        detail = "the connection to the store failed" if passing else f"botocore says: {error}"
-        raise SourceError(Reason.UNREADABLE, detail, passing=passing) from error
+        if "Connect" in kind or "Response" in kind or "HTTP" in kind:
+            raise unconnected(host) from error
+        said = " ".join(f"botocore says: {error}".split())
+        raise SourceError(Reason.UNREADABLE, said) from error
 
 
 def _answered(answer: dict[str, Any]) -> SourceError:

@@ -1,16 +1,26 @@
 """What the stores have in common."""
 
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from nsfwscan.sources.entry import SourceError
 from nsfwscan.sources.remote.stream import Details, ObjectStream
 
 CONNECT_SECONDS, STALL_SECONDS = 5.0, 10.0
 """Most seconds to connect, and to wait for the next byte, if the time limit is not shorter."""
 
-LISTING_ATTEMPTS = 5
-"""How often a page of a listing is asked for, with longer and longer pauses."""
+PAUSES = (0.1, 0.4, 1.6)
+"""Most seconds before the second attempt to fetch an object, and before each later one."""
+
+LISTING_PAUSES = (*PAUSES, 6.4)
+"""The same for a page of a listing, on which more depends."""
+
+LISTING_ATTEMPTS = len(LISTING_PAUSES) + 1
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +30,7 @@ class Limits:
     Attributes
     ----------
     total
-        For all bytes of an object.
+        For all bytes of an object, or of a page of a listing, in one attempt.
     """
 
     total: float
@@ -47,3 +57,21 @@ class Store(Protocol):
 
     def open(self, key: str) -> ObjectStream:
         """Ask for an object. The stream has its first bytes."""
+
+
+def persistently(work: Callable[[], _Result], pauses: Sequence[float]) -> _Result:
+    """Try again after each pause what fails in passing.
+
+    Raises
+    ------
+    SourceError
+        If the last attempt fails, or another one for good.
+    """
+    for pause in pauses:
+        try:
+            return work()
+        except SourceError as error:
+            if not error.passing:
+                raise
+        time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - apart from other threads
+    return work()

@@ -1,8 +1,7 @@
 """An object of a store: what the store says of it, and its bytes as they arrive."""
 
 import hashlib
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -71,8 +70,8 @@ class ObjectStream:
         Yields the bytes. It raises SourceError if they do not arrive, or not all.
     details
         What the store says of the very object that it sends.
-    timeout
-        Most seconds to wait for all pieces together. The time between two reads does not count.
+    wait
+        Waits for the next piece, or None at the end: a method of a `Deadline`.
 
     Raises
     ------
@@ -80,12 +79,17 @@ class ObjectStream:
         From `read`.
     """
 
-    def __init__(self, pieces: Iterator[bytes], details: Details, timeout: float) -> None:
+    def __init__(
+        self,
+        pieces: Iterator[bytes],
+        details: Details,
+        wait: Callable[[Callable[[], bytes | None]], bytes | None],
+    ) -> None:
         self.details = details
         self._pieces = pieces
         self._rest = b""
         self._got = 0
-        self._timeout = self._left = timeout
+        self._wait = wait
 
     def __enter__(self) -> "ObjectStream":
         """Give the stream itself."""
@@ -118,17 +122,13 @@ class ObjectStream:
     def _next(self) -> bytes:
         """Wait for a piece. It is empty at the end only."""
         piece = b""
+        if self._got == self.details.size:
+            return piece  # at once: to wait for the end costs a thread
         while not piece:
-            started = time.monotonic()
-            arrived = next(self._pieces, None)
-            self._left -= time.monotonic() - started
+            arrived = self._wait(lambda: next(self._pieces, None))
             if arrived is None:
                 self._check_complete()
                 break
-            if self._left < 0:
-                raise SourceError(
-                    Reason.TIMEOUT, f"its bytes did not arrive within {self._timeout:g} s"
-                )
             piece = arrived
         self._got += len(piece)
         return piece

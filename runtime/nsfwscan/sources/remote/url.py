@@ -1,20 +1,15 @@
-"""URLs of objects: what they name, and what a record may have of them. Nothing is opened."""
+"""URLs of objects, and what they name. Nothing is opened."""
 
 import os
 import re
 from dataclasses import dataclass
-from urllib.parse import quote_from_bytes, urlsplit, urlunsplit
+from urllib.parse import quote_from_bytes, urlsplit
 
 from nsfwscan.errors import Reason
 from nsfwscan.sources.entry import SourceError
+from nsfwscan.sources.remote.redaction import BUCKETS, WEB, recorded
 
-BUCKETS = ("s3", "gs", "az")
-"""Schemes of stores: what follows is a bucket or container, a slash, and a key as it is."""
-
-WEB = ("https", "http")
-"""Schemes of single files, whose URLs are percent-encoded."""
-
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_URL = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +27,7 @@ class Url:
     key
         What follows the slash. In a store, it is the very key: nothing is percent-encoded.
     whole
-        The URL as it was given.
+        The URL as it was given, without white space before it.
     """
 
     scheme: str
@@ -46,6 +41,16 @@ class Url:
         """The URL as a record has it."""
         return recorded(self.whole)
 
+    @property
+    def place(self) -> str:
+        """What is the same for two spellings of one URL."""
+        return self.whole if self.scheme in WEB else f"{self.root}/{self.key}"
+
+    @property
+    def is_prefix(self) -> bool:
+        """Whether it names what lies below it, and never an object."""
+        return self.scheme in BUCKETS and (not self.key or self.key.endswith("/"))
+
 
 def is_url(path: str) -> bool:
     """Tell whether a path is a URL, of any scheme."""
@@ -58,7 +63,7 @@ def parse_url(text: str) -> Url:
     Raises
     ------
     SourceError
-        If it has another scheme, or names no bucket.
+        If it has another scheme, names no bucket, or is malformed.
     """
     match = _URL.match(text)
     scheme = "" if match is None else match[1].lower()
@@ -67,11 +72,16 @@ def parse_url(text: str) -> Url:
         raise SourceError(
             Reason.NOT_FOUND, f"such URLs are not read; those that are begin with {known}"
         )
+    text, start = text.lstrip(), match.end() - match.start(1)
     if scheme in WEB:
-        parts = urlsplit(text)
-        bucket, key = parts.hostname or "", parts.path.removeprefix("/")
+        text = text.rstrip()
+        try:
+            parts = urlsplit(text)
+            bucket, key, _ = parts.hostname or "", parts.path.removeprefix("/"), parts.port
+        except ValueError as error:  # brackets without an IPv6 address, or a port out of range
+            raise SourceError(Reason.NOT_FOUND, "this is no valid web address") from error
     else:
-        bucket, _, key = text[match.end() :].partition("/")
+        bucket, _, key = text[start:].partition("/")
     if not bucket:
         what = "host" if scheme in WEB else "bucket"
         raise SourceError(Reason.NOT_FOUND, f"the URL names no {what}")
@@ -88,19 +98,3 @@ def encoded(url: str) -> str:
         return "about:blank"
     safe = "/:@%!$&'()*+,;=[]" if scheme.lower() in WEB else "/"
     return f"{scheme}://{quote_from_bytes(os.fsencode(rest), safe)}"
-
-
-def recorded(path: str) -> str:
-    """Return a path as records, reports and messages have it.
-
-    User, password, query and fragment of a web address are left out: they may be credentials, and
-    a signed URL is one. All other paths are unchanged.
-    """
-    match = _URL.match(path)
-    if match is None or match[1].lower() not in WEB:
-        return path
-    try:
-        parts = urlsplit(path)
-    except ValueError:  # brackets that are no IPv6 address
-        return f"{match[0]}..."
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -2,23 +2,35 @@
 
 import http.client
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
-from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import (
+    DecodeError,
+    HTTPError,
+    LocationValueError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ResponseError,
+    SSLError,
+    URLSchemeUnknown,
+)
 from urllib3.exceptions import TimeoutError as TimedOutError
 from urllib3.util import Retry, Timeout, make_headers
 
 from nsfwscan.errors import Reason
 from nsfwscan.sources.entry import SourceError
+from nsfwscan.sources.remote.deadline import Deadline
 from nsfwscan.sources.remote.store import Limits
 from nsfwscan.sources.remote.stream import Details, ObjectStream, stamp_of_object
 
-_PIECE_BYTES = 1 << 16
+_FIRST_BYTES, _PIECE_BYTES = 1 << 16, 1 << 20
 _CONNECTIONS = 64
 _REDIRECTS = 5
 
@@ -55,22 +67,21 @@ class Web:
 
     def look(self, key: str) -> Details:
         """Ask for what is known of a file."""
-        with _errors():
-            answer = self._request("HEAD", key)
-            answer.release_conn()
+        answer = Deadline(self._limits.total).wait(lambda: self._request("HEAD", key))
+        answer.release_conn()
         _check(answer)
         return _details(key, answer.headers)
 
     def open(self, key: str) -> ObjectStream:
         """Ask for a file."""
-        with _errors():
-            answer = self._request("GET", key)
+        deadline = Deadline(self._limits.total)
+        answer = deadline.wait(lambda: self._request("GET", key))
         try:
             _check(answer)
         except SourceError:
             answer.close()
             raise
-        return ObjectStream(_pieces(answer), _details(key, answer.headers), self._limits.total)
+        return ObjectStream(Body(answer), _details(key, answer.headers), deadline.wait)
 
     def _request(self, method: str, url: str) -> urllib3.BaseHTTPResponse:
         parts = urlsplit(url)
@@ -82,7 +93,8 @@ class Web:
             url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         direct = proxy_bypass(parts.hostname or "")
         pool = self._direct if direct else self._proxies.get(parts.scheme.lower(), self._direct)
-        return pool.request(method, url, headers=headers, preload_content=False)
+        with _errors():
+            return pool.request(method, url, headers=headers, preload_content=False)
 
 
 def _check(answer: urllib3.BaseHTTPResponse) -> None:
@@ -109,12 +121,27 @@ def _details(key: str, headers: Mapping[str, str]) -> Details:
     return Details(key, size, modified, stamp_of_object(headers.get("ETag"), size, modified))
 
 
-def _pieces(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    with _errors():
-        try:
-            yield from answer.stream(_PIECE_BYTES, decode_content=True)
-        finally:
-            answer.close() if answer.length_remaining else answer.release_conn()
+class Body(Iterator[bytes]):
+    """The pieces of an answer's body. Another thread may close it while one is waited for."""
+
+    def __init__(self, answer: urllib3.BaseHTTPResponse) -> None:
+        self._answer = answer
+        self._size = _FIRST_BYTES
+
+    def __next__(self) -> bytes:
+        """Wait for a piece: a small one first, which may show that the rest is not wanted."""
+        with _errors():
+            piece = self._answer.read(self._size, decode_content=True)
+        if not piece:
+            raise StopIteration
+        self._size = _PIECE_BYTES
+        return piece
+
+    def close(self) -> None:
+        """Give the connection back if all was read. Otherwise end it."""
+        with suppress(RuntimeError, ValueError, OSError):  # it was given back, or has broken
+            self._answer.shutdown()  # what still reads would let `close` wait
+        self._answer.close()
 
 
 @contextmanager
@@ -122,15 +149,46 @@ def _errors() -> Iterator[None]:
     """Convert urllib3's errors. Their messages have the URL, and are not passed on."""
     try:
         yield
-    except LocationValueError as error:
-        raise SourceError(Reason.NOT_FOUND, "this is no web address") from error
+    except URLSchemeUnknown as error:
+        said = f"the server redirects to a URL that begins with {error.scheme}:, which is not read"
+        raise SourceError(Reason.UNREADABLE, said) from error
     except HTTPError as error:
         cause = error.reason if isinstance(error, MaxRetryError) else error
-        # A connection that is refused is a timeout, too, for urllib3.
-        if isinstance(cause, TimedOutError) and not isinstance(cause, NewConnectionError):
-            raise SourceError(
-                Reason.TIMEOUT, "the server did not answer in time", passing=True
-            ) from error
-        raise SourceError(
-            Reason.UNREADABLE, "the connection to the server failed", passing=True
-        ) from error
+        raise _converted(cause) from error
+    except ValueError as error:
+        raise _converted(error) from error
+
+
+def _converted(cause: Exception | None) -> SourceError:
+    """Say what happened, as far as it is known."""
+    # A connection that is refused is a timeout, too, for urllib3.
+    if isinstance(cause, TimedOutError) and not isinstance(cause, NewConnectionError):
+        return SourceError(Reason.TIMEOUT, "the server did not answer in time", passing=True)
+    reason, said = Reason.UNREADABLE, ""
+    match cause:
+        case LocationValueError() if type(cause) is LocationValueError:
+            said = "the server redirects to a URL without a host, which is not read"
+        case ValueError():  # as of urllib3's and Python's parsers of URLs
+            reason = Reason.NOT_FOUND
+            said = "this is no valid web address, or the server redirects to none"
+        case ResponseError():
+            said = f"the server redirects more than {_REDIRECTS} times"
+        case DecodeError():
+            said = "the bytes are not encoded as the server says (Content-Encoding)"
+        case SSLError():
+            said = "the server offers no connection with TLS that is trusted"
+        case ProtocolError(args=(_, http.client.LineTooLong())):
+            said = "the server's answer has a line that is too long"
+        case ProtocolError(
+            args=(_, http.client.RemoteDisconnected() | http.client.IncompleteRead())
+        ):
+            pass
+        case ProtocolError(args=(_, http.client.HTTPException())):
+            said = "the server's answer is no valid HTTP"
+    if said:
+        return SourceError(reason, said)
+    unknown = isinstance(cause, NameResolutionError)
+    said = (
+        "the name of the host is not resolved" if unknown else "the connection to the server failed"
+    )
+    return SourceError(reason, said, passing=True)

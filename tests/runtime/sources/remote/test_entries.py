@@ -1,5 +1,6 @@
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stores import BUCKET, Server, environment
@@ -58,10 +59,9 @@ def test_a_url_names_an_object_or_what_is_below_it(monkeypatch: pytest.MonkeyPat
     root = f"s3://{BUCKET}"
     with Server(objects) as server:
         use(server, monkeypatch)
-        remote = Remote()
 
         def found(url: str, *others: str) -> list[tuple[str, bool]]:
-            everything = list(remote.entries(url, Selection(), others))
+            everything = list(Remote().entries(url, Selection(), others or None))
             assert all(isinstance(one, RemoteEntry) for one in everything), everything
             return [(e.location.removeprefix(root), e.explicit) for e in everything]  # type: ignore[union-attr]
 
@@ -76,9 +76,9 @@ def test_a_url_names_an_object_or_what_is_below_it(monkeypatch: pytest.MonkeyPat
         assert found(root, f"{root}/a/b", f"{root}/d/") == rest
         again = list(discover([root, f"{root}/a/b", root], Selection()))
         assert sorted(e.location for e in again) == sorted(root + name for name, _ in every)
-        (none,) = remote.entries(f"{root}/none", Selection())
+        (none,) = Remote().entries(f"{root}/none", Selection())
         assert none == Problem(
-            f"{root}/none", Reason.NOT_FOUND, "there is no such object, and nothing below it"
+            f"{root}/none", Reason.NOT_FOUND, "there is no such object, and nothing below it", True
         )
 
 
@@ -127,3 +127,56 @@ def test_a_page_that_fails_in_passing_is_asked_for_again(monkeypatch: pytest.Mon
         use(server, monkeypatch)
         found = list(discover([f"s3://{BUCKET}"], Selection()))
     assert [one.location.rpartition("/")[2] for one in found] == list(objects)
+
+
+def test_names_may_be_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = ("/photos/a.jpg", "//b.jpg", "a.jpg", "p//a.jpg", "p/b.jpg")
+    root = f"s3://{BUCKET}"
+    with Server(dict.fromkeys(keys, b"1")) as server:
+        use(server, monkeypatch)
+
+        def found(*urls: str, **options: Any) -> list[str]:
+            everything = discover(urls, Selection(**options))
+            return sorted(one.location.removeprefix(f"{root}/") for one in everything)
+
+        for options in ({}, {"glob": ["*.jpg"]}):
+            assert found(f"{root}//", **options) == sorted(keys[:2])
+            assert found(f"{root}///", **options) == ["//b.jpg"]
+            assert found(f"{root}/p//", **options) == ["p//a.jpg"]
+            assert found(f"{root}/", **options) == sorted(keys)
+            assert found(root, f"{root}//", f"{root}/p//", **options) == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    ("names", "keys"),
+    [
+        (("/dir/", "/dir"), ("dir/a", "dir/b/c")),
+        (("/dir/b", "/dir", "/dir/b/", "/dir/b/c"), ("dir/a", "dir/b/c")),
+        (("/set", "/set/", "/set"), ("set", "set/a")),
+        (("/", "/set", ""), ("dir/a", "dir/b/c", "set", "set-1", "set/a")),
+        (("/set/", "/"), ("dir/a", "dir/b/c", "set", "set-1", "set/a")),
+    ],
+)
+def test_a_place_is_scanned_once(
+    monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], keys: tuple[str, ...]
+) -> None:
+    objects = ("dir/a", "dir/b/c", "set", "set-1", "set/a")
+    root = f"s3://{BUCKET}"
+    with Server(dict.fromkeys(objects, b"1")) as server:
+        use(server, monkeypatch)
+        found = [one.location for one in discover([root + name for name in names], Selection())]
+        assert sorted(found) == [f"{root}/{key}" for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("variable", "scheme"), [("AWS_ENDPOINT_URL", "s3"), ("GOOGLE_BASE_URL", "gs")]
+)
+@pytest.mark.parametrize("endpoint", ["garbage", "127.0.0.1:5997", "http://", "http://h:99999"])
+def test_an_endpoint_that_is_none_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, variable: str, scheme: str, endpoint: str
+) -> None:
+    for name, value in (environment("http://127.0.0.1:1") | {variable: endpoint}).items():
+        monkeypatch.setenv(name, value)
+    (problem,) = discover([f"{scheme}://bucket/"], Selection())
+    assert isinstance(problem, Problem)
+    assert f"{endpoint!r} is no endpoint: set {variable}" in problem.detail

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from nsfwscan.errors import Reason
 from nsfwscan.sources.entry import SourceError
+from nsfwscan.sources.remote.deadline import Deadline
 from nsfwscan.sources.remote.stream import Details, ObjectStream, stamp_of_object
 
 THEN = datetime(2020, 11, 28, tzinfo=UTC)
@@ -21,7 +22,9 @@ def test_the_pieces_are_read_in_any_steps(
     pieces: list[bytes], head: int, step: int, told: bool
 ) -> None:
     data = b"".join(pieces)
-    with ObjectStream(iter(pieces), details(len(data) if told else None), 60) as stream:
+    with ObjectStream(
+        iter(pieces), details(len(data) if told else None), Deadline(60).count
+    ) as stream:
         assert stream.peek(head) == data[:head]
         assert b"".join(iter(lambda: stream.read(step), b"")) == data
         assert stream.read(step) == b""
@@ -29,7 +32,7 @@ def test_the_pieces_are_read_in_any_steps(
 
 @pytest.mark.parametrize("size", [4, 6])
 def test_other_than_the_told_number_of_bytes_is_no_object(size: int) -> None:
-    with ObjectStream(iter([b"hello"]), details(size), 60) as stream:
+    with ObjectStream(iter([b"hello"]), details(size), Deadline(60).count) as stream:
         assert stream.read(9) == b"hello"
         with pytest.raises(SourceError, match=f"5 of {size} bytes arrived") as caught:
             stream.read(1)
@@ -37,7 +40,7 @@ def test_other_than_the_told_number_of_bytes_is_no_object(size: int) -> None:
 
 
 def test_bytes_that_come_too_slowly_end_it() -> None:
-    with ObjectStream(iter([b"a"]), details(1), 0) as stream:
+    with ObjectStream(iter([b"a"]), details(1), Deadline(0).count) as stream:
         with pytest.raises(SourceError) as caught:
             stream.read(1)
         assert (caught.value.reason, caught.value.passing) == (Reason.TIMEOUT, False)
@@ -53,7 +56,7 @@ def test_a_stream_that_is_not_read_to_its_end_is_closed() -> None:
         finally:
             closed.append(True)
 
-    with ObjectStream(pieces(), details(2), 60) as stream:
+    with ObjectStream(pieces(), details(2), Deadline(60).count) as stream:
         assert stream.read(1) == b"a"
     assert closed == [True]
 
