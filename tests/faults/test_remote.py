@@ -17,7 +17,7 @@ from nsfwscan import Classifier, Record, scan
 from nsfwscan.errors import Reason
 from nsfwscan.pipeline import fetching
 
-TIMEOUT = 1.5
+TIMEOUT = 6.0  # a third of which is the limit of a stall
 PASSING = ("drop", "429", "500", "503", "stall", "short", "chunks", "refuse")
 
 
