@@ -5,6 +5,7 @@ This module is imported only for a URL, and a store's library only for a URL of 
 
 import threading
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -200,7 +201,7 @@ def _open_store(url: Url, limits: Limits) -> Store:
     InputError
         If the library is missing.
     """
-    try:
+    with _installed(url):
         if url.scheme in WEB:
             from nsfwscan.sources.remote.web import Web
 
@@ -212,8 +213,6 @@ def _open_store(url: Url, limits: Limits) -> Store:
         from nsfwscan.sources.remote.objects import open_bucket
 
         return open_bucket(url, limits)
-    except ModuleNotFoundError as error:
-        raise missing(url.location, error) from error
 
 
 def open_store(url: Url, limits: Limits) -> Any:
@@ -226,14 +225,21 @@ def open_store(url: Url, limits: Limits) -> Any:
     InputError
         If the library is missing.
     """
-    try:
+    with _installed(url):
         if url.scheme == "s3":
             from nsfwscan.sources.remote.s3 import store_below
         else:
             from nsfwscan.sources.remote.objects import store_below
+    return store_below(url, limits)
+
+
+@contextmanager
+def _installed(url: Url) -> Iterator[None]:
+    """Say which library of a store is missing."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise missing(url.location, error) from error
-    return store_below(url, limits)
 
 
 def missing(location: str, error: ModuleNotFoundError) -> InputError:
